@@ -1,0 +1,103 @@
+// Package clock lets every program of an emulated fleet run faster than the
+// wall clock: with speed s every duration is divided by s, and Now shows
+// emulated time. At speed 1 it is the time package itself, and thus runs in a
+// testing/synctest bubble.
+package clock
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Clock is emulated time. The zero value is the wall clock.
+type Clock struct {
+	Epoch time.Time `json:"epoch"` // the instant at which emulated and wall time agree
+	Speed float64   `json:"speed"` // emulated seconds per wall second; 0 means 1
+}
+
+// Now is the emulated time.
+func (c Clock) Now() time.Time {
+	now := time.Now()
+	if c.Speed == 0 || c.Speed == 1 {
+		return now
+	}
+	return c.Epoch.Add(time.Duration(float64(now.Sub(c.Epoch)) * c.Speed))
+}
+
+// Since is the emulated time elapsed since t, itself a value of Now.
+func (c Clock) Since(t time.Time) time.Duration { return c.Now().Sub(t) }
+
+// Wall is how long the emulated duration d takes on the wall clock.
+func (c Clock) Wall(d time.Duration) time.Duration {
+	if c.Speed == 0 || c.Speed == 1 {
+		return d
+	}
+	return time.Duration(float64(d) / c.Speed)
+}
+
+// After is time.After for an emulated duration.
+func (c Clock) After(d time.Duration) <-chan time.Time { return time.After(c.Wall(d)) }
+
+// Sleep waits for the emulated duration d or until ctx ends, and returns ctx's error then.
+func (c Clock) Sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(c.Wall(d))
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-t.C:
+		return nil
+	}
+}
+
+// Timeout is context.WithTimeout for an emulated duration.
+func (c Clock) Timeout(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithTimeout(ctx, c.Wall(d))
+}
+
+// Poll calls ok every interval d until it says true or ctx ends.
+func (c Clock) Poll(ctx context.Context, d time.Duration, ok func() bool) error {
+	for !ok() {
+		if err := c.Sleep(ctx, d); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const file = "clock.json"
+
+// Publish writes the clock into the run directory, where the programs of an
+// emulated fleet find it: all must agree on what time it is.
+func (c Clock) Publish(runDir string) error {
+	b, err := json.Marshal(c)
+	if err != nil {
+		return err
+	}
+	tmp := filepath.Join(runDir, file+".tmp")
+	if err := os.WriteFile(tmp, b, 0o600); err != nil {
+		return fmt.Errorf("cannot publish the clock: %v", err)
+	}
+	return os.Rename(tmp, filepath.Join(runDir, file))
+}
+
+// Load reads the clock that an emulated fleet published; where there is none
+// it is the wall clock.
+func Load(runDir string) (Clock, error) {
+	b, err := os.ReadFile(filepath.Join(runDir, file))
+	if os.IsNotExist(err) {
+		return Clock{}, nil
+	}
+	if err != nil {
+		return Clock{}, fmt.Errorf("cannot read the clock: %v", err)
+	}
+	var c Clock
+	if err := json.Unmarshal(b, &c); err != nil {
+		return Clock{}, fmt.Errorf("cannot read the clock: %v", err)
+	}
+	return c, nil
+}

@@ -1,0 +1,177 @@
+// Package cluster holds the nouns of the system and nothing else: service
+// groups, virtual, real, spare and backup servers, virtual IPs (VIPs),
+// conditions, and the rows of the seven PSS files (paper, Table 1).
+package cluster
+
+import (
+	"cmp"
+	"fmt"
+	"net/netip"
+	"slices"
+	"strings"
+)
+
+// Condition is a service group's condition as the state file spells it
+// (paper, Table 1).
+type Condition string
+
+// The three conditions of a service group (paper, section 2.2).
+const (
+	Moderate Condition = "Moderate"
+	PS1      Condition = "Light(PS1)" // redundant on the base servers (Fig. 3)
+	PS2      Condition = "Light(PS2)" // not redundant, on base server B1 (Fig. 4)
+)
+
+// ParseCondition reads a condition in the state file's words or in the short
+// form (Moderate, PS1, PS2).
+func ParseCondition(s string) (Condition, error) {
+	switch s {
+	case string(Moderate):
+		return Moderate, nil
+	case string(PS1), "PS1":
+		return PS1, nil
+	case string(PS2), "PS2":
+		return PS2, nil
+	}
+	return "", fmt.Errorf("unknown condition %q: want Moderate, Light(PS1) or Light(PS2)", s)
+}
+
+// Depth orders conditions by how much they save: Moderate 0, PS1 1, PS2 2.
+func (c Condition) Depth() int {
+	switch c {
+	case PS1:
+		return 1
+	case PS2:
+		return 2
+	}
+	return 0
+}
+
+// Lighter tells whether c saves more power than o.
+func (c Condition) Lighter(o Condition) bool { return c.Depth() > o.Depth() }
+
+// Class is the load class of a service group (paper, section 2.6, Fig. 6(a)).
+type Class string
+
+// The load classes; Unknown is a group that was not examined this cycle.
+const (
+	LightLoad    Class = "light"
+	ModerateLoad Class = "moderate"
+	UnknownLoad  Class = "unknown"
+)
+
+// Type is the server type that weighs a group's loads (equations (7)-(9)).
+type Type string
+
+// The server types.
+const (
+	CPU     Type = "CPU"
+	Network Type = "NETWORK"
+	CPUNet  Type = "CPU_NET"
+)
+
+// ServerRow is a row of the operation, access-stop and separation files: which
+// server, on which real server, holds (or held) one VIP of a group.
+type ServerRow struct {
+	Group string     `json:"group"`
+	Real  netip.Addr `json:"real"` // the real server, or the management server for a backup
+	VIP   netip.Addr `json:"vip"`
+	Host  string     `json:"host"`
+	IP    netip.Addr `json:"ip"` // the virtual server's own address
+}
+
+// Guest is the server the row speaks of, where the row says it is.
+func (r ServerRow) Guest() Guest { return Guest{Host: r.Host, IP: r.IP, Real: r.Real} }
+
+// SpareRow is a row of the spare-server file. The row stays while its spare serves.
+type SpareRow struct {
+	Group string     `json:"group"`
+	Host  string     `json:"host"`
+	IP    netip.Addr `json:"ip"`
+}
+
+// RealRow is a row of the real-server and suspension-real files.
+type RealRow struct {
+	IP  netip.Addr `json:"ip"`
+	MAC MAC        `json:"mac"`
+}
+
+// StateRow is a row of the state file: the group's condition and its base
+// servers B1..Bn in order of preference, at least one.
+type StateRow struct {
+	Group     string       `json:"group"`
+	Condition Condition    `json:"condition"`
+	Bases     []netip.Addr `json:"bases"`
+}
+
+// Tables is what the seven PSS files say (paper, Table 1), row order kept.
+type Tables struct {
+	Operation  []ServerRow // who serves which VIP
+	AccessStop []ServerRow // servers that hold no VIP, one row a VIP they get back
+	Separation []ServerRow // servers in trouble, with the VIPs they held
+	Spares     []SpareRow
+	Real       []RealRow // active real servers
+	Suspended  []RealRow // real servers asleep
+	State      []StateRow
+}
+
+// Clone returns a copy that shares no slice with t.
+func (t Tables) Clone() Tables {
+	c := t
+	c.Operation = slices.Clone(t.Operation)
+	c.AccessStop = slices.Clone(t.AccessStop)
+	c.Separation = slices.Clone(t.Separation)
+	c.Spares = slices.Clone(t.Spares)
+	c.Real = slices.Clone(t.Real)
+	c.Suspended = slices.Clone(t.Suspended)
+	c.State = make([]StateRow, len(t.State))
+	for i, s := range t.State {
+		s.Bases = slices.Clone(s.Bases)
+		c.State[i] = s
+	}
+	return c
+}
+
+// VIPs returns every VIP of the system once, in address order: those in
+// operation and those that stand only in separation.
+func (t Tables) VIPs() []netip.Addr {
+	var out []netip.Addr
+	for _, rows := range [][]ServerRow{t.Operation, t.Separation, t.AccessStop} {
+		for _, r := range rows {
+			out = append(out, r.VIP)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
+// IsSpare tells whether host has a row in the spare-server file.
+func (t Tables) IsSpare(host string) bool {
+	return slices.ContainsFunc(t.Spares, func(s SpareRow) bool { return s.Host == host })
+}
+
+// RowsOf returns the rows of host, in file order.
+func RowsOf(rows []ServerRow, host string) []ServerRow {
+	var out []ServerRow
+	for _, r := range rows {
+		if r.Host == host {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// VIPsOf returns the VIPs of rows, in address order.
+func VIPsOf(rows []ServerRow) []netip.Addr {
+	out := make([]netip.Addr, 0, len(rows))
+	for _, r := range rows {
+		out = append(out, r.VIP)
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
+// CompareServerRows orders rows by group, VIP, host.
+func CompareServerRows(a, b ServerRow) int {
+	return cmp.Or(strings.Compare(a.Group, b.Group), a.VIP.Compare(b.VIP), strings.Compare(a.Host, b.Host))
+}

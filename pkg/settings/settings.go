@@ -1,0 +1,173 @@
+// Package settings holds every knob of settings.toml with its unit, its
+// default and what raising it costs. The file itself is read in file.go.
+package settings
+
+import (
+	"net/netip"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Profile chooses how trouble is noticed and confirmed (SPEC 5).
+type Profile string
+
+// The two timing profiles: Paper polls as the published system did; Fast also
+// listens to the hypervisor's events and pings each second.
+const (
+	Fast  Profile = "fast"
+	Paper Profile = "paper"
+)
+
+// Duration is a time.Duration spelled as "10s" in settings.toml.
+type Duration time.Duration
+
+// D is the duration as the time package knows it.
+func (d Duration) D() time.Duration { return time.Duration(d) }
+
+// Settings is settings.toml.
+type Settings struct {
+	Profile   Profile `toml:"profile"`
+	LogFormat string  `toml:"log_format"` // "text" (Fig. 12, 13) or "json"
+
+	Fleet      Fleet                 `toml:"fleet"`
+	Management Management            `toml:"management"`
+	Network    NetworkCheck          `toml:"network"`
+	Measure    Measure               `toml:"measure"`
+	Class      Class                 `toml:"class"`
+	Group      map[string]Group      `toml:"group"`
+	Server     Server                `toml:"-"` // [server]
+	Servers    map[string]ServerSpec `toml:"-"` // [server.NAME]
+	Power      Power                 `toml:"power"`
+	Reals      map[netip.Addr]Power  `toml:"-"` // [real.IP]
+
+	PSS     PSS     `toml:"pss"`
+	DBSS    DBSS    `toml:"dbss"`
+	DSRS    DSRS    `toml:"dsrs"`
+	Lock    Lock    `toml:"lock"`
+	Libvirt Libvirt `toml:"libvirt"`
+	Guest   Guest   `toml:"guest"`
+	Access  Access  `toml:"access"`
+}
+
+// Fleet says where servers really are.
+type Fleet struct {
+	Driver string  `toml:"driver"` // "libvirt" or "sim"
+	Speed  float64 `toml:"speed"`  // emulated seconds per second; only with "sim"
+	Socket string  `toml:"socket"` // the emulated fleet's socket; empty: fleet.sock in the run directory
+}
+
+// Management is the management server.
+type Management struct {
+	IP netip.Addr `toml:"ip"` // stands as the real server of a backup in the operation file
+}
+
+// NetworkCheck tells "the target is dead" from "we are cut off".
+type NetworkCheck struct {
+	References []netip.Addr `toml:"references"` // none of these answers: hold, no takeover
+}
+
+// Measure is the load measurement (paper, section 2.5).
+type Measure struct {
+	Interval Duration `toml:"interval"` // one cycle of pss
+	Samples  int      `toml:"samples"`  // readings averaged to A_n
+}
+
+// Class is the classification and the rules of the conditions (paper, section 2.6).
+type Class struct {
+	Light                    float64  `toml:"light"`           // percent; Ls below: light
+	Moderate                 float64  `toml:"moderate"`        // percent; Ls above: moderate
+	LightStreak              int      `toml:"light_streak"`    // cycles
+	ModerateStreak           int      `toml:"moderate_streak"` // cycles
+	PS2Accesses              float64  `toml:"ps2_accesses"`    // x, accesses per window
+	PS2Window                Duration `toml:"ps2_window"`      // y
+	PS2Streak                int      `toml:"ps2_streak"`      // cycles
+	MonitorAccessesPerSecond float64  `toml:"monitor_accesses_per_second"`
+}
+
+// Group is [group.NAME]: the server type and overrides of [class].
+type Group struct {
+	Type  cluster.Type
+	Class Class // [class] with the group's own keys on top
+}
+
+// Server is [server]: what a virtual server is made of.
+type Server struct {
+	MemoryKB    int64   `toml:"memory_kb"` // used where free says nothing
+	Cores       int     `toml:"cores"`
+	NetworkMbps float64 `toml:"network_mbps"`
+}
+
+// ServerSpec is [server.NAME], already laid over [server].
+type ServerSpec = Server
+
+// Power is a real server's power in watts.
+type Power struct {
+	ActiveW    float64 `toml:"active_w"`
+	SuspendedW float64 `toml:"suspended_w"`
+}
+
+// PSS holds the knobs of shifts.
+type PSS struct {
+	WakeDeadline  Duration `toml:"wake_deadline"`  // from the first magic packet to ping and hypervisor
+	WakeTries     int      `toml:"wake_tries"`     // magic packets per wake
+	SpareDeadline Duration `toml:"spare_deadline"` // a spare restored until its services answer
+	StepDeadline  Duration `toml:"step_deadline"`  // any other single step of a shift
+}
+
+// DBSS holds the knobs of the monitors of virtual servers (SPEC 5).
+type DBSS struct {
+	MonitorInterval   Duration `toml:"monitor_interval"`
+	PingInterval      Duration `toml:"ping_interval"` // profile fast: pings between monitorings
+	PingTimeout       Duration `toml:"ping_timeout"`
+	GreetTimeout      Duration `toml:"greet_timeout"` // one greeting attempt
+	ReexamineCount    int      `toml:"reexamine_count"`
+	ReexamineInterval Duration `toml:"reexamine_interval"`
+	FreezeDeadline    Duration `toml:"freeze_deadline"` // no greeting for so long while ping answers: freeze
+	BackupDeadline    Duration `toml:"backup_deadline"` // backup resumed until its services answer
+	RecoverDeadline   Duration `toml:"recover_deadline"`
+	GivebackCount     int      `toml:"giveback_count"`
+	BudgetRecoveries  int      `toml:"budget_recoveries"`
+	BudgetWindow      Duration `toml:"budget_window"`
+}
+
+// DSRS holds the knobs of the monitors of real servers (SPEC 6).
+type DSRS struct {
+	MonitorInterval   Duration `toml:"monitor_interval"`
+	PingTimeout       Duration `toml:"ping_timeout"`
+	ReexamineCount    int      `toml:"reexamine_count"`
+	ReexamineInterval Duration `toml:"reexamine_interval"`
+	RestartWait       Duration `toml:"restart_wait"` // how long a silent host may come back by itself
+	WakeTries         int      `toml:"wake_tries"`
+	RestoreDeadline   Duration `toml:"restore_deadline"`
+	StripDeadline     Duration `toml:"strip_deadline"`
+	BootSlots         int      `toml:"boot_slots"` // servers booting at once, all programs together
+}
+
+// Lock holds the bounds of the one lock over the seven files (SPEC 3).
+type Lock struct {
+	Wait Duration `toml:"wait"` // longest wait for the lock
+	Hold Duration `toml:"hold"` // longest time a hold may keep it
+}
+
+// Libvirt holds the URI templates; {ip} is the real server's address.
+type Libvirt struct {
+	URI            string   `toml:"uri"`
+	ManagementURI  string   `toml:"management_uri"`
+	SuspendCommand []string `toml:"suspend_command"` // argument list; {ip} is replaced
+	CallTimeout    Duration `toml:"call_timeout"`    // any one hypervisor call
+}
+
+// Guest says how commands reach a virtual server.
+type Guest struct {
+	Method     string   `toml:"method"`      // "agent" or "ssh"
+	SSHCommand []string `toml:"ssh_command"` // argument list; {ip} is replaced, the guest's command appended
+	Interface  string   `toml:"interface"`   // the guest's interface that carries VIPs
+}
+
+// Access says where client accesses are counted.
+type Access struct {
+	Source    string   `toml:"source"` // "none", "interface" or "command"
+	Interface string   `toml:"interface"`
+	Command   []string `toml:"command"` // prints a pcap stream, e.g. ssh LB tcpdump -w -
+}
