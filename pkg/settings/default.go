@@ -31,8 +31,13 @@ func Default() Settings {
 			RestoreDeadline: 600 * second, StripDeadline: second, BootSlots: 2},
 		Lock: Lock{Wait: 10 * second, Hold: 3 * second},
 		Libvirt: Libvirt{URI: "qemu+ssh://root@{ip}/system", ManagementURI: "qemu:///system",
-			SuspendCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "systemctl", "suspend"}, CallTimeout: 5 * second},
-		Guest:  Guest{Method: "agent", SSHCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "--"}, Interface: "eth0"},
+			SuspendCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "systemctl", "suspend"},
+			RestartCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "systemctl", "restart", "libvirtd"},
+			CallTimeout:    5 * second, SavePath: "/var/lib/pss-msbs/saved/{host}.save", MigrateURI: "tcp://{ip}"},
+		Guest: Guest{Method: "agent", SSHCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "--"}, Interface: "eth0",
+			RestartCommand:   []string{"systemctl", "restart", "{daemon}"},
+			AnnounceCommand:  []string{"arping", "-U", "-c", "1", "-I", "{interface}", "{vip}"},
+			Announce6Command: []string{"ndsend", "{vip}", "{interface}"}},
 		Access: Access{Source: "none"},
 	}
 	return s.WithProfile(Fast)

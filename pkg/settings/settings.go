@@ -150,19 +150,28 @@ type Lock struct {
 	Hold Duration `toml:"hold"` // longest time a hold may keep it
 }
 
-// Libvirt holds the URI templates; {ip} is the real server's address.
+// Libvirt holds the URI templates; {ip} is the real server's address, {host}
+// the guest's name. Argument lists never pass through a shell.
 type Libvirt struct {
 	URI            string   `toml:"uri"`
 	ManagementURI  string   `toml:"management_uri"`
 	SuspendCommand []string `toml:"suspend_command"` // argument list; {ip} is replaced
+	RestartCommand []string `toml:"restart_command"` // argument list; restarts the virtualization software of {ip}
 	CallTimeout    Duration `toml:"call_timeout"`    // any one hypervisor call
+	Definition     string   `toml:"definition"`      // path of {host}'s domain XML; empty: every hypervisor has it defined
+	SavePath       string   `toml:"save_path"`       // of {host}'s saved image, shared by all real servers and this one
+	MigrateURI     string   `toml:"migrate_uri"`     // where {ip} receives a live migration
+	CopyStorage    bool     `toml:"copy_storage"`    // disks are not shared: a migration copies them
 }
 
 // Guest says how commands reach a virtual server.
 type Guest struct {
-	Method     string   `toml:"method"`      // "agent" or "ssh"
-	SSHCommand []string `toml:"ssh_command"` // argument list; {ip} is replaced, the guest's command appended
-	Interface  string   `toml:"interface"`   // the guest's interface that carries VIPs
+	Method           string   `toml:"method"`            // "agent" or "ssh"
+	SSHCommand       []string `toml:"ssh_command"`       // argument list; {ip} is replaced, the guest's command appended
+	Interface        string   `toml:"interface"`         // the guest's interface that carries VIPs
+	RestartCommand   []string `toml:"restart_command"`   // run in the guest; {daemon} is replaced
+	AnnounceCommand  []string `toml:"announce_command"`  // gratuitous ARP, run in the guest; {interface} and {vip} are replaced
+	Announce6Command []string `toml:"announce6_command"` // the same for IPv6, an unsolicited neighbour advertisement
 }
 
 // Access says where client accesses are counted.
