@@ -1,0 +1,52 @@
+package main
+
+// rule is a package (and what lies below it) and the packages of the module
+// that it may import.
+type rule struct {
+	pkg string
+	may []string
+}
+
+// nouns are what everybody may import.
+var nouns = []string{"pkg/cluster", "pkg/clock", "pkg/mgmtdata"}
+
+func with(more ...string) []string { return append(append([]string{}, nouns...), more...) }
+
+// rules is the layout of pkg/, lowest layer first.
+var rules = []rule{
+	{"pkg/cluster", nil},
+	{"pkg/clock", nil},
+	{"pkg/load", []string{"pkg/cluster"}},
+	{"pkg/plan", []string{"pkg/cluster"}},
+	{"pkg/lockedfile", []string{"pkg/clock"}},
+	{"pkg/conffile", []string{"pkg/cluster", "pkg/clock", "pkg/lockedfile"}},
+	{"pkg/mgmtdata", []string{"pkg/cluster"}},
+	{"pkg/settings", []string{"pkg/cluster"}},
+	{"pkg/ipc", nouns},
+	{"pkg/virt", nouns},
+	{"pkg/guest", nouns},
+	{"pkg/probe", nouns},
+	{"pkg/wake", nouns},
+	{"pkg/access", nouns},
+	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
+	{"pkg/daemon", with("pkg/ipc")},   // companions and monitors are started ready to talk
+	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings")},
+	{"pkg/check", with("pkg/conffile", "pkg/settings")},
+	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access")},
+	{"pkg/pss", with("pkg/load", "pkg/plan", "pkg/conffile", "pkg/ipc", "pkg/settings")},
+	{"pkg/dbss", with("pkg/settings", "pkg/ipc")},
+	{"pkg/dsrs", with("pkg/settings", "pkg/ipc")},
+	{"pkg/sif", with("pkg/conffile", "pkg/ipc")},
+}
+
+// owners names the one package that imports each library; a library that is
+// not here (the standard library, zerolog, kong ...) may be imported by all.
+var owners = map[string][]string{
+	"libvirt.org/go/libvirt":                   {"pkg/virt"},
+	"github.com/google/gopacket":               {"pkg/access", "pkg/probe"}, // probe asks by ARP
+	"github.com/mdlayher/wol":                  {"pkg/wake"},
+	"github.com/gofrs/flock":                   {"pkg/lockedfile"},
+	"github.com/fsnotify/fsnotify":             {"pkg/conffile"},
+	"github.com/pelletier/go-toml":             {"pkg/settings"},
+	"github.com/prometheus-community/pro-bing": {"pkg/probe"},
+}
