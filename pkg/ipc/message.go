@@ -38,7 +38,7 @@ type Outcome string
 const (
 	Recovered Outcome = "recovered" // the target serves again
 	Moving    Outcome = "moving"    // the backup is about to migrate to Real
-	Moved     Outcome = "moved"     // the migration of the backup to Real is done
+	Moved     Outcome = "moved"     // the backup is on Real: the migration is done, or it failed and Real is where the backup stayed
 )
 
 // State is what A1 and A2 say of a virtual server.
@@ -68,14 +68,16 @@ type Request struct {
 	Host       string `json:"host"`              // the target: virtual server for A, real server for B
 	Program    string `json:"program,omitempty"` // who asks
 	PID        int    `json:"pid,omitempty"`
-	DeadlineMS int64  `json:"deadline_ms,omitempty"` // wall-clock milliseconds the caller still waits; dropped when passed
+	DeadlineMS int64  `json:"deadline_ms,omitempty"` // wall-clock instant (Unix, ms) until which the caller waits; dropped when passed
 
 	Backup  *Server    `json:"backup,omitempty"`  // A4, A5, hold: the backup of the .dat
 	Real    netip.Addr `json:"real,omitzero"`     // B verbs: the real server; A4: where the backup runs (the management server); A5 moving, moved: the destination
 	Outcome Outcome    `json:"outcome,omitempty"` // A5
 	Servers []Restored `json:"servers,omitempty"` // B4: the servers that serve again (each under a hold of its own), empty for "only the host"
 
-	Dat *mgmtdata.Server `json:"dat,omitempty"` // spare-start
+	MAC   cluster.MAC      `json:"mac,omitzero"`    // B4: of the real server, whose row B3 took out
+	Token string           `json:"token,omitempty"` // A5, B4 of a hold: what the hold replied (set by Session)
+	Dat   *mgmtdata.Server `json:"dat,omitempty"`   // spare-start
 }
 
 // Restored is one server of a B4: the target and the backup that stood in for it.
@@ -95,7 +97,9 @@ type Reply struct {
 	Real    string        `json:"real,omitempty"`    // A1, A2, A3: the target's real server; "out" if in neither real file
 	Serving []ServedVIP   `json:"serving,omitempty"` // A1, A2: who serves the VIPs of the target
 	Active  []netip.Addr  `json:"active,omitempty"`  // A3, B3: active real servers
+	Failed  bool          `json:"failed,omitempty"`  // A1, A2, hold: A4-failed was reported: what stands only in separation is pss's, no takeover
 	Rows    *HeldRows     `json:"rows,omitempty"`    // hold
+	Token   string        `json:"token,omitempty"`   // hold: names the rows as they are now
 	Orphans []string      `json:"orphans,omitempty"` // B1, B2: separated servers of this real server whose monitor lock nobody holds
 	Stopped []string      `json:"stopped,omitempty"` // B1, B2: servers in access stop on this real server
 	Placed  []PlacedGuest `json:"placed,omitempty"`  // B1, B2, B3: every row of operation, for stripping
