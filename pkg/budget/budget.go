@@ -1,0 +1,130 @@
+// Package budget keeps how often a server was recovered, in a file of the state
+// directory (budget-NAME.json): a server that needs more than a few recoveries
+// in some hours is left to its backup and to the operator (SPEC 5).
+package budget
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+)
+
+// Recovery is one recovery of a server. One that was cut off by the end of its
+// program has no End and is continued, not counted again.
+type Recovery struct {
+	Start   time.Time `json:"start"`
+	End     time.Time `json:"end,omitzero"`
+	Outcome string    `json:"outcome,omitempty"` // "recovered" or why not
+}
+
+// Record is the content of a budget file.
+type Record struct {
+	Host       string     `json:"host"`
+	Recoveries []Recovery `json:"recoveries"`
+	// Exhausted is set while the server is left alone; Until is when the next recovery is due.
+	Exhausted bool      `json:"exhausted,omitempty"`
+	Until     time.Time `json:"until,omitzero"`
+}
+
+// File is the budget of one server. It has one owner at a time, the holder of
+// the server's monitor lock.
+type File struct {
+	Path   string
+	Host   string
+	Limit  int           // recoveries ...
+	Window time.Duration // ... within so long
+}
+
+// Path is where the budget of host lies.
+func Path(stateDir, host string) string {
+	return filepath.Join(stateDir, "budget-"+host+".json")
+}
+
+// Read reads a budget file; a missing one is an empty record.
+func Read(path string) (Record, error) {
+	b, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Record{}, nil
+	}
+	if err != nil {
+		return Record{}, fmt.Errorf("cannot read the restart budget: %v", err)
+	}
+	var r Record
+	if err := json.Unmarshal(b, &r); err != nil {
+		return Record{}, fmt.Errorf("cannot read the restart budget %s: %v", path, err)
+	}
+	return r, nil
+}
+
+// Begin asks for a recovery at now. The answer is zero if it may begin (it is
+// then recorded), else when it may. An open recovery is continued.
+func (f File) Begin(now time.Time) (time.Time, error) {
+	r, err := f.current(now)
+	if err != nil {
+		return time.Time{}, err
+	}
+	if n := len(r.Recoveries); n > 0 && r.Recoveries[n-1].End.IsZero() {
+		return time.Time{}, nil
+	}
+	if n := len(r.Recoveries); n >= f.Limit && n > 0 {
+		r.Exhausted, r.Until = true, r.Recoveries[n-f.Limit].Start.Add(f.Window)
+		return r.Until, f.write(r)
+	}
+	r.Recoveries = append(r.Recoveries, Recovery{Start: now})
+	return time.Time{}, f.write(r)
+}
+
+// End closes the open recovery, if there is one.
+func (f File) End(now time.Time, outcome string) error {
+	r, err := f.current(now)
+	if err != nil {
+		return err
+	}
+	n := len(r.Recoveries)
+	if n == 0 || !r.Recoveries[n-1].End.IsZero() {
+		return nil
+	}
+	r.Recoveries[n-1].End, r.Recoveries[n-1].Outcome = now, outcome
+	return f.write(r)
+}
+
+// current is the record without what fell out of the window.
+func (f File) current(now time.Time) (Record, error) {
+	r, err := Read(f.Path)
+	if err != nil {
+		return Record{}, err
+	}
+	kept := r.Recoveries[:0]
+	for _, one := range r.Recoveries {
+		if one.Start.Add(f.Window).After(now) {
+			kept = append(kept, one)
+		}
+	}
+	return Record{Host: f.Host, Recoveries: kept}, nil
+}
+
+// write replaces the file as a whole: a reader sees the old or the new one.
+func (f File) write(r Record) error {
+	b, err := json.MarshalIndent(r, "", "  ")
+	if err != nil {
+		return err
+	}
+	tmp, err := os.CreateTemp(filepath.Dir(f.Path), filepath.Base(f.Path)+".*")
+	if err != nil {
+		return fmt.Errorf("cannot write the restart budget: %v", err)
+	}
+	defer os.Remove(tmp.Name())
+	_, err = tmp.Write(append(b, '\n'))
+	err = errors.Join(err, tmp.Sync(), tmp.Close())
+	if err == nil {
+		err = os.Rename(tmp.Name(), f.Path)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot write the restart budget: %v", err)
+	}
+	return nil
+}
