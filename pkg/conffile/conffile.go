@@ -1,0 +1,75 @@
+// Package conffile reads and changes the seven PSS files (paper, Table 1) in
+// one directory: rows under one lock, one transaction for all that changes,
+// comments and blank lines kept (SPEC 3).
+package conffile
+
+import (
+	"time"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/lockedfile"
+)
+
+// The seven PSS files (paper, Table 1).
+const (
+	Operation  = "operation.conf"
+	AccessStop = "access-stop.conf"
+	Separation = "separation.conf"
+	Spare      = "spare-server.conf"
+	Real       = "real-server.conf"
+	Suspended  = "suspension-real.conf"
+	State      = "state.conf"
+)
+
+// Names are the seven files in the order of Table 1.
+func Names() []string {
+	return []string{Operation, AccessStop, Separation, Spare, Real, Suspended, State}
+}
+
+// Faults is the error of files that cannot be used: every FILE:LINE: message, sorted.
+type Faults = fault.List
+
+// Options say how the files are locked and watched. The zero value waits 10 s
+// for the lock, on the wall clock, and watches by inotify.
+type Options struct {
+	Clock  clock.Clock
+	Wait   time.Duration // longest wait for the lock; 0 means 10 s
+	Holder string        // who locks, named in the errors of those who wait, e.g. "sif M1"
+
+	NoNotify bool          // Watch polls only (virtual time cannot see inotify)
+	Poll     time.Duration // how often Watch looks by itself; 0 means 10 s
+
+	// Step, if set, is called before each operation of a transaction; its
+	// error makes the operation fail. For tests of crashes and full disks.
+	Step func(lockedfile.Step) error
+}
+
+// Dir is a directory with the seven files. It is safe for concurrent use.
+type Dir struct {
+	path  string
+	opt   Options
+	store *lockedfile.Store
+	cache cache
+}
+
+// Open returns the files in dir without looking at them.
+func Open(dir string, opt Options) *Dir {
+	if opt.Poll == 0 {
+		opt.Poll = 10 * time.Second
+	}
+	return &Dir{path: dir, opt: opt, store: lockedfile.New(dir, lockedfile.Options{
+		Files: Names(),
+		Clock: opt.Clock, Wait: opt.Wait, Holder: opt.Holder, Step: opt.Step,
+	})}
+}
+
+// Path is the directory.
+func (d *Dir) Path() string { return d.path }
+
+// Rejected is a file that a rescue replaced: where what it said is kept, and what is wrong with it.
+type Rejected struct {
+	File   string // as operation.conf
+	Kept   string // as operation.conf.rejected-20061122-144749; empty while nothing was written
+	Faults Faults // may be empty: the file only contradicts others
+}

@@ -1,0 +1,186 @@
+package conffile
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/lockedfile"
+)
+
+// View is what the files say now, under the shared lock. Files that cannot be
+// used give *Faults.
+func (d *Dir) View(ctx context.Context) (cluster.Tables, error) {
+	s, faults, err := d.Snapshot(ctx)
+	if err != nil {
+		return cluster.Tables{}, err
+	}
+	if err := faults.Err(); err != nil {
+		return cluster.Tables{}, err
+	}
+	return s.Tables.Clone(), nil
+}
+
+// Snapshot is View with line numbers and with the faults apart. It must not be changed.
+func (d *Dir) Snapshot(ctx context.Context) (s *Snapshot, faults Faults, err error) {
+	err = d.store.Read(ctx, func() (err error) {
+		s, faults, err = d.read()
+		return err
+	})
+	return s, faults, err
+}
+
+// Update changes the files in one transaction: edit gets the tables and may
+// change them, or refuse with an error. Files that it leaves alone are not written.
+func (d *Dir) Update(ctx context.Context, edit func(*cluster.Tables) error) error {
+	h, err := d.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	return h.Commit(edit)
+}
+
+// Renew brings the last good copies up to date with hand edits. Programs call
+// it when they see the files changed, so that a rescue has something recent.
+func (d *Dir) Renew(ctx context.Context) error {
+	return d.Update(ctx, func(*cluster.Tables) error { return nil })
+}
+
+// Held is the files under the exclusive lock. It is for one goroutine. Nobody
+// may keep it for more than 5 s, nor while waiting for a boot, a wake or a sif.
+type Held struct {
+	d        *Dir
+	lock     *lockedfile.Lock
+	snap     *Snapshot
+	contents map[string][]byte
+	rejected []Rejected
+	replaced map[string]bool // files whose content a rescue exchanged
+	salvaged bool            // the rows contradict each other, but nothing better is there
+}
+
+// Hold takes the exclusive lock. The caller must Close it.
+func (d *Dir) Hold(ctx context.Context) (*Held, error) {
+	h, faults, err := d.hold(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := faults.Err(); err != nil {
+		h.Close()
+		return nil, err
+	}
+	return h, nil
+}
+
+func (d *Dir) hold(ctx context.Context) (*Held, Faults, error) {
+	lock, err := d.store.Lock(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	contents, err := d.contents()
+	if err != nil {
+		lock.Unlock()
+		return nil, nil, err
+	}
+	snap, faults := Parse(d.path, contents)
+	return &Held{d: d, lock: lock, snap: snap, contents: contents, replaced: map[string]bool{}}, faults, nil
+}
+
+// Tables is what the files say, the commits of this hold included.
+func (h *Held) Tables() cluster.Tables { return h.snap.Tables.Clone() }
+
+// Rejected are the files that a rescue replaced, one alarm each; nil elsewhere.
+func (h *Held) Rejected() []Rejected { return h.rejected }
+
+// Close gives the lock back. Calling it again does nothing.
+func (h *Held) Close() { h.lock.Unlock() }
+
+// Commit changes the files in one transaction and keeps the lock. After an
+// error nothing has changed.
+func (h *Held) Commit(edit func(*cluster.Tables) error) error {
+	t := h.snap.Tables.Clone()
+	if err := edit(&t); err != nil {
+		return err
+	}
+	contents := maps.Clone(h.contents)
+	changed := h.changed(t)
+	maps.Copy(contents, h.snap.Format(t, changed...))
+	snap, faults := Parse(h.d.path, contents)
+	if err := faults.Err(); err != nil && !h.salvaged {
+		return fmt.Errorf("cannot write %s: the change would break it: %w", h.d.path, err)
+	}
+	if err := h.write(changed, contents); err != nil {
+		return fmt.Errorf("cannot write %s: %w", h.d.path, err)
+	}
+	h.snap, h.contents, h.replaced = snap, contents, map[string]bool{}
+	return nil
+}
+
+// changed names the files that differ from what stands on disk.
+func (h *Held) changed(t cluster.Tables) []string {
+	var names []string
+	for _, name := range Names() {
+		old, new := rowsOf(h.snap.Tables, name), rowsOf(t, name)
+		if h.replaced[name] || !equalRows(old, new) {
+			names = append(names, name)
+		}
+	}
+	return names
+}
+
+func equalRows(a, b []row) bool {
+	var wa, wb bytes.Buffer
+	for _, r := range a {
+		fmt.Fprintln(&wa, r.fields)
+	}
+	for _, r := range b {
+		fmt.Fprintln(&wb, r.fields)
+	}
+	return bytes.Equal(wa.Bytes(), wb.Bytes())
+}
+
+func (h *Held) write(names []string, contents map[string][]byte) error {
+	var changes []lockedfile.Change
+	for _, name := range names {
+		changes = append(changes, lockedfile.Change{Name: name, Data: contents[name], Like: Operation})
+	}
+	kept, err := h.keep()
+	if err != nil {
+		return err
+	}
+	return h.lock.Commit(append(changes, kept...))
+}
+
+// contents reads what is there of the seven files.
+func (d *Dir) contents() (map[string][]byte, error) { return readAll(d.path) }
+
+func readAll(dir string) (map[string][]byte, error) {
+	out := map[string][]byte{}
+	for _, name := range Names() {
+		b, err := readFile(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, fmt.Errorf("cannot read %s: %w", name, err)
+		}
+		out[name] = b
+	}
+	return out, nil
+}
+
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxSize+1))
+}

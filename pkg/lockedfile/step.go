@@ -1,0 +1,109 @@
+package lockedfile
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"syscall"
+)
+
+// Op is one kind of operation of a transaction.
+type Op string
+
+// The operations.
+const (
+	OpCreate  Op = "create"
+	OpWrite   Op = "write"
+	OpSync    Op = "sync"
+	OpRename  Op = "rename"
+	OpSyncDir Op = "syncdir"
+	OpRemove  Op = "remove"
+)
+
+// Step names one operation of a transaction and its file in the directory: a
+// point at which a process may be killed or a disk may fail.
+type Step struct {
+	Op   Op
+	Name string
+}
+
+// String is as "rename operation.conf".
+func (s Step) String() string { return string(s.Op) + " " + s.Name }
+
+const defaultMode = 0o644
+
+func (s *Store) do(op Op, name string, f func() error) error {
+	var err error
+	if s.opt.Step != nil {
+		err = s.opt.Step(Step{Op: op, Name: name})
+	}
+	if err == nil {
+		err = f()
+	}
+	if err != nil {
+		return fmt.Errorf("cannot %s %s: %w", op, s.path(name), err)
+	}
+	return nil
+}
+
+// write puts data into a new file with the mode and owner of like, durably.
+func (s *Store) write(name string, data []byte, like string) error {
+	var f *os.File
+	err := s.do(OpCreate, name, func() (err error) {
+		f, err = os.OpenFile(s.path(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	err = s.do(OpWrite, name, func() error {
+		if _, err := f.Write(data); err != nil {
+			return err
+		}
+		return s.resemble(f, like)
+	})
+	if err == nil {
+		err = s.do(OpSync, name, f.Sync)
+	}
+	return errors.Join(err, f.Close())
+}
+
+// resemble gives f the mode and owner of like. An owner that this process may
+// not set stays its own.
+func (s *Store) resemble(f *os.File, like string) error {
+	mode := fs.FileMode(defaultMode)
+	if like != "" {
+		if info, err := os.Stat(s.path(like)); err == nil {
+			mode = info.Mode().Perm()
+			if st, ok := info.Sys().(*syscall.Stat_t); ok {
+				_ = f.Chown(int(st.Uid), int(st.Gid))
+			}
+		}
+	}
+	return f.Chmod(mode)
+}
+
+func (s *Store) rename(from, to string) error {
+	return s.do(OpRename, to, func() error { return os.Rename(s.path(from), s.path(to)) })
+}
+
+func (s *Store) remove(name string) error {
+	return s.do(OpRemove, name, func() error {
+		if err := os.Remove(s.path(name)); !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+		return nil
+	})
+}
+
+// syncDir makes the names in a directory durable.
+func (s *Store) syncDir(name string) error {
+	return s.do(OpSyncDir, name, func() error {
+		d, err := os.Open(s.path(name))
+		if err != nil {
+			return err
+		}
+		return errors.Join(d.Sync(), d.Close())
+	})
+}
