@@ -1,0 +1,179 @@
+package plan
+
+import (
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Apply says what the seven files look like once the steps are done.
+func Apply(t cluster.Tables, steps Steps) cluster.Tables {
+	t = moved(t, Homes(t), steps.Of(MoveVIP))
+	for _, s := range steps {
+		switch s.Do {
+		case WakeReal:
+			t = WakeRows(t, s.Real)
+		case SuspendReal:
+			t = SuspendRows(t, s.Real)
+		case SetState:
+			t = StateRows(t, s.Group, s.Condition)
+		case StopSpare:
+			if !s.Keep {
+				t = DropAccessStop(t, s.Spare)
+			}
+		}
+	}
+	return t
+}
+
+// Move is one VIP given to another server.
+type Move struct {
+	VIP  netip.Addr
+	To   cluster.Guest
+	Held []netip.Addr // what the old holder held before the shift; a spare that ends with nothing stands in access-stop for each
+}
+
+// Move is what a move-vip step changes.
+func (s Step) Move() Move { return Move{VIP: s.VIP, To: s.To, Held: s.Held} }
+
+// MoveRows gives a VIP to another server in the files, by the rules of SPEC 3:
+// the receiver leaves access-stop; the old holder, once it holds no VIP any
+// more, enters it (a home server for its home VIP, a spare for each VIP it held,
+// a backup not at all); a VIP only held for another leaves no row behind, also
+// in separation. A home server in separation stays there with at least the row
+// of its home VIP: its owner still has to bring it back.
+func MoveRows(t cluster.Tables, m Move) cluster.Tables {
+	return moveRows(t.Clone(), Homes(t), m)
+}
+
+// moved is t after all moves, whatever their order.
+func moved(t cluster.Tables, homes map[netip.Addr]cluster.Guest, steps Steps) cluster.Tables {
+	t = t.Clone()
+	for _, s := range steps {
+		t = moveRows(t, homes, s.Move())
+	}
+	return t
+}
+
+// moveRows changes t itself.
+func moveRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, m Move) cluster.Tables {
+	row := cluster.ServerRow{Group: groupOfVIP(t, m.VIP), Real: m.To.Real, VIP: m.VIP, Host: m.To.Host, IP: m.To.IP}
+	i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == m.VIP })
+	var old cluster.ServerRow
+	if i < 0 {
+		t.Operation = append(t.Operation, row)
+	} else {
+		old, t.Operation[i] = t.Operation[i], row
+	}
+	t.AccessStop = without(t.AccessStop, m.To.Host)
+	t.Separation = leaveSeparation(t, homes, m.VIP)
+	if old.Host != "" && len(cluster.RowsOf(t.Operation, old.Host)) == 0 {
+		t.AccessStop = append(without(t.AccessStop, old.Host), accessStopRows(t, homes, old, m.Held)...)
+	}
+	return t
+}
+
+// accessStopRows are the rows of a server that has just lost its last VIP.
+func accessStopRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, old cluster.ServerRow, held []netip.Addr) []cluster.ServerRow {
+	if !t.IsSpare(old.Host) {
+		held = homeVIPs(homes, old.Host)
+	} else if len(held) == 0 {
+		held = []netip.Addr{old.VIP}
+	}
+	var out []cluster.ServerRow
+	for _, v := range held {
+		r := old
+		r.VIP = v
+		out = append(out, r)
+	}
+	return out
+}
+
+// leaveSeparation drops the separation rows of a VIP that has got a new holder.
+// A home server keeps the row of its home VIP, and where it has no other row
+// left it gets that one instead.
+func leaveSeparation(t cluster.Tables, homes map[netip.Addr]cluster.Guest, vip netip.Addr) []cluster.ServerRow {
+	var out []cluster.ServerRow
+	for _, r := range t.Separation {
+		home := homeVIPs(homes, r.Host)
+		switch {
+		case r.VIP != vip || slices.Contains(home, vip):
+			out = append(out, r)
+		case len(home) > 0 && len(cluster.RowsOf(t.Separation, r.Host)) == 1:
+			r.VIP = home[0]
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// homeVIPs returns the VIPs whose home host is; none for a spare or a backup.
+func homeVIPs(homes map[netip.Addr]cluster.Guest, host string) []netip.Addr {
+	var out []netip.Addr
+	for v, g := range homes {
+		if g.Host == host {
+			out = append(out, v)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}
+
+// groupOfVIP is the group whose VIP it is.
+func groupOfVIP(t cluster.Tables, vip netip.Addr) string {
+	for _, rows := range [][]cluster.ServerRow{t.Operation, t.Separation, t.AccessStop} {
+		for _, r := range rows {
+			if r.VIP == vip {
+				return r.Group
+			}
+		}
+	}
+	return ""
+}
+
+// without returns rows but those of host.
+func without(rows []cluster.ServerRow, host string) []cluster.ServerRow {
+	return slices.DeleteFunc(slices.Clone(rows), func(r cluster.ServerRow) bool { return r.Host == host })
+}
+
+// WakeRows moves the row of a real server from suspension-real to real-server.
+func WakeRows(t cluster.Tables, real netip.Addr) cluster.Tables {
+	t.Suspended, t.Real = moveReal(t.Suspended, t.Real, real)
+	return t
+}
+
+// SuspendRows moves the row of a real server from real-server to suspension-real.
+func SuspendRows(t cluster.Tables, real netip.Addr) cluster.Tables {
+	t.Real, t.Suspended = moveReal(t.Real, t.Suspended, real)
+	return t
+}
+
+func moveReal(from, to []cluster.RealRow, real netip.Addr) (left, more []cluster.RealRow) {
+	more = slices.Clone(to)
+	for _, r := range from {
+		if r.IP == real {
+			more = append(more, r)
+		} else {
+			left = append(left, r)
+		}
+	}
+	return left, more
+}
+
+// StateRows records a group's condition.
+func StateRows(t cluster.Tables, group string, c cluster.Condition) cluster.Tables {
+	t.State = slices.Clone(t.State)
+	for i := range t.State {
+		if t.State[i].Group == group {
+			t.State[i].Condition = c
+		}
+	}
+	return t
+}
+
+// DropAccessStop takes a stopped spare out of access-stop.
+func DropAccessStop(t cluster.Tables, spare string) cluster.Tables {
+	t.AccessStop = without(t.AccessStop, spare)
+	return t
+}

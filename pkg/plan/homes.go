@@ -1,0 +1,153 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Homes tells for every VIP which server holds it in Moderate, and where that
+// server is. The seven files do not say so outright: an access-stop row of a
+// home server names its home VIP; of the others each home server has exactly
+// one. A spare is never a home, and a backup (all its VIPs stand in separation
+// for another server) is none either. A VIP whose home no row tells is missing.
+func Homes(t cluster.Tables) map[netip.Addr]cluster.Guest {
+	homes := map[netip.Addr]cluster.Guest{}
+	for _, g := range groupsOf(t) {
+		findHomes(rowsOfGroup(t, g), homes)
+	}
+	return homes
+}
+
+// groupRows are one group's rows, sorted, so that no row order matters.
+type groupRows struct {
+	operation, accessStop, separation []cluster.ServerRow
+	spares                            []cluster.SpareRow // in file order
+}
+
+func rowsOfGroup(t cluster.Tables, group string) groupRows {
+	pick := func(rows []cluster.ServerRow) []cluster.ServerRow {
+		var out []cluster.ServerRow
+		for _, r := range rows {
+			if r.Group == group {
+				out = append(out, r)
+			}
+		}
+		slices.SortFunc(out, cluster.CompareServerRows)
+		return out
+	}
+	out := groupRows{operation: pick(t.Operation), accessStop: pick(t.AccessStop), separation: pick(t.Separation)}
+	for _, s := range t.Spares {
+		if s.Group == group {
+			out.spares = append(out.spares, s)
+		}
+	}
+	return out
+}
+
+// isSpare tells whether host is a spare of the group.
+func (g groupRows) isSpare(host string) bool {
+	return slices.ContainsFunc(g.spares, func(s cluster.SpareRow) bool { return s.Host == host })
+}
+
+// vips returns the group's VIPs in address order.
+func (g groupRows) vips() []netip.Addr {
+	return cluster.VIPsOf(slices.Concat(g.operation, g.accessStop, g.separation))
+}
+
+// isBackup tells whether host looks like a backup: it serves, and every VIP it
+// serves stands in separation for another server that may have a backup.
+func (g groupRows) isBackup(host string) bool {
+	rows := cluster.RowsOf(g.operation, host)
+	if len(rows) == 0 || len(cluster.RowsOf(g.separation, host)) > 0 {
+		return false
+	}
+	for _, r := range rows {
+		if !slices.ContainsFunc(g.separation, func(s cluster.ServerRow) bool {
+			return s.VIP == r.VIP && s.Host != host && !g.isSpare(s.Host)
+		}) {
+			return false
+		}
+	}
+	return true
+}
+
+// findHomes matches the group's VIPs with its home servers: first what
+// access-stop says, then the VIPs that only one server can be home of, then
+// what is left, by address.
+func findHomes(g groupRows, homes map[netip.Addr]cluster.Guest) {
+	taken := map[string]bool{}
+	settle := func(r cluster.ServerRow, vip netip.Addr) { homes[vip], taken[r.Host] = r.Guest(), true }
+	for _, r := range g.accessStop {
+		if !g.isSpare(r.Host) {
+			settle(r, r.VIP)
+		}
+	}
+	open := slices.DeleteFunc(g.vips(), func(v netip.Addr) bool { _, ok := homes[v]; return ok })
+	for settled := true; settled; {
+		settled = false
+		for _, v := range open {
+			if c := g.candidates(v, taken); len(c) == 1 && !homes[v].IP.IsValid() {
+				settle(c[0], v)
+				settled = true
+			}
+		}
+	}
+	for _, pick := range []func(netip.Addr) []cluster.ServerRow{
+		func(v netip.Addr) []cluster.ServerRow { return g.candidates(v, taken) },
+		func(netip.Addr) []cluster.ServerRow { return g.homeless(taken) },
+		func(v netip.Addr) []cluster.ServerRow { return g.candidates(v, nil) },
+	} {
+		for _, v := range open {
+			if c := pick(v); len(c) > 0 && !homes[v].IP.IsValid() {
+				settle(c[0], v)
+			}
+		}
+	}
+}
+
+// candidates are the rows of servers not taken that may be the home of vip:
+// those that stand in separation with it before the one that serves it.
+func (g groupRows) candidates(vip netip.Addr, taken map[string]bool) []cluster.ServerRow {
+	var out []cluster.ServerRow
+	for _, r := range slices.Concat(g.separation, g.operation) {
+		if r.VIP == vip && !taken[r.Host] && !g.isSpare(r.Host) && !g.isBackup(r.Host) {
+			out = append(out, r)
+		}
+	}
+	return out
+}
+
+// homeless are the home servers whose home VIP no row tells: today another
+// server holds it, while they hold one of others. Ordered by own address.
+func (g groupRows) homeless(taken map[string]bool) []cluster.ServerRow {
+	var out []cluster.ServerRow
+	for _, r := range slices.Concat(g.separation, g.operation) {
+		if !taken[r.Host] && !g.isSpare(r.Host) && !g.isBackup(r.Host) {
+			out = append(out, r)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b cluster.ServerRow) int {
+		return cmp.Or(a.IP.Compare(b.IP), cmp.Compare(a.Host, b.Host))
+	})
+	return out
+}
+
+// groupsOf returns every group that a row names, those of the state file first
+// and in its order.
+func groupsOf(t cluster.Tables) []string {
+	var out []string
+	for _, s := range t.State {
+		out = append(out, s.Group)
+	}
+	var rest []string
+	for _, r := range slices.Concat(t.Operation, t.AccessStop, t.Separation) {
+		if !slices.Contains(out, r.Group) {
+			rest = append(rest, r.Group)
+		}
+	}
+	slices.Sort(rest)
+	return append(out, slices.Compact(rest)...)
+}

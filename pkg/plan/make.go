@@ -1,0 +1,152 @@
+package plan
+
+import (
+	"cmp"
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Make plans a shift: the difference between what t says and the layouts that
+// wants ask for. A group without a want is planned with its recorded condition;
+// a name that is no group is ignored. The result depends on no row order but
+// that of the spare-server and state files.
+func Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
+	m := maker{before: t, homes: Homes(t), condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
+	for _, row := range t.State {
+		m.group(row, wants)
+	}
+	m.after = moved(t, m.homes, m.moves)
+	needed := m.needed()
+	m.wake(needed)
+	m.startSpares()
+	m.suspend(needed)
+	m.stopSpares()
+	return m.list()
+}
+
+// maker collects the steps of one plan.
+type maker struct {
+	before, after cluster.Tables // after: as they will be once all VIPs are moved
+	homes         map[netip.Addr]cluster.Guest
+	condition     map[string]cluster.Condition // of every group, after the plan
+	refused       map[string]bool
+
+	refusals, wakes, starts, moves, states, stops, suspends Steps
+}
+
+// group plans one group's refusal, or its moves and its condition.
+func (m *maker) group(row cluster.StateRow, wants map[string]cluster.Condition) {
+	want, ok := wants[row.Group]
+	if !ok {
+		want = row.Condition
+	}
+	m.condition[row.Group] = row.Condition
+	layout, why := LayoutOf(m.before, row.Group, want)
+	if why != "" {
+		m.refused[row.Group] = true
+		m.refusals = append(m.refusals, Step{Do: Refuse, Group: row.Group, Why: why})
+		return
+	}
+	m.condition[row.Group] = want
+	if want != row.Condition {
+		m.states = append(m.states, Step{Do: SetState, Group: row.Group, Condition: want})
+	}
+	m.move(row.Group, layout)
+}
+
+// move plans the VIPs that another server than the wanted one serves today. A
+// VIP that nobody serves is left to the owner of its separation row.
+func (m *maker) move(group string, layout Layout) {
+	for _, r := range m.before.Operation {
+		to, ok := layout.Holder[r.VIP]
+		if !ok || r.Group != group || to.Host == r.Host {
+			continue
+		}
+		if rows := cluster.RowsOf(m.before.Operation, to.Host); len(rows) > 0 && m.before.IsSpare(to.Host) {
+			to.Real = rows[0].Real // a spare that serves keeps its real server
+		}
+		m.moves = append(m.moves, Step{Do: MoveVIP, Group: group, VIP: r.VIP, From: r.Guest(), To: to,
+			Held: cluster.VIPsOf(cluster.RowsOf(m.before.Operation, r.Host))})
+	}
+}
+
+// needed are the real servers that must be awake after the plan: those that
+// host a server in operation, B1 of a group in PS2, and those of a recovery.
+func (m *maker) needed() map[netip.Addr]bool {
+	out := map[netip.Addr]bool{}
+	for _, r := range slices.Concat(m.after.Operation, m.after.Separation) {
+		out[r.Real] = true
+	}
+	for _, s := range m.before.State {
+		if m.condition[s.Group] == cluster.PS2 && len(s.Bases) > 0 {
+			out[s.Bases[0]] = true
+		}
+	}
+	return out
+}
+
+func (m *maker) wake(needed map[netip.Addr]bool) {
+	for _, r := range m.before.Suspended {
+		if needed[r.IP] {
+			m.wakes = append(m.wakes, Step{Do: WakeReal, Real: r.IP})
+		}
+	}
+}
+
+func (m *maker) suspend(needed map[netip.Addr]bool) {
+	for _, r := range m.before.Real {
+		if !needed[r.IP] {
+			m.suspends = append(m.suspends, Step{Do: SuspendReal, Real: r.IP})
+		}
+	}
+}
+
+// startSpares starts the spares that hold a VIP after the plan and none before.
+func (m *maker) startSpares() {
+	for _, s := range m.before.Spares {
+		rows := cluster.RowsOf(m.after.Operation, s.Host)
+		if len(rows) > 0 && len(cluster.RowsOf(m.before.Operation, s.Host)) == 0 {
+			m.starts = append(m.starts, Step{Do: StartSpare, Group: rows[0].Group, Spare: s.Host, Real: rows[0].Real, To: rows[0].Guest()})
+		}
+	}
+}
+
+// stopSpares stops the spares of a group that goes to Moderate, and those in
+// access-stop on a real server that this plan suspends.
+func (m *maker) stopSpares() {
+	for _, s := range m.before.Spares {
+		if len(cluster.RowsOf(m.after.Operation, s.Host)) > 0 {
+			continue
+		}
+		served := len(cluster.RowsOf(m.before.Operation, s.Host)) > 0
+		var awake, falls bool
+		for _, r := range cluster.RowsOf(m.after.AccessStop, s.Host) {
+			falls = falls || has(m.suspends, r.Real)
+			awake = awake || has(m.wakes, r.Real) || slices.ContainsFunc(m.before.Real, func(a cluster.RealRow) bool { return a.IP == r.Real })
+		}
+		moderate := m.condition[s.Group] == cluster.Moderate && !m.refused[s.Group]
+		if moderate && (served || awake) || falls {
+			m.stops = append(m.stops, Step{Do: StopSpare, Group: s.Group, Spare: s.Host, Keep: !moderate})
+		}
+	}
+}
+
+// has tells whether one of the steps is about the real server.
+func has(steps Steps, real netip.Addr) bool {
+	return slices.ContainsFunc(steps, func(s Step) bool { return s.Real == real })
+}
+
+// list puts the kinds in order and sorts each; refusals and conditions are in
+// the state file's order already.
+func (m *maker) list() Steps {
+	byReal := func(a, b Step) int { return a.Real.Compare(b.Real) }
+	bySpare := func(a, b Step) int { return cmp.Compare(a.Spare, b.Spare) }
+	slices.SortFunc(m.wakes, byReal)
+	slices.SortFunc(m.suspends, byReal)
+	slices.SortFunc(m.starts, bySpare)
+	slices.SortFunc(m.stops, bySpare)
+	slices.SortFunc(m.moves, func(a, b Step) int { return a.VIP.Compare(b.VIP) })
+	return slices.Concat(m.refusals, m.wakes, m.starts, m.moves, m.states, m.stops, m.suspends)
+}
