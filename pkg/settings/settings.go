@@ -172,6 +172,8 @@ type Guest struct {
 	RestartCommand   []string `toml:"restart_command"`   // run in the guest; {daemon} is replaced
 	AnnounceCommand  []string `toml:"announce_command"`  // gratuitous ARP, run in the guest; {interface} and {vip} are replaced
 	Announce6Command []string `toml:"announce6_command"` // the same for IPv6, an unsolicited neighbour advertisement
+
+	Ports map[string]int `toml:"ports"` // TCP port of a daemon whose protocol is not known, by the daemon's name
 }
 
 // Access says where client accesses are counted.

@@ -1,0 +1,208 @@
+package access
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/netip"
+	"os/exec"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/google/gopacket/layers"
+	"github.com/google/gopacket/pcapgo"
+	"golang.org/x/net/bpf"
+	"golang.org/x/sys/unix"
+)
+
+// The pauses before a source that ended is opened again.
+const (
+	firstRetry = time.Second
+	lastRetry  = 30 * time.Second
+)
+
+// errStarting is why nothing is counted before the source has been opened.
+var errStarting = errors.New("the packet source is not open yet")
+
+// Running is a counter with the goroutine that feeds it.
+type Running struct {
+	Counter
+	cancel context.CancelFunc
+	done   sync.WaitGroup
+}
+
+// Close ends counting and waits for it to end.
+func (r *Running) Close() error {
+	r.cancel()
+	r.done.Wait()
+	return nil
+}
+
+// attempt opens a source and counts until it ends; it calls opened in between.
+type attempt func(ctx context.Context, opened func()) error
+
+// follow makes attempts until ctx ends.
+func follow(ctx context.Context, try func(*Counter) attempt) *Running {
+	r := &Running{Counter: Counter{seen: map[netip.Addr]uint64{}, err: errStarting}}
+	ctx, r.cancel = context.WithCancel(ctx)
+	one := try(&r.Counter)
+	r.done.Go(func() {
+		pause := firstRetry
+		for {
+			err := one(ctx, func() { r.set(nil); pause = firstRetry })
+			r.set(err)
+			select {
+			case <-ctx.Done():
+				return
+			case <-time.After(pause):
+			}
+			pause = min(2*pause, lastRetry)
+		}
+	})
+	return r
+}
+
+// Interface counts the SYNs that pass the local network interface name. It
+// needs the right to capture packets (root).
+func Interface(ctx context.Context, name string) *Running {
+	return follow(ctx, func(c *Counter) attempt {
+		return func(ctx context.Context, opened func()) error { return captureInterface(ctx, c, name, opened) }
+	})
+}
+
+// Command counts the SYNs in the pcap stream that a command prints, such as
+// `ssh LB tcpdump -w - tcp`. It is started again when it ends.
+func Command(ctx context.Context, argv []string) *Running {
+	return follow(ctx, func(c *Counter) attempt {
+		return func(ctx context.Context, opened func()) error { return captureCommand(ctx, c, argv, opened) }
+	})
+}
+
+// snap is how much of a packet is read: all headers up to TCP's.
+const snap = 256
+
+func captureInterface(ctx context.Context, c *Counter, name string, opened func()) error {
+	ifi, err := net.InterfaceByName(name)
+	if err != nil {
+		return err
+	}
+	h, err := pcapgo.NewEthernetHandle(name)
+	if err != nil {
+		return err
+	}
+	defer h.Close()
+	if err := prepare(h, ifi); err != nil {
+		return err
+	}
+	opened()
+	var woken sync.WaitGroup
+	woken.Add(1)
+	stop := context.AfterFunc(ctx, func() {
+		defer woken.Done()
+		_ = h.SetBPF(nil)
+		_ = nudge(ifi) // where that fails the next packet ends the wait
+	})
+	err = c.count(ctx, h, layers.LinkTypeEthernet)
+	if !stop() {
+		woken.Wait()
+	}
+	return err
+}
+
+func prepare(h *pcapgo.EthernetHandle, ifi *net.Interface) error {
+	program, err := bpf.Assemble(synFilter(ifi.Flags&net.FlagLoopback != 0))
+	if err != nil {
+		return err
+	}
+	if err := h.SetBPF(program); err != nil {
+		return err
+	}
+	return h.SetCaptureLength(snap)
+}
+
+// nudge sends a frame of a local experimental type from ifi to itself: the
+// capture sees it go out and stops waiting.
+func nudge(ifi *net.Interface) error {
+	const experimental = 0x88b5
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	frame := make([]byte, 60)
+	copy(frame, ifi.HardwareAddr)
+	copy(frame[6:], ifi.HardwareAddr)
+	frame[12], frame[13] = experimental>>8, experimental&0xff
+	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifi.Index})
+}
+
+// synFilter passes TCP segments with SYN and without ACK, over IPv4 or IPv6.
+// A loopback interface shows each packet twice; there the outgoing one is left out.
+func synFilter(loopback bool) []bpf.Instruction {
+	outgoing := uint32(unix.PACKET_OUTGOING)
+	if !loopback {
+		outgoing = 0xffff // no packet is of this type
+	}
+	return []bpf.Instruction{
+		bpf.LoadExtension{Num: bpf.ExtType},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: outgoing, SkipTrue: 16},
+		bpf.LoadAbsolute{Off: 12, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IPV6, SkipTrue: 8},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipFalse: 13},
+		bpf.LoadAbsolute{Off: 23, Size: 1}, // IPv4: protocol
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_TCP, SkipFalse: 11},
+		bpf.LoadAbsolute{Off: 20, Size: 2}, // fragment offset
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipTrue: 9},
+		bpf.LoadMemShift{Off: 14},
+		bpf.LoadIndirect{Off: 14 + 13, Size: 1},
+		bpf.Jump{Skip: 3},
+		bpf.LoadAbsolute{Off: 20, Size: 1}, // IPv6: next header
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_TCP, SkipFalse: 4},
+		bpf.LoadAbsolute{Off: 14 + 40 + 13, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x12}, // SYN, ACK
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0x02, SkipFalse: 1},
+		bpf.RetConstant{Val: snap},
+		bpf.RetConstant{Val: 0},
+	}
+}
+
+func captureCommand(ctx context.Context, c *Counter, argv []string, opened func()) error {
+	if len(argv) == 0 {
+		return errors.New("no command is set")
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	cmd.WaitDelay = time.Second
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return err
+	}
+	if err := cmd.Start(); err != nil {
+		return err
+	}
+	r, err := pcapgo.NewReader(out)
+	if err == nil {
+		opened()
+		err = c.count(ctx, r, r.LinkType())
+	}
+	if !errors.Is(err, io.EOF) {
+		cancel() // the stream is of no use, but its command goes on
+	}
+	if werr := cmd.Wait(); errors.Is(err, io.EOF) && werr != nil {
+		err = fmt.Errorf("%s: %v %s", argv[0], werr, lastLine(stderr.String()))
+	}
+	return err
+}
+
+// lastLine is what a command said last; before it tcpdump counts packets.
+func lastLine(s string) string {
+	s = strings.TrimSpace(s)
+	return s[strings.LastIndexByte(s, '\n')+1:]
+}

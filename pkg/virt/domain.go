@@ -1,0 +1,249 @@
+//go:build libvirt_dlopen
+
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"libvirt.org/go/libvirt"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// GuestState is the hypervisor's word on g. A guest without an agent's channel
+// cannot be told to be booting.
+func (d *Driver) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
+	state := cluster.GuestAbsent
+	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) (err error) {
+		state, err = guestState(dom)
+		return err
+	})
+	if err != nil && !errors.Is(err, libvirt.ERR_NO_DOMAIN) {
+		return "", fmt.Errorf("cannot ask for the state of %s: %w", g.Host, err)
+	}
+	if (state == cluster.GuestAbsent || state == cluster.GuestOff) && d.hasImage(g.Host) {
+		return cluster.GuestSaved, nil
+	}
+	return state, nil
+}
+
+func (d *Driver) hasImage(host string) bool {
+	info, err := os.Stat(d.opt.savePath(host))
+	return err == nil && info.Mode().IsRegular()
+}
+
+func guestState(dom *libvirt.Domain) (cluster.GuestState, error) {
+	state, reason, err := dom.GetState()
+	if err != nil {
+		return "", err
+	}
+	switch state {
+	case libvirt.DOMAIN_PAUSED:
+		switch libvirt.DomainPausedReason(reason) {
+		case libvirt.DOMAIN_PAUSED_CRASHED:
+			return cluster.GuestCrashed, nil
+		case libvirt.DOMAIN_PAUSED_STARTING_UP:
+			return cluster.GuestBooting, nil
+		}
+		return cluster.GuestPaused, nil
+	case libvirt.DOMAIN_PMSUSPENDED:
+		return cluster.GuestPaused, nil
+	case libvirt.DOMAIN_CRASHED:
+		return cluster.GuestCrashed, nil
+	case libvirt.DOMAIN_SHUTOFF:
+		switch libvirt.DomainShutoffReason(reason) {
+		case libvirt.DOMAIN_SHUTOFF_CRASHED, libvirt.DOMAIN_SHUTOFF_FAILED:
+			return cluster.GuestCrashed, nil
+		}
+		return cluster.GuestOff, nil
+	}
+	description, err := dom.GetXMLDesc(0)
+	if err != nil {
+		return "", err
+	}
+	if has, connected, err := agentState(description); err != nil || (has && !connected) {
+		return cluster.GuestBooting, err
+	}
+	return cluster.GuestRunning, nil
+}
+
+// Start boots a guest that is off, defining it first where the hypervisor does
+// not know it and there is a definition. It returns once the hypervisor has
+// started it.
+func (d *Driver) Start(ctx context.Context, g cluster.Guest) error {
+	err := d.call(ctx, g.Real, func(c *libvirt.Connect) error {
+		dom, err := c.LookupDomainByName(g.Host)
+		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
+			dom, err = d.define(c, g.Host, err)
+		}
+		if err != nil {
+			return err
+		}
+		defer func() { _ = dom.Free() }() // only memory
+		return start(dom)
+	})
+	if err == nil {
+		err = d.removeImage(g.Host) // it is of an older run now
+	}
+	if err != nil {
+		return fmt.Errorf("cannot start %s: %w", g.Host, err)
+	}
+	return nil
+}
+
+// define makes a domain of host's definition; unknown is the error where there is none.
+func (d *Driver) define(c *libvirt.Connect, host string, unknown error) (*libvirt.Domain, error) {
+	if d.opt.Definition == "" {
+		return nil, unknown
+	}
+	description, err := os.ReadFile(strings.ReplaceAll(d.opt.Definition, "{host}", host))
+	if err != nil {
+		return nil, err
+	}
+	return c.DomainDefineXML(string(description))
+}
+
+func start(dom *libvirt.Domain) error {
+	state, err := guestState(dom)
+	if err != nil {
+		return err
+	}
+	switch state {
+	case cluster.GuestRunning, cluster.GuestBooting:
+		return nil
+	case cluster.GuestPaused:
+		return errors.New("it is paused")
+	case cluster.GuestCrashed:
+		// A crashed domain may still be there, kept for its evidence.
+		if err := dom.Destroy(); err != nil && !errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
+			return err
+		}
+	}
+	return dom.CreateWithFlags(libvirt.DOMAIN_START_FORCE_BOOT)
+}
+
+// unless runs do unless the domain of g is in one of the states already.
+func (d *Driver) unless(ctx context.Context, g cluster.Guest, verb string, do func(*libvirt.Domain) error, states ...libvirt.DomainState) error {
+	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) error {
+		now, _, err := dom.GetState()
+		if err != nil {
+			return err
+		}
+		for _, s := range states {
+			if now == s {
+				return nil
+			}
+		}
+		return do(dom)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot %s %s: %w", verb, g.Host, err)
+	}
+	return nil
+}
+
+// Resume resumes a paused guest; one that runs is no error.
+func (d *Driver) Resume(ctx context.Context, g cluster.Guest) error {
+	return d.unless(ctx, g, "resume", (*libvirt.Domain).Resume, libvirt.DOMAIN_RUNNING)
+}
+
+// Pause pauses a running guest; one that is paused is no error.
+func (d *Driver) Pause(ctx context.Context, g cluster.Guest) error {
+	return d.unless(ctx, g, "pause", (*libvirt.Domain).Suspend, libvirt.DOMAIN_PAUSED)
+}
+
+// Reset is the guest's reset button.
+func (d *Driver) Reset(ctx context.Context, g cluster.Guest) error {
+	return d.unless(ctx, g, "reset", func(dom *libvirt.Domain) error { return dom.Reset(0) })
+}
+
+// Destroy pulls the guest's plug; one that is off or absent is no error.
+func (d *Driver) Destroy(ctx context.Context, g cluster.Guest) error {
+	err := d.unless(ctx, g, "destroy", (*libvirt.Domain).Destroy, libvirt.DOMAIN_SHUTOFF)
+	if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
+		return nil
+	}
+	return err
+}
+
+// SetLink plugs or unplugs all network interfaces of g. Its agent goes on answering.
+func (d *Driver) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
+	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) error {
+		description, err := dom.GetXMLDesc(0)
+		if err != nil {
+			return err
+		}
+		interfaces, err := interfacesWithLink(description, up)
+		if err != nil {
+			return err
+		}
+		for _, i := range interfaces {
+			if err := dom.UpdateDeviceFlags(i, libvirt.DOMAIN_DEVICE_MODIFY_LIVE); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("cannot set the link of %s: %w", g.Host, err)
+	}
+	return nil
+}
+
+// Guests lists all guests that the hypervisor of real knows.
+func (d *Driver) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error) {
+	var out []cluster.GuestInfo
+	err := d.call(ctx, real, func(c *libvirt.Connect) error {
+		all, err := c.ListAllDomains(0)
+		if err != nil {
+			return err
+		}
+		for _, dom := range all {
+			info, ierr := guestInfo(&dom)
+			err = errors.Join(err, ierr, dom.Free())
+			if ierr == nil {
+				out = append(out, info)
+			}
+		}
+		return err
+	})
+	if err != nil {
+		return nil, fmt.Errorf("cannot list the guests of %v: %w", real, err)
+	}
+	return out, nil
+}
+
+func guestInfo(dom *libvirt.Domain) (cluster.GuestInfo, error) {
+	name, err := dom.GetName()
+	if err != nil {
+		return cluster.GuestInfo{}, err
+	}
+	state, err := guestState(dom)
+	if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
+		state, err = cluster.GuestAbsent, nil // it went away just now
+	}
+	return cluster.GuestInfo{Host: name, State: state}, err
+}
+
+// FreeMemoryKB is the free memory of real.
+func (d *Driver) FreeMemoryKB(ctx context.Context, real netip.Addr) (kb int64, err error) {
+	err = d.call(ctx, real, func(c *libvirt.Connect) error {
+		bytes, err := c.GetFreeMemory()
+		kb = int64(bytes / 1024)
+		return err
+	})
+	return kb, err
+}
+
+// HypervisorAlive is nil when the virtualization software of real answers.
+func (d *Driver) HypervisorAlive(ctx context.Context, real netip.Addr) error {
+	return d.call(ctx, real, func(c *libvirt.Connect) error {
+		_, err := c.GetLibVersion()
+		return err
+	})
+}

@@ -1,0 +1,171 @@
+//go:build libvirt_dlopen
+
+package virt
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/netip"
+	"sync"
+	"time"
+
+	"libvirt.org/go/libvirt"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Keepalive over remote connections: a hypervisor that answers nothing for
+// interval x count is taken for gone, and its connection closed.
+const (
+	keepaliveInterval = 1 // seconds
+	keepaliveCount    = 3
+	dialTimeout       = 2 * time.Second
+	closeWait         = 2 * time.Second
+)
+
+// startLoop starts libvirt's event loop, of which a process has one: without
+// it there are neither events nor keepalive. It also loads the library.
+// It runs until the process ends, as libvirt has no way to stop it.
+var startLoop = sync.OnceValue(func() error {
+	if err := libvirt.EventRegisterDefaultImpl(); err != nil {
+		return err
+	}
+	go func() {
+		for libvirt.EventRunDefaultImpl() == nil {
+		}
+	}()
+	return nil
+})
+
+// Driver is the hypervisors of all real servers. It connects to one when it is
+// first asked for it.
+type Driver struct {
+	opt     Options
+	ctx     context.Context // ends with Close
+	cancel  context.CancelFunc
+	streams sync.WaitGroup // event streams
+	mu      sync.Mutex
+	hosts   map[netip.Addr]*host
+}
+
+// host is one real server's hypervisor. The agents of its guests have a
+// connection of their own: a hypervisor serves few calls at a time on each, and
+// silent agents would use them up.
+type host struct {
+	calls, agents endpoint[*libvirt.Connect]
+}
+
+// Open loads libvirt and starts its event loop; it connects to nobody yet.
+func Open(opt Options) (*Driver, error) {
+	if err := startLoop(); err != nil {
+		return nil, fmt.Errorf("cannot load libvirt: %v", err)
+	}
+	d := &Driver{opt: opt, hosts: map[netip.Addr]*host{}}
+	d.ctx, d.cancel = context.WithCancel(context.Background())
+	return d, nil
+}
+
+// Close ends all event streams and connections.
+func (d *Driver) Close() error {
+	d.cancel()
+	d.streams.Wait()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	var all sync.WaitGroup
+	for _, h := range d.hosts {
+		all.Go(func() { h.calls.end(closeWait) })
+		all.Go(func() { h.agents.end(closeWait) })
+	}
+	all.Wait()
+	return nil
+}
+
+func (d *Driver) host(real netip.Addr) *host {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	h, ok := d.hosts[real]
+	if !ok {
+		h = &host{}
+		h.calls.conn = d.connector(d.opt.uri(real))
+		h.agents.conn = h.calls.conn
+		d.hosts[real] = h
+	}
+	return h
+}
+
+func (d *Driver) connector(uri string) connector[*libvirt.Connect] {
+	return connector[*libvirt.Connect]{
+		open: func() (*libvirt.Connect, error) { return connect(d.ctx, uri) },
+		watch: func(c *libvirt.Connect, lost func()) error {
+			return c.RegisterCloseCallback(func(*libvirt.Connect, libvirt.ConnectCloseReason) { lost() })
+		},
+		close: func(c *libvirt.Connect) {
+			_ = c.UnregisterCloseCallback() // the callback holds a reference
+			_, _ = c.Close()                // it is gone either way
+		},
+		alive: func(c *libvirt.Connect) bool { ok, err := c.IsAlive(); return ok && err == nil },
+	}
+}
+
+// connect opens a connection with keepalive, after making sure that the other
+// side listens at all.
+func connect(ctx context.Context, uri string) (*libvirt.Connect, error) {
+	address, err := transportAddress(uri)
+	if err != nil {
+		return nil, err
+	}
+	if address != "" {
+		d := net.Dialer{Timeout: dialTimeout}
+		c, err := d.DialContext(ctx, "tcp", address)
+		if err != nil {
+			return nil, err
+		}
+		_ = c.Close()
+	}
+	c, err := libvirt.NewConnect(uri)
+	if err != nil {
+		return nil, err
+	}
+	if err := c.SetKeepAlive(keepaliveInterval, keepaliveCount); err != nil {
+		_, _ = c.Close()
+		return nil, err
+	}
+	return c, nil
+}
+
+// call runs f with a connection to the hypervisor of real.
+func (d *Driver) call(ctx context.Context, real netip.Addr, f func(*libvirt.Connect) error) error {
+	ctx, cancel := d.limit(ctx, d.opt.CallTimeout)
+	defer cancel()
+	return silent(real, d.host(real).calls.do(ctx, f))
+}
+
+// limit gives ctx a deadline where it has none.
+func (d *Driver) limit(ctx context.Context, t time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, t)
+}
+
+// silent says of a call without a result that the host does not answer.
+func silent(real netip.Addr, err error) error {
+	if errors.Is(err, errSlow) || errors.Is(err, errLost) || errors.Is(err, errRefuse) {
+		return fmt.Errorf("cannot reach the hypervisor of %v: %w: %w", real, err, cluster.ErrHostSilent)
+	}
+	return err
+}
+
+// withDomain runs f with the domain of g.
+func (d *Driver) withDomain(ctx context.Context, g cluster.Guest, f func(*libvirt.Domain) error) error {
+	return d.call(ctx, g.Real, func(c *libvirt.Connect) error {
+		dom, err := c.LookupDomainByName(g.Host)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = dom.Free() }() // only memory
+		return f(dom)
+	})
+}
