@@ -1,0 +1,137 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// agent does do in the guest after d. A guest that boots or is off has no
+// agent connected: refused at once; in a frozen one the call hangs.
+func (m *Model) agent(ctx context.Context, g cluster.Guest, d time.Duration, do func(*instance) error) error {
+	for _, step := range []struct {
+		takes time.Duration
+		do    func(*instance) error
+	}{{0, func(*instance) error { return nil }}, {d, do}} {
+		hangs := false
+		err := m.call(ctx, g.Real, step.takes, func(h *host) error {
+			i := h.on[g.Host]
+			switch {
+			case i == nil || i.state != cluster.GuestRunning || i.agentDead:
+				return fmt.Errorf("%w: it is %s", cluster.ErrAgentSilent, m.stateOn(h, g.Host))
+			case i.frozen:
+				hangs = true
+				return nil
+			}
+			return step.do(i)
+		})
+		if hangs {
+			return m.hang(ctx, cluster.ErrAgentSilent)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Addrs are the addresses on the guest's interface, its own first.
+func (m *Model) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error) {
+	var out []netip.Addr
+	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+		out = append([]netip.Addr{i.IP}, i.sortedVIPs()...)
+		return nil
+	})
+	return out, say(err, "list the addresses of", g)
+}
+
+func (i *instance) sortedVIPs() []netip.Addr {
+	out := make([]netip.Addr, 0, len(i.vips))
+	for v := range i.vips {
+		out = append(out, v)
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}
+
+// AddVIP gives the guest a VIP and tells the switch.
+func (m *Model) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
+	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+		hold, had := i.vips[vip]
+		if !had {
+			hold.since = m.now
+			m.blameClock(i, vip)
+		}
+		hold.announced = m.now
+		i.vips[vip], m.dirty = hold, true
+		return nil
+	})
+	return say(err, "add "+vip.String()+" to", g)
+}
+
+// DelVIP takes a VIP off the guest.
+func (m *Model) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
+	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+		delete(i.vips, vip)
+		m.dirty = true
+		return nil
+	})
+	return say(err, "remove "+vip.String()+" from", g)
+}
+
+// Announce sends a gratuitous ARP for a VIP that the guest holds.
+func (m *Model) Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
+	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+		hold, ok := i.vips[vip]
+		if !ok {
+			return fmt.Errorf("it does not hold it")
+		}
+		hold.announced = m.now
+		i.vips[vip] = hold
+		return nil
+	})
+	return say(err, "announce "+vip.String()+" from", g)
+}
+
+// SetClock sets the guest's clock to now.
+func (m *Model) SetClock(ctx context.Context, g cluster.Guest) error {
+	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+		i.staleClock = false
+		return nil
+	})
+	return say(err, "set the clock of", g)
+}
+
+// RestartDaemon restarts a service program. A frozen one stays frozen: only a
+// restart of its server cures that (paper, Table 5).
+func (m *Model) RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error {
+	err := m.agent(ctx, g, m.spec.Times.RestartDaemon, func(i *instance) error {
+		switch i.daemons[daemon] {
+		case "":
+			return fmt.Errorf("no such service")
+		case stopped:
+			i.daemons[daemon] = running
+			m.note("daemon", i.at, i.Host, "%s of %s restarted", daemon, i.Host)
+		}
+		return nil
+	})
+	return say(err, "restart "+daemon+" of", g)
+}
+
+// Run runs free or sar in the guest.
+func (m *Model) Run(ctx context.Context, g cluster.Guest, argv []string) ([]byte, error) {
+	cmd, err := parseCommand(argv)
+	if err != nil {
+		return nil, say(err, "run a command in", g)
+	}
+	var out []byte
+	err = m.agent(ctx, g, m.spec.Times.Agent+cmd.takes(), func(i *instance) error {
+		out = cmd.print(i, m.reading(i), m.now)
+		return nil
+	})
+	return out, say(err, "run "+cmd.name+" in", g)
+}

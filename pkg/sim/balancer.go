@@ -1,0 +1,221 @@
+package sim
+
+import (
+	"net/netip"
+	"slices"
+	"time"
+)
+
+// balancer is the load balancer: round robin over the VIPs of a group, a
+// health check of each VIP, redispatch of an access that finds nobody.
+type balancer struct {
+	ports  []*port
+	groups []*clients
+}
+
+// port is one VIP as the balancer sees it.
+type port struct {
+	VIPSpec
+	up   bool
+	syns float64
+}
+
+// clients is a group's clients: one that asks at every interval, and the load.
+type clients struct {
+	group  string
+	ports  []*port
+	next   int
+	log    []access
+	failed time.Time // first access of the outage under way
+	demand demand
+}
+
+// access is one line of the client's log.
+type access struct {
+	at     time.Time
+	delay  time.Duration
+	failed bool
+}
+
+// demand is the load on a group's servers, for each VIP that a server holds.
+type demand struct {
+	from, to float64 // percent
+	start    time.Time
+	over     time.Duration // the ramp's length
+	accesses float64       // per second, besides the one client's
+}
+
+func (d demand) percent(now time.Time) float64 {
+	done := now.Sub(d.start)
+	if d.over <= 0 || done >= d.over {
+		return d.to
+	}
+	return d.from + (d.to-d.from)*float64(done)/float64(d.over)
+}
+
+// logMax bounds a client's log.
+const logMax = 20000
+
+func (m *Model) startBalancer() {
+	for _, v := range m.spec.VIPs {
+		p := &port{VIPSpec: v, up: true}
+		m.lb.ports = append(m.lb.ports, p)
+		c := m.clientsOf(v.Group)
+		if c == nil {
+			c = &clients{group: v.Group, demand: demand{to: m.spec.Load}}
+			m.lb.groups = append(m.lb.groups, c)
+		}
+		c.ports = append(c.ports, p)
+	}
+	slices.SortFunc(m.lb.groups, func(a, b *clients) int { return a.ports[0].VIP.Compare(b.ports[0].VIP) })
+	if b := m.spec.Balancer; !b.Off {
+		m.every(b.CheckInterval, 0, m.check)
+		m.every(b.AskInterval, b.AskInterval/2, m.ask)
+	}
+}
+
+func (m *Model) clientsOf(group string) *clients {
+	for _, c := range m.lb.groups {
+		if c.group == group {
+			return c
+		}
+	}
+	return nil
+}
+
+// every does do at each interval d, beginning shift after the fleet's start.
+func (m *Model) every(d, shift time.Duration, do func()) {
+	var again func()
+	next := m.record.start.Add(shift)
+	again = func() {
+		next = next.Add(d)
+		m.at(next, again)
+		do()
+	}
+	m.at(next, again)
+}
+
+// outcome of one connection to a VIP.
+type outcome int
+
+const (
+	served  outcome = iota
+	refused         // somebody answers, but no program there
+	unheard         // nobody answers, or a frozen program accepts and says nothing
+)
+
+func (m *Model) try(vip netip.Addr) outcome {
+	who := m.answering(vip, fromClients)
+	if len(who) == 0 {
+		return unheard
+	}
+	out := served
+	for _, d := range who[0].daemons {
+		switch d {
+		case stopped:
+			out = refused
+		case frozen:
+			return unheard
+		}
+	}
+	return out
+}
+
+// check is one round of health checks, and the accesses of the load since the last.
+func (m *Model) check() {
+	d := m.spec.Balancer.CheckInterval.Seconds()
+	for _, p := range m.lb.ports {
+		p.syns += m.spec.Balancer.PerSecond * d
+		m.mark(p, m.try(p.VIP) == served)
+	}
+	for _, c := range m.lb.groups {
+		if up := c.up(); len(up) > 0 {
+			for _, p := range up {
+				p.syns += c.demand.accesses * d / float64(len(up))
+			}
+		}
+	}
+}
+
+func (m *Model) mark(p *port, up bool) {
+	if p.up != up {
+		p.up = up
+		m.note("balancer", nil, "", "%s up: %t", p.VIP, up)
+	}
+}
+
+func (c *clients) up() []*port {
+	var out []*port
+	for _, p := range c.ports {
+		if p.up {
+			out = append(out, p)
+		}
+	}
+	return out
+}
+
+// pick is the next VIP in turn that is up, or nil.
+func (c *clients) pick() *port {
+	for range c.ports {
+		p := c.ports[c.next%len(c.ports)]
+		c.next++
+		if p.up {
+			return p
+		}
+	}
+	return nil
+}
+
+// ask lets the client of every group make one access.
+func (m *Model) ask() {
+	for _, c := range m.lb.groups {
+		m.access(c)
+	}
+}
+
+func (m *Model) access(c *clients) {
+	delay := m.spec.Balancer.Latency
+	for p := c.pick(); p != nil; p = c.pick() {
+		p.syns++
+		switch m.try(p.VIP) {
+		case served:
+			m.answered(c, delay)
+			return
+		case refused:
+			delay += m.spec.Balancer.Latency
+		case unheard:
+			delay += m.spec.Balancer.ConnectTimeout
+		}
+		m.mark(p, false)
+	}
+	if c.failed.IsZero() {
+		c.failed = m.now
+		m.note("client", nil, "", "client of %s finds no server", c.group)
+	}
+	c.add(access{at: m.now, delay: delay, failed: true})
+}
+
+// answered logs an access; the first after an outage waited since the first that failed.
+func (m *Model) answered(c *clients, delay time.Duration) {
+	if !c.failed.IsZero() {
+		delay += m.now.Sub(c.failed)
+		m.note("client", nil, "", "client of %s served again after %.2f s", c.group, delay.Seconds())
+		c.failed = time.Time{}
+	}
+	c.add(access{at: m.now, delay: delay})
+}
+
+func (c *clients) add(a access) {
+	if len(c.log) >= logMax {
+		c.log = slices.Clone(c.log[logMax/2:])
+	}
+	c.log = append(c.log, a)
+}
+
+func (b *balancer) accesses() map[netip.Addr]uint64 {
+	out := map[netip.Addr]uint64{}
+	for _, p := range b.ports {
+		out[p.VIP] = uint64(p.syns)
+	}
+	return out
+}

@@ -1,0 +1,152 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+var (
+	errClosed = errors.New("the emulated fleet has ended")
+	errGone   = errors.New("the real server was lost meanwhile")
+)
+
+// hang waits as a caller does whose peer keeps silent: until its own deadline.
+func (m *Model) hang(ctx context.Context, why error) error {
+	select {
+	case <-ctx.Done():
+		if errors.Is(ctx.Err(), context.Canceled) {
+			return ctx.Err()
+		}
+		return why
+	case <-m.quit:
+		return errClosed
+	}
+}
+
+func (m *Model) wait(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(m.clk.Wall(d))
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-m.quit:
+		return errClosed
+	}
+}
+
+// reach waits until real's hypervisor has answered a call that takes d; a
+// silent one hangs, one whose daemon is stopped refuses at once.
+func (m *Model) reach(ctx context.Context, real netip.Addr, d time.Duration) error {
+	m.lock()
+	h := m.hosts[real]
+	if h == nil {
+		m.unlock()
+		return fmt.Errorf("no real server %s", real)
+	}
+	silent, refuses, slow := h.silent, m.answersPing(h) && h.hypervisor == stopped, h.slow
+	if !silent {
+		m.heard(h)
+	}
+	m.unlock()
+	switch {
+	case refuses:
+		if err := m.wait(ctx, d); err != nil {
+			return err
+		}
+		return fmt.Errorf("%w: connection refused", cluster.ErrHostSilent)
+	case silent:
+		return m.hang(ctx, cluster.ErrHostSilent)
+	}
+	return m.wait(ctx, d+slow)
+}
+
+// call does do on real's hypervisor after d, with the lock held.
+func (m *Model) call(ctx context.Context, real netip.Addr, d time.Duration, do func(*host) error) error {
+	if err := m.reach(ctx, real, d); err != nil {
+		return err
+	}
+	m.lock()
+	h := m.hosts[real]
+	if h.silent {
+		m.unlock()
+		return m.hang(ctx, cluster.ErrHostSilent)
+	}
+	defer m.unlock()
+	return do(h)
+}
+
+// operation is a long job of a hypervisor. It goes on when its caller gives up.
+type operation struct {
+	on     *host
+	guest  *instance // whose jobs run one after the other; may be nil
+	takes  time.Duration
+	finish func() error // with the lock held
+}
+
+// operate begins a job under the lock and waits for its end.
+func (m *Model) operate(ctx context.Context, real netip.Addr, begin func(*host) (operation, error)) error {
+	var done chan error
+	err := m.call(ctx, real, m.spec.Times.Hypervisor, func(h *host) error {
+		op, err := begin(h)
+		if err != nil {
+			return err
+		}
+		op.on = h
+		done = m.launch(op)
+		return nil
+	})
+	if err != nil || done == nil {
+		return err
+	}
+	select {
+	case err = <-done:
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-m.quit:
+		return errClosed
+	}
+	if errors.Is(err, errGone) || m.isSilent(real) {
+		return m.hang(ctx, cluster.ErrHostSilent)
+	}
+	return err
+}
+
+// launch puts op's end on the agenda. Held: m.mu.
+func (m *Model) launch(op operation) chan error {
+	done := make(chan error, 1)
+	if op.finish == nil {
+		done <- nil
+		return done
+	}
+	end := m.now
+	if op.guest != nil && op.guest.busy.After(end) {
+		end = op.guest.busy
+	}
+	end = end.Add(op.takes)
+	if op.guest != nil {
+		op.guest.busy = end
+	}
+	life := op.on.life
+	m.at(end, func() {
+		if op.on.life != life || !op.on.up() {
+			done <- errGone
+			return
+		}
+		done <- op.finish()
+	})
+	return done
+}
+
+func (m *Model) isSilent(real netip.Addr) bool {
+	m.lock()
+	defer m.unlock()
+	h := m.hosts[real]
+	return h != nil && h.silent
+}

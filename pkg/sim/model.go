@@ -1,0 +1,210 @@
+package sim
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+)
+
+// Model is a fleet in this process. All its methods may be called at once from
+// many goroutines. Close ends it.
+type Model struct {
+	clk     clock.Clock
+	spec    Spec
+	kick    chan struct{}
+	quit    chan struct{}
+	stopped chan struct{}
+	once    sync.Once
+
+	mu     sync.Mutex
+	now    time.Time // of the action under way
+	seq    int
+	agenda agenda
+	dirty  bool // something that ownership or power depends on changed
+
+	hosts  map[netip.Addr]*host
+	order  []*host // the management server first, then by address
+	guests map[string]*guest
+	byIP   map[netip.Addr]*guest
+	names  []string
+
+	cut     bool // the management server's own network is gone
+	subs    map[*subscriber]struct{}
+	holders map[netip.Addr][]*instance // every guest with the VIP configured, reachable or not
+
+	record record
+	lb     balancer
+}
+
+// host is a real server, or the management server.
+type host struct {
+	HostSpec
+	management  bool
+	state       HostState
+	life        int // changes when what runs on it is lost or stopped; an operation begun before is void
+	partitioned bool
+	hypervisor  daemonState
+	warm        map[Kind]bool // the disk cache holds this kind's image
+	on          map[string]*instance
+	slow        time.Duration // added to every call
+	wolLost     int           // so many magic packets will be lost
+	neverWakes  bool
+	failSuspend int
+
+	silent   bool // its hypervisor cannot be reached from the management server
+	since    time.Time
+	returned time.Time // end of its last silence
+	answered time.Time // first answer after it; zero: none yet
+}
+
+// guest is a server wherever it is.
+type guest struct {
+	GuestSpec
+	mac   cluster.MAC
+	saved *instance // its image on shared storage
+
+	failBoot, failRestore, failMigrate int
+}
+
+// instance is a guest on one host; a careless start makes two of them.
+type instance struct {
+	*guest
+	at         *host
+	state      cluster.GuestState
+	seen       cluster.GuestState // what the hypervisor still believes until seenUntil
+	seenUntil  time.Time
+	life       int // changes at boot, reset, stop
+	bootLate   bool
+	linkDown   bool // by the hypervisor: the fence
+	cut        bool // by a fault
+	frozen     bool
+	agentDead  bool
+	staleClock bool
+	busy       time.Time // the hypervisor works on it until then
+	vips       map[netip.Addr]vipHold
+	daemons    map[string]daemonState
+}
+
+// vipHold says since when a guest holds a VIP and when it last told the switch.
+type vipHold struct{ since, announced time.Time }
+
+type daemonState string
+
+const (
+	running daemonState = "running"
+	stopped daemonState = "stopped"
+	frozen  daemonState = "frozen"
+)
+
+// New starts the fleet as spec describes it, on clk.
+func New(spec Spec, clk clock.Clock) (*Model, error) {
+	m := &Model{clk: clk, spec: spec, kick: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
+		hosts: map[netip.Addr]*host{}, guests: map[string]*guest{}, byIP: map[netip.Addr]*guest{},
+		subs: map[*subscriber]struct{}{}, holders: map[netip.Addr][]*instance{}}
+	m.now = clk.Now()
+	m.record.begin(m.now)
+	if err := m.build(); err != nil {
+		return nil, fmt.Errorf("cannot emulate the fleet: %v", err)
+	}
+	m.dirty = true
+	m.settle()
+	m.startBalancer()
+	go m.run()
+	return m, nil
+}
+
+// Close ends the fleet; calls that hang return.
+func (m *Model) Close() error {
+	m.once.Do(func() { close(m.quit) })
+	<-m.stopped
+	return nil
+}
+
+func (m *Model) build() error {
+	m.addHost(HostSpec{Name: "management", IP: m.spec.Management, MAC: GuestMAC(m.spec.Management), MemoryKB: managementMemoryKB}, true)
+	for _, h := range m.spec.Hosts {
+		if m.hosts[h.IP] != nil {
+			return fmt.Errorf("two real servers at %s", h.IP)
+		}
+		m.addHost(h, false)
+	}
+	for _, g := range m.spec.Guests {
+		if m.guests[g.Host] != nil || m.byIP[g.IP] != nil {
+			return fmt.Errorf("two servers named %s or at %s", g.Host, g.IP)
+		}
+		if err := m.addGuest(g); err != nil {
+			return err
+		}
+	}
+	m.names = slices.Sorted(maps.Keys(m.guests))
+	return nil
+}
+
+func (m *Model) addHost(s HostSpec, management bool) {
+	if s.State == "" {
+		s.State = Active
+	}
+	h := &host{HostSpec: s, management: management, state: s.State, answered: m.now, hypervisor: running, warm: map[Kind]bool{}, on: map[string]*instance{}}
+	m.hosts[s.IP] = h
+	m.order = append(m.order, h)
+}
+
+func (m *Model) addGuest(s GuestSpec) error {
+	g := &guest{GuestSpec: s, mac: GuestMAC(s.IP)}
+	m.guests[s.Host], m.byIP[s.IP] = g, g
+	if s.Home.IsValid() {
+		h := m.hosts[s.Home]
+		if h == nil {
+			return fmt.Errorf("%s is on an unknown real server %s", s.Host, s.Home)
+		}
+		newInstance(g, h)
+	}
+	if !s.On.IsValid() {
+		return nil
+	}
+	h := m.hosts[s.On]
+	if h == nil {
+		return fmt.Errorf("%s runs on an unknown real server %s", s.Host, s.On)
+	}
+	i := h.on[s.Host]
+	if i == nil {
+		i = newInstance(g, h)
+	}
+	i.state, h.warm[s.Kind] = cluster.GuestRunning, true
+	i.startDaemons()
+	for _, v := range s.VIPs {
+		i.vips[v] = vipHold{since: m.now, announced: m.now}
+	}
+	return nil
+}
+
+// newInstance defines g on h, shut off.
+func newInstance(g *guest, h *host) *instance {
+	i := &instance{guest: g, at: h, state: cluster.GuestOff, vips: map[netip.Addr]vipHold{}, daemons: map[string]daemonState{}}
+	h.on[g.Host] = i
+	return i
+}
+
+func (i *instance) startDaemons() {
+	for _, d := range i.Daemons {
+		i.daemons[d] = running
+	}
+}
+
+// live tells whether the guest's machine exists there: it runs, boots or is paused.
+func (i *instance) live() bool {
+	switch i.state {
+	case cluster.GuestRunning, cluster.GuestBooting, cluster.GuestPaused:
+		return true
+	}
+	return false
+}
+
+// up tells whether the host's processors run, whoever can reach it.
+func (h *host) up() bool { return h.state == Active || h.state == Suspending }

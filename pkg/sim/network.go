@@ -1,0 +1,221 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// view is from where somebody looks at the network.
+type view int
+
+const (
+	fromManagement view = iota
+	fromClients
+)
+
+// path tells whether packets reach a host's bridge. Held: m.mu, also below.
+func (m *Model) path(h *host, v view) bool {
+	switch {
+	case h.management:
+		return v == fromManagement || !m.cut
+	case h.partitioned:
+		return v == fromClients && m.spec.PartitionSparesClients
+	case v == fromManagement:
+		return !m.cut
+	}
+	return true
+}
+
+func (m *Model) answersPing(h *host) bool { return h.up() && m.path(h, fromManagement) }
+
+// connected tells whether the guest is on the network and would answer ARP.
+func (m *Model) connected(i *instance, v view) bool {
+	return i.state == cluster.GuestRunning && !i.frozen && !i.linkDown && !i.cut && i.at.up() && m.path(i.at, v)
+}
+
+// answering returns who answers for ip, as own address or VIP, the last to announce first.
+func (m *Model) answering(ip netip.Addr, v view) []*instance {
+	var out []*instance
+	if g := m.byIP[ip]; g != nil {
+		for _, h := range m.order {
+			if i := h.on[g.Host]; i != nil && m.connected(i, v) {
+				out = append(out, i)
+			}
+		}
+		return out
+	}
+	for _, i := range m.holders[ip] {
+		if m.connected(i, v) {
+			out = append(out, i)
+		}
+	}
+	slices.SortStableFunc(out, func(a, b *instance) int { return b.vips[ip].announced.Compare(a.vips[ip].announced) })
+	return out
+}
+
+// heard notes that a host answered the management server.
+func (m *Model) heard(h *host) {
+	if !h.silent && h.answered.IsZero() {
+		h.answered, m.dirty = m.now, true
+	}
+}
+
+// probe waits for an answer that takes d, or in vain as long as the caller may.
+func (m *Model) probe(ctx context.Context, d time.Duration, answer bool) error {
+	if answer {
+		return m.wait(ctx, d)
+	}
+	ctx, cancel := context.WithTimeout(ctx, m.clk.Wall(m.spec.Times.ProbeTimeout))
+	defer cancel()
+	return m.hang(ctx, cluster.ErrNoAnswer)
+}
+
+// Ping is nil when ip answers an echo request.
+func (m *Model) Ping(ctx context.Context, ip netip.Addr) error {
+	m.lock()
+	ok := !m.cut && slices.Contains(m.spec.References, ip)
+	if h := m.hosts[ip]; h != nil {
+		if ok = m.answersPing(h); ok {
+			m.heard(h)
+		}
+	} else if who := m.answering(ip, fromManagement); len(who) > 0 {
+		ok = true
+		m.heard(who[0].at)
+	}
+	m.unlock()
+	if err := m.probe(ctx, m.spec.Times.Ping, ok); err != nil {
+		return fmt.Errorf("cannot ping %s: %w", ip, err)
+	}
+	return nil
+}
+
+// Greet is nil when daemon answers its protocol at ip.
+func (m *Model) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
+	m.lock()
+	state, here := daemonState(""), false
+	if who := m.answering(ip, fromManagement); len(who) > 0 {
+		state, here = who[0].daemons[daemon], true
+		m.heard(who[0].at)
+	}
+	m.unlock()
+	refused := here && (state == stopped || state == "")
+	err := m.probe(ctx, m.spec.Times.Greet, state == running || refused)
+	if err == nil && refused {
+		err = fmt.Errorf("%w: connection refused", cluster.ErrNoAnswer)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot greet %s at %s: %w", daemon, ip, err)
+	}
+	return nil
+}
+
+// WhoHas returns the MAC address of everybody who answers ARP for ip.
+func (m *Model) WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error) {
+	m.lock()
+	var macs []cluster.MAC
+	if h := m.hosts[ip]; h != nil && m.answersPing(h) {
+		macs = append(macs, h.MAC)
+	}
+	for _, i := range m.answering(ip, fromManagement) {
+		macs = append(macs, i.mac)
+	}
+	m.unlock()
+	d := m.spec.Times.ARPTimeout
+	if len(macs) > 0 {
+		d = m.spec.Times.ARP
+	}
+	if err := m.wait(ctx, d); err != nil {
+		return nil, fmt.Errorf("cannot ask who has %s: %w", ip, err)
+	}
+	return macs, nil
+}
+
+// Accesses are the TCP SYNs to each VIP since the fleet began.
+func (m *Model) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
+	m.lock()
+	defer m.unlock()
+	if m.spec.Balancer.Off {
+		return nil, fmt.Errorf("cannot count accesses: no load balancer")
+	}
+	return maps.Clone(m.lb.accesses()), ctx.Err()
+}
+
+// subscriber is one reader of a host's events.
+type subscriber struct {
+	real netip.Addr
+	ch   chan cluster.Event
+}
+
+// eventBuffer is how many events wait for a slow reader before the oldest are lost.
+const eventBuffer = 1024
+
+// Events streams what real's hypervisor reports until ctx ends. While the host
+// is silent reports are lost; the silence itself is one.
+func (m *Model) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
+	m.lock()
+	defer m.unlock()
+	h := m.hosts[real]
+	if h == nil {
+		return nil, fmt.Errorf("cannot watch %s: no such real server", real)
+	}
+	s := &subscriber{real: real, ch: make(chan cluster.Event, eventBuffer)}
+	m.subs[s] = struct{}{}
+	if h.silent {
+		m.disconnect(h)
+	}
+	context.AfterFunc(ctx, func() {
+		m.lock()
+		defer m.unlock()
+		delete(m.subs, s)
+		close(s.ch)
+	})
+	return s.ch, nil
+}
+
+// publish reports an event d from now, if the connection stands then.
+func (m *Model) publish(h *host, guest string, kind cluster.EventKind, d time.Duration) {
+	send := func() {
+		if !h.silent {
+			m.send(cluster.Event{Real: h.IP, Host: guest, Kind: kind, At: m.now})
+		}
+	}
+	if d == 0 {
+		send()
+		return
+	}
+	m.after(d, send)
+}
+
+func (m *Model) disconnect(h *host) {
+	since := h.since
+	m.after(m.spec.Times.Disconnected, func() {
+		if h.silent && h.since.Equal(since) {
+			m.send(cluster.Event{Real: h.IP, Kind: cluster.EventDisconnected, At: m.now})
+		}
+	})
+}
+
+func (m *Model) send(e cluster.Event) {
+	for s := range m.subs {
+		if s.real != e.Real {
+			continue
+		}
+		for sent := false; !sent; {
+			select {
+			case s.ch <- e:
+				sent = true
+			default:
+				select {
+				case <-s.ch:
+				default:
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,199 @@
+package sim
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+)
+
+// settle draws the conclusions from a change: silence, who holds what, power.
+// Held: m.mu, also below.
+func (m *Model) settle() {
+	for m.dirty {
+		m.dirty = false
+		for _, h := range m.order {
+			m.settleSilence(h)
+		}
+		m.index()
+		for vip := range m.holders {
+			m.settleServing(vip)
+		}
+		m.settleConflicts()
+		m.settlePower()
+	}
+}
+
+func (m *Model) settleSilence(h *host) {
+	silent := !m.answersPing(h) || h.hypervisor != running
+	if silent == h.silent {
+		return
+	}
+	h.silent = silent
+	if silent {
+		h.since = m.now
+		m.disconnect(h)
+		return
+	}
+	h.returned, h.answered = m.now, time.Time{}
+}
+
+// index finds every guest that has a VIP configured; a VIP once seen stays listed.
+func (m *Model) index() {
+	for v := range m.holders {
+		m.holders[v] = m.holders[v][:0]
+	}
+	for _, h := range m.order {
+		for _, i := range h.on {
+			for v := range i.vips {
+				m.holders[v] = append(m.holders[v], i)
+			}
+		}
+	}
+}
+
+func (m *Model) settleServing(vip netip.Addr) {
+	var names []string
+	for _, i := range m.answering(vip, fromClients) {
+		names = append(names, i.Host+"@"+i.at.Name)
+	}
+	slices.Sort(names)
+	now := strings.Join(names, " ")
+	if m.record.serving[vip] == now {
+		return
+	}
+	m.record.serving[vip] = now
+	if now == "" {
+		now = "nobody"
+	}
+	m.note("vip", nil, "", "%s held by %s", vip, now)
+}
+
+// settleConflicts compares who holds a VIP twice with who did.
+func (m *Model) settleConflicts() {
+	seen := map[string]bool{}
+	for vip := range m.holders {
+		for _, v := range []view{fromManagement, fromClients} {
+			who := m.answering(vip, v)
+			for n, a := range who {
+				for _, b := range who[n+1:] {
+					key := m.clash(vip, a, b)
+					seen[key] = true
+				}
+			}
+		}
+	}
+	for key, c := range m.record.conflicts {
+		if !seen[key] {
+			m.endConflict(c)
+			delete(m.record.conflicts, key)
+		} else if c.excused != nil && !c.limited && !c.excused.answered.IsZero() {
+			c.limited = true
+			m.at(c.excused.answered.Add(m.spec.StripDeadline), func() { m.limit(key, c) })
+		}
+	}
+}
+
+// clash keeps the conflict between two holders.
+func (m *Model) clash(vip netip.Addr, a, b *instance) string {
+	names := []string{a.Host + "@" + a.at.Name, b.Host + "@" + b.at.Name}
+	slices.Sort(names)
+	c := &conflict{vip: vip, names: strings.Join(names, " and "), since: m.now}
+	key := vip.String() + " " + c.names
+	if m.record.conflicts[key] != nil {
+		return key
+	}
+	m.record.conflicts[key] = c
+	if c.excused = m.excuse(vip, a, b); c.excused == nil {
+		c.violation = m.violate(TwoHolders, vip, "%s held by %s", vip, c.names)
+	} else {
+		m.note("exception", c.excused, "", "%s held by %s: %s was silent at the takeover", vip, c.names, c.excused.Name)
+	}
+	return key
+}
+
+// excuse returns the older holder's host if it was silent when the newer one got the VIP.
+func (m *Model) excuse(vip netip.Addr, a, b *instance) *host {
+	if b.vips[vip].since.Before(a.vips[vip].since) {
+		a, b = b, a
+	}
+	h, taken := a.at, b.vips[vip].since
+	switch {
+	case h == b.at || h.since.IsZero() || taken.Before(h.since):
+		return nil
+	case h.silent || h.answered.IsZero() || !taken.After(h.answered.Add(m.spec.StripDeadline)):
+		return h
+	}
+	return nil
+}
+
+// limit ends the excuse of a conflict that lasts.
+func (m *Model) limit(key string, c *conflict) {
+	if m.record.conflicts[key] == c && !c.excused.silent {
+		c.violation = m.violate(TwoHolders, c.vip, "%s held by %s longer than %v after %s answered", c.vip, c.names, m.spec.StripDeadline, c.excused.Name)
+	}
+	c.limited = false
+}
+
+func (m *Model) endConflict(c *conflict) {
+	lasted := m.now.Sub(c.since).Seconds()
+	if c.violation != nil {
+		c.violation.Seconds = lasted
+	}
+	if c.excused == nil {
+		return
+	}
+	e := Exception{At: c.since, VIP: c.vip, What: c.names, Seconds: lasted}
+	if a := c.excused.answered; !a.IsZero() && a.Before(m.now) {
+		e.AfterAnswer = min(lasted, m.now.Sub(a).Seconds())
+	}
+	m.record.exceptions = append(m.record.exceptions, e)
+}
+
+func (m *Model) settlePower() {
+	w := m.watts()
+	p := &m.record.power
+	if n := len(*p); n > 0 && (*p)[n-1].watts == w {
+		return
+	}
+	*p = append(*p, powerStep{at: m.now, watts: w})
+	m.note("power", nil, "", "%g W", w)
+}
+
+func (m *Model) watts() float64 {
+	var w float64
+	for _, h := range m.order {
+		w += h.watts()
+	}
+	return w
+}
+
+// watts is a real server's power; the paper does not count the management server.
+func (h *host) watts() float64 {
+	switch h.state {
+	case Off:
+		return 0
+	case Suspended:
+		return h.SuspendedW
+	}
+	return h.ActiveW
+}
+
+// energyWh is the energy used from since to now.
+func (m *Model) energyWh(since time.Time) float64 {
+	var wh float64
+	for n, s := range m.record.power {
+		end := m.now
+		if n+1 < len(m.record.power) {
+			end = m.record.power[n+1].at
+		}
+		begin := s.at
+		if begin.Before(since) {
+			begin = since
+		}
+		if end.After(begin) {
+			wh += s.watts * end.Sub(begin).Hours()
+		}
+	}
+	return wh
+}

@@ -1,0 +1,182 @@
+package sim
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Query chooses what a Status tells.
+type Query struct {
+	Since    time.Time `json:"since,omitzero"` // energy, violations, exceptions, clients and timeline from then on; zero: from the start
+	Timeline bool      `json:"timeline,omitempty"`
+}
+
+// Status is the fleet as it is and what happened in it.
+type Status struct {
+	Now        time.Time      `json:"now"` // emulated
+	Since      time.Time      `json:"since"`
+	Watts      float64        `json:"watts"`
+	EnergyWh   float64        `json:"energy_wh"`
+	Hosts      []HostStatus   `json:"hosts"`
+	Guests     []GuestStatus  `json:"guests"`
+	VIPs       []VIPStatus    `json:"vips"`
+	Clients    []ClientStatus `json:"clients"`
+	Violations []Violation    `json:"violations"`
+	Exceptions []Exception    `json:"exceptions"`
+	Timeline   []Entry        `json:"timeline,omitempty"`
+}
+
+// HostStatus is a real server, or the management server.
+type HostStatus struct {
+	Name        string     `json:"name"`
+	IP          netip.Addr `json:"ip"`
+	State       HostState  `json:"state"`
+	Hypervisor  string     `json:"hypervisor"`
+	Partitioned bool       `json:"partitioned,omitempty"`
+	Watts       float64    `json:"watts"`
+}
+
+// GuestStatus is a guest on one host; Real is zero for one that is nowhere or saved.
+type GuestStatus struct {
+	Host    string             `json:"host"`
+	Group   string             `json:"group"`
+	Kind    Kind               `json:"kind"`
+	Real    netip.Addr         `json:"real,omitzero"`
+	State   cluster.GuestState `json:"state"`
+	VIPs    []netip.Addr       `json:"vips,omitempty"`
+	Answers bool               `json:"answers"` // reachable by clients, every daemon runs
+	Daemons map[string]string  `json:"daemons,omitempty"`
+}
+
+// VIPStatus says who holds a VIP, seen from the clients.
+type VIPStatus struct {
+	VIP     netip.Addr `json:"vip"`
+	Group   string     `json:"group"`
+	Holders []string   `json:"holders"`
+	Up      bool       `json:"up"` // for the load balancer
+}
+
+// ClientStatus sums up one group's client.
+type ClientStatus struct {
+	Group   string  `json:"group"`
+	Load    float64 `json:"load_percent"`
+	Asked   int     `json:"asked"`
+	Failed  int     `json:"failed"`
+	Delayed int     `json:"delayed"`   // answered later than the client's interval
+	Longest float64 `json:"longest_s"` // longest wait for an answer; an outage counts from its first failed access
+	Late    float64 `json:"late_s"`    // by how much the longest wait passed the client's interval: the delay in the paper's client log
+	Down    bool    `json:"down"`      // the outage lasts
+}
+
+// Status tells what q asks for.
+func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
+	m.lock()
+	defer m.unlock()
+	if q.Since.Before(m.record.start) {
+		q.Since = m.record.start
+	}
+	s := Status{Now: m.now, Since: q.Since, Watts: m.watts(), EnergyWh: m.energyWh(q.Since), Violations: []Violation{}, Exceptions: []Exception{}}
+	m.placeStatus(&s)
+	for _, c := range m.lb.groups {
+		s.Clients = append(s.Clients, m.clientStatus(c, q.Since))
+	}
+	for _, v := range m.record.violations {
+		if !v.At.Before(q.Since) {
+			s.Violations = append(s.Violations, *v)
+		}
+	}
+	for _, e := range m.record.exceptions {
+		if !e.At.Before(q.Since) {
+			s.Exceptions = append(s.Exceptions, e)
+		}
+	}
+	if q.Timeline {
+		first, _ := slices.BinarySearchFunc(m.record.timeline, q.Since, func(e Entry, t time.Time) int { return e.At.Compare(t) })
+		s.Timeline = slices.Clone(m.record.timeline[first:])
+	}
+	return s, ctx.Err()
+}
+
+func (m *Model) placeStatus(s *Status) {
+	for _, h := range m.order {
+		s.Hosts = append(s.Hosts, HostStatus{Name: h.Name, IP: h.IP, State: h.state, Hypervisor: string(h.hypervisor), Partitioned: h.partitioned, Watts: h.watts()})
+	}
+	for _, name := range m.names {
+		s.Guests = append(s.Guests, m.guestStatus(m.guests[name])...)
+	}
+	for _, p := range m.lb.ports {
+		v := VIPStatus{VIP: p.VIP, Group: p.Group, Up: p.up, Holders: []string{}}
+		for _, i := range m.answering(p.VIP, fromClients) {
+			v.Holders = append(v.Holders, i.Host)
+		}
+		s.VIPs = append(s.VIPs, v)
+	}
+}
+
+func (m *Model) guestStatus(g *guest) []GuestStatus {
+	var out []GuestStatus
+	for _, h := range m.order {
+		i := h.on[g.Host]
+		if i == nil || !i.live() && g.saved != nil {
+			continue
+		}
+		st := GuestStatus{Host: g.Host, Group: g.Group, Kind: g.Kind, Real: h.IP, State: i.state, VIPs: i.sortedVIPs(), Daemons: map[string]string{}}
+		st.Answers = m.connected(i, fromClients)
+		for d, s := range i.daemons {
+			st.Daemons[d] = string(s)
+			st.Answers = st.Answers && s == running
+		}
+		out = append(out, st)
+	}
+	if len(out) > 0 {
+		return out
+	}
+	state := cluster.GuestAbsent
+	if g.saved != nil {
+		state = cluster.GuestSaved
+	}
+	return []GuestStatus{{Host: g.Host, Group: g.Group, Kind: g.Kind, State: state}}
+}
+
+func (m *Model) clientStatus(c *clients, since time.Time) ClientStatus {
+	s := ClientStatus{Group: c.group, Load: c.demand.percent(m.now), Down: !c.failed.IsZero()}
+	first, _ := slices.BinarySearchFunc(c.log, since, func(a access, t time.Time) int { return a.at.Compare(t) })
+	var longest time.Duration
+	for _, a := range c.log[first:] {
+		s.Asked++
+		longest = max(longest, a.delay)
+		switch {
+		case a.failed:
+			s.Failed++
+		case a.delay > m.spec.Balancer.AskInterval:
+			s.Delayed++
+		}
+	}
+	if s.Down {
+		longest = max(longest, m.now.Sub(c.failed))
+	}
+	s.Longest = longest.Seconds()
+	s.Late = max(0, longest-m.spec.Balancer.AskInterval).Seconds()
+	return s
+}
+
+// Violations are all that were recorded so far.
+func (m *Model) Violations() []Violation {
+	s, _ := m.Status(context.Background(), Query{}) // an error is the context's
+	return s.Violations
+}
+
+// Holders are the guests that hold vip, seen from the clients.
+func (m *Model) Holders(vip netip.Addr) []string {
+	m.lock()
+	defer m.unlock()
+	var out []string
+	for _, i := range m.answering(vip, fromClients) {
+		out = append(out, i.Host)
+	}
+	return out
+}
