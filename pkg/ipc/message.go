@@ -102,6 +102,7 @@ type Reply struct {
 	Token   string        `json:"token,omitempty"`   // hold: names the rows as they are now
 	Orphans []string      `json:"orphans,omitempty"` // B1, B2: separated servers of this real server whose monitor lock nobody holds
 	Stopped []string      `json:"stopped,omitempty"` // B1, B2: servers in access stop on this real server
+	Spares  []string      `json:"spares,omitempty"`  // B1, B2: every host of the spare-server file
 	Placed  []PlacedGuest `json:"placed,omitempty"`  // B1, B2, B3: every row of operation, for stripping
 }
 

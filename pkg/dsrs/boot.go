@@ -1,0 +1,172 @@
+package dsrs
+
+import (
+	"context"
+	"fmt"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/mgmtdata"
+)
+
+// boot brings a server of line 4 up, without any VIP, and returns once its
+// services answer.
+func (d *DSRS) boot(ctx context.Context, srv mgmtdata.Server, fenced bool) error {
+	g := d.guest(srv.Host)
+	began := d.Clock.Now()
+	state, err := d.guestState(ctx, g)
+	if err != nil {
+		return err
+	}
+	d.Log.Info().Str("server", srv.Host).Str("state", string(state)).Msg(msgStart)
+	if err := d.bootFrom(ctx, srv, g, state, fenced); err != nil {
+		return err
+	}
+	d.Log.Info().Str("server", srv.Host).Dur("took", d.Clock.Since(began)).Msg(msgServerUp)
+	return nil
+}
+
+// bootFrom does what a guest in state needs until it answers.
+func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Guest, state cluster.GuestState, fenced bool) error {
+	limit := d.Settings.DBSS.RecoverDeadline.D()
+	switch {
+	case fenced && state != cluster.GuestPaused && !state.Dead():
+		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g) })
+	case state.Dead() || state == cluster.GuestSaved:
+		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.Fleet.Start(ctx, g) })
+	case state == cluster.GuestPaused:
+		if err := d.resumeClean(ctx, g); err != nil {
+			return err
+		}
+	case state == cluster.GuestBooting:
+		if d.awaitServices(ctx, srv, limit) == nil {
+			return nil
+		}
+		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.Fleet.Reset(ctx, g) })
+	}
+	// It ran on while the host was silent: its clock may stand wrong, and it
+	// may be frozen.
+	if d.awaitServices(ctx, srv, d.Settings.DBSS.FreezeDeadline.D()) == nil {
+		_ = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetClock(ctx, g) })
+		return nil
+	}
+	return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.Fleet.Reset(ctx, g) })
+}
+
+// powered starts or resets a server within a boot slot, which it keeps until
+// the services answer.
+func (d *DSRS) powered(ctx context.Context, srv mgmtdata.Server, limit time.Duration, press func(context.Context) error) error {
+	release, err := d.Limits.BootSlot(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := d.within(ctx, startTimeout, press); err != nil {
+		return fmt.Errorf("cannot start %s: %v", srv.Host, err)
+	}
+	return d.awaitServices(ctx, srv, limit)
+}
+
+// startTimeout bounds a start or a reset: the hypervisor may have to read a
+// disk first.
+const startTimeout = 15 * time.Second
+
+// resetFenced reboots a server whose agent stayed silent behind its fence, and
+// lifts the fence: a guest that boots has no VIP.
+func (d *DSRS) resetFenced(ctx context.Context, g cluster.Guest) error {
+	if err := d.Fleet.Reset(ctx, g); err != nil {
+		return err
+	}
+	if err := d.Fleet.SetLink(ctx, g, true); err != nil {
+		return err
+	}
+	d.Log.Info().Str("server", g.Host).Msg(msgUnfenced)
+	return nil
+}
+
+// resumeClean resumes a paused server behind a fence, because it still has the
+// VIPs it had, and takes them off before the fence is lifted.
+func (d *DSRS) resumeClean(ctx context.Context, g cluster.Guest) error {
+	link := func(up bool) error {
+		return d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, up) })
+	}
+	if err := link(false); err != nil {
+		return fmt.Errorf("cannot fence %s: %v", g.Host, err)
+	}
+	if err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.Resume(ctx, g) }); err != nil {
+		return fmt.Errorf("cannot resume %s: %v", g.Host, err)
+	}
+	addrs, err := d.addrsWithin(ctx, g, callTimeout)
+	if err != nil {
+		return fmt.Errorf("cannot strip %s: %v", g.Host, err)
+	}
+	for _, vip := range d.placementOf(*d.files.Load()).stale(g.Host, addrs) {
+		if err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.DelVIP(ctx, g, vip) }); err != nil {
+			return fmt.Errorf("cannot strip %s: %v", g.Host, err)
+		}
+	}
+	return link(true)
+}
+
+// guestState asks until the hypervisor says something of g, for some seconds.
+func (d *DSRS) guestState(ctx context.Context, g cluster.Guest) (state cluster.GuestState, err error) {
+	ctx, cancel := d.Clock.Timeout(ctx, hypervisorGrace)
+	defer cancel()
+	for {
+		err = d.quick(ctx, func(ctx context.Context) (err error) {
+			state, err = d.Fleet.GuestState(ctx, g)
+			return err
+		})
+		if err == nil || d.Clock.Sleep(ctx, retryAgent) != nil {
+			return state, err
+		}
+	}
+}
+
+// awaitServices waits until the server answers pings and each of its daemons
+// its protocol, for at most limit.
+func (d *DSRS) awaitServices(ctx context.Context, srv mgmtdata.Server, limit time.Duration) error {
+	ctx, cancel := d.Clock.Timeout(ctx, limit)
+	defer cancel()
+	for {
+		err := d.answers(ctx, srv)
+		if err == nil {
+			return nil
+		}
+		if d.Clock.Sleep(ctx, retryAgent) != nil {
+			return fmt.Errorf("cannot reach the services of %s: %v", srv.Host, err)
+		}
+	}
+}
+
+// answers asks the server and all its daemons once.
+func (d *DSRS) answers(ctx context.Context, srv mgmtdata.Server) error {
+	err := d.within(ctx, d.beat(), func(ctx context.Context) error { return d.Fleet.Ping(ctx, srv.IP) })
+	if err != nil {
+		return err
+	}
+	ctx, cancel := d.Clock.Timeout(ctx, d.Settings.DBSS.GreetTimeout.D())
+	defer cancel()
+	g, ctx := errgroup.WithContext(ctx)
+	for _, daemon := range srv.Daemons {
+		g.Go(func() error { return d.Fleet.Greet(ctx, srv.IP, daemon) })
+	}
+	return g.Wait()
+}
+
+// guard cancels the work on the servers of a host that falls silent again.
+func (d *DSRS) guard(ctx context.Context, cancel context.CancelFunc, lost *atomic.Bool) {
+	for silent := 0; ctx.Err() == nil; {
+		if d.pingFor(ctx, d.Settings.DSRS.PingTimeout.D()) == nil {
+			silent = 0
+		} else if silent++; ctx.Err() == nil && silent >= d.Settings.DSRS.ReexamineCount {
+			lost.Store(true)
+			cancel()
+			return
+		}
+		_ = d.Clock.Sleep(ctx, time.Second)
+	}
+}

@@ -1,0 +1,112 @@
+package dsrs
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/settings"
+)
+
+// Companion is the sif of this dsrs (SPEC 7); ipc.Client is one.
+type Companion interface {
+	Call(ctx context.Context, req ipc.Request) (ipc.Reply, error)
+	Hold(ctx context.Context, req ipc.Request) (*ipc.Session, error)
+	Watch(ctx context.Context) <-chan struct{}
+}
+
+// Host is the real server itself.
+type Host interface {
+	HypervisorAlive(ctx context.Context, real netip.Addr) error
+	RestartHypervisor(ctx context.Context, real netip.Addr) error
+	WakeReal(ctx context.Context, mac cluster.MAC) error
+	Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error)
+	FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error)
+}
+
+// Power starts and stops guests through the hypervisor of their real server.
+type Power interface {
+	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
+	Start(ctx context.Context, g cluster.Guest) error
+	Reset(ctx context.Context, g cluster.Guest) error
+	Destroy(ctx context.Context, g cluster.Guest) error
+	Pause(ctx context.Context, g cluster.Guest) error
+	Resume(ctx context.Context, g cluster.Guest) error
+	Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) error
+}
+
+// Address changes what a guest answers for.
+type Address interface {
+	Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error)
+	AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
+	DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
+	SetLink(ctx context.Context, g cluster.Guest, up bool) error
+	SetClock(ctx context.Context, g cluster.Guest) error
+}
+
+// Network asks from outside.
+type Network interface {
+	Ping(ctx context.Context, ip netip.Addr) error
+	Greet(ctx context.Context, ip netip.Addr, daemon string) error
+	WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error)
+}
+
+// Fleet is everything that a dsrs needs outside itself; every fleet.Driver is one.
+type Fleet interface {
+	Host
+	Power
+	Address
+	Network
+}
+
+// Owner is the monitor lock of one server in our hands: only its holder
+// touches a separated server.
+type Owner interface {
+	// Start starts the server's dbss, which takes the lock over, and returns
+	// when it monitors. The owner is spent afterwards, also on an error.
+	Start(ctx context.Context) error
+	Release()
+}
+
+// Monitors are the dbss of this management server.
+type Monitors interface {
+	Own(host string) (Owner, error)              // an error while another process has the lock
+	Held(host string) bool                       // whether anybody has it
+	Stop(ctx context.Context, host string) error // ends host's dbss; none runs: no error
+}
+
+// Data is the management data of virtual servers, by name: those of the
+// configuration directory and the serving spares'.
+type Data interface {
+	Server(host string) (mgmtdata.Server, error)
+}
+
+// Limits are the bounds that all programs share.
+type Limits interface {
+	BootSlot(ctx context.Context) (release func(), err error)
+	// BeginRecovery counts one more recovery of host, or continues the one
+	// that was cut off. Where the restart budget (SPEC 5) is used up it counts
+	// nothing and returns when the next one is due.
+	BeginRecovery(host string) (due time.Time, err error)
+	EndRecovery(host, outcome string) error
+}
+
+// Deps are what a dsrs is made of.
+type Deps struct {
+	Data     mgmtdata.Real // RS1.dat
+	Settings settings.Settings
+	Clock    clock.Clock
+	Log      zerolog.Logger
+
+	Sif      Companion
+	Fleet    Fleet
+	Monitors Monitors
+	Servers  Data
+	Limits   Limits
+}

@@ -1,0 +1,132 @@
+package dsrs
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/settings"
+)
+
+// callTimeout bounds one quick call to the fleet or to sif outside a wait for
+// the lock, so that nothing that hangs stops the monitor.
+const callTimeout = 3 * time.Second
+
+// DSRS is the monitor of one real server.
+type DSRS struct {
+	Deps
+	state   State
+	entered time.Time // when state began
+
+	changed <-chan struct{} // the files changed (profile fast)
+	remarks remarks
+	files   atomic.Pointer[ipc.Reply] // what B1, B2 said last
+	outage  *outage                   // nil while there is none
+	tending *tending                  // nil unless the real server is normal
+}
+
+// New returns a dsrs that monitors nothing yet.
+func New(deps Deps) *DSRS {
+	d := &DSRS{Deps: deps, state: Normal, entered: deps.Clock.Now()}
+	d.files.Store(&ipc.Reply{})
+	return d
+}
+
+// State is where the dsrs stands.
+func (d *DSRS) State() State { return d.state }
+
+// Run monitors the real server until ctx ends. It waits for every job it started.
+func (d *DSRS) Run(ctx context.Context) error {
+	d.Log.Info().Str("real", d.Data.Host).Strs("servers", d.Data.Servers).Msg(msgStarted)
+	ctx, cancel := context.WithCancel(ctx)
+	defer d.close()
+	defer cancel()
+	if d.Settings.Profile == settings.Fast {
+		d.changed = d.Sif.Watch(ctx)
+	}
+	for ctx.Err() == nil {
+		if err := d.step(ctx); err != nil {
+			return fmt.Errorf("cannot monitor %s: %v", d.Data.Host, err)
+		}
+	}
+	return nil
+}
+
+// step does the work of the present state, waiting included, and goes to the next.
+func (d *DSRS) step(ctx context.Context) error {
+	work := map[State]func(context.Context) (State, string){
+		Normal: d.normal, Suspended: d.suspended,
+		Trouble: d.trouble, CutOff: d.cutOff, Confirmed: d.confirmed,
+		Waiting: d.waiting, Waking: d.waking, HypervisorDown: d.hypervisorDown, GivenUp: d.givenUp,
+		Stripping: d.stripping, Restoring: d.restoring,
+	}[d.state]
+	next, why := work(ctx)
+	if ctx.Err() != nil {
+		return nil
+	}
+	return d.transition(next, why)
+}
+
+// close ends every job and gives up what we own.
+func (d *DSRS) close() {
+	d.endTending()
+	d.endOutage()
+}
+
+// ask calls sif for a B verb on this real server.
+func (d *DSRS) ask(ctx context.Context, verb ipc.Verb) (ipc.Reply, error) {
+	r, err := d.Sif.Call(ctx, ipc.Request{Verb: verb, Host: d.Data.Host, Real: d.Data.IP, MAC: d.Data.MAC})
+	if err == nil && (verb == ipc.B1 || verb == ipc.B2) {
+		d.files.Store(&r)
+	}
+	return r, err
+}
+
+// askWithin is ask with a deadline.
+func (d *DSRS) askWithin(ctx context.Context, verb ipc.Verb, limit time.Duration) (ipc.Reply, error) {
+	ctx, cancel := d.Clock.Timeout(ctx, limit)
+	defer cancel()
+	return d.ask(ctx, verb)
+}
+
+// within runs one call with a deadline.
+func (d *DSRS) within(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
+	ctx, cancel := d.Clock.Timeout(ctx, limit)
+	defer cancel()
+	return call(ctx)
+}
+
+// quick runs one quick call of the fleet.
+func (d *DSRS) quick(ctx context.Context, call func(context.Context) error) error {
+	return d.within(ctx, callTimeout, call)
+}
+
+// news tells whether text was not the last thing said about topic.
+func (d *DSRS) news(topic, text string) bool { return d.remarks.news(topic, text) }
+
+// isLine4 tells whether host is a server of this real server.
+func (d *DSRS) isLine4(host string) bool { return slices.Contains(d.Data.Servers, host) }
+
+// guest is the server host as a guest of this real server; its own IP is
+// unknown where no management data names it.
+func (d *DSRS) guest(host string) cluster.Guest {
+	g := cluster.Guest{Host: host, Real: d.Data.IP}
+	if s, err := d.Servers.Server(host); err == nil {
+		g.IP = s.IP
+	}
+	return g
+}
+
+// refusedAs returns the state that a refusal of sif names, "" if err is none.
+func refusedAs(err error) ipc.State {
+	var r *ipc.RefusedError
+	if errors.As(err, &r) {
+		return r.State
+	}
+	return ""
+}

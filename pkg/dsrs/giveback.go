@@ -1,0 +1,303 @@
+package dsrs
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
+)
+
+// giving is one server taking its VIPs back from its backup, under hold.
+type giving struct {
+	*DSRS
+	srv     mgmtdata.Server
+	target  cluster.Guest
+	backup  cluster.Guest // zero where there is none
+	session *ipc.Session
+	rows    ipc.HeldRows
+	undo    []func(context.Context)
+}
+
+// giveBack moves the VIPs of a server that answers from its backup to it, and
+// commits that with B4. On a failure every address change is undone. It tells
+// whether B4 ran, which also returned the real server's row.
+func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4 bool, err error) {
+	session, err := d.Sif.Hold(ctx, ipc.Request{Host: srv.Host, Backup: backupOf(srv)})
+	if err != nil {
+		return nil, false, err
+	}
+	defer session.Close()
+	g = &giving{DSRS: d, srv: srv, target: d.guest(srv.Host), session: session}
+	if session.Reply.Rows != nil {
+		g.rows = *session.Reply.Rows
+	}
+	g.backup = g.findBackup()
+	ctx, cancel := d.Clock.Timeout(ctx, d.Settings.Lock.Hold.D()*9/10)
+	defer cancel()
+	b4 = len(g.rows.TargetSeparation) > 0
+	if err = g.move(ctx); err == nil && b4 {
+		err = g.commit(ctx)
+	}
+	if err != nil {
+		g.revert(ctx)
+		return g, false, err
+	}
+	return g, b4, nil
+}
+
+func backupOf(srv mgmtdata.Server) *ipc.Server {
+	if srv.Backup == "" {
+		return nil
+	}
+	return &ipc.Server{Host: srv.Backup, IP: srv.BackupIP, Group: srv.Group}
+}
+
+// findBackup is where the rows say that the backup is: on the management
+// server, unless it has moved.
+func (g *giving) findBackup() cluster.Guest {
+	if g.srv.Backup == "" {
+		return cluster.Guest{}
+	}
+	b := cluster.Guest{Host: g.srv.Backup, IP: g.srv.BackupIP, Real: g.Settings.Management.IP}
+	for _, r := range g.rows.BackupOperation {
+		b.Real = r.Real
+	}
+	return b
+}
+
+// vips are those that the target gets: its operation rows, what its backup
+// holds, and its separation rows unless another server serves them by now.
+func (g *giving) vips() []netip.Addr {
+	out := append(cluster.VIPsOf(g.rows.TargetOperation), cluster.VIPsOf(g.rows.BackupOperation)...)
+	for _, sep := range g.rows.TargetSeparation {
+		other := slices.ContainsFunc(g.rows.Operation, func(r cluster.ServerRow) bool {
+			return r.VIP == sep.VIP && r.Host != g.srv.Backup && r.Host != g.srv.Host
+		})
+		if !other {
+			out = append(out, sep.VIP)
+		}
+	}
+	slices.SortFunc(out, netip.Addr.Compare)
+	return slices.Compact(out)
+}
+
+// move changes the addresses: nobody but the backup may answer for a VIP
+// before it goes on the target, nobody but the target afterwards.
+func (g *giving) move(ctx context.Context) error {
+	own, err := g.Fleet.WhoHas(ctx, g.target.IP)
+	if err != nil || len(own) == 0 {
+		return fmt.Errorf("cannot find %s: %v", g.target.Host, err)
+	}
+	var backup []cluster.MAC
+	if g.backup.Host != "" {
+		if backup, err = g.Fleet.WhoHas(ctx, g.backup.IP); err != nil {
+			return fmt.Errorf("cannot find %s: %v", g.backup.Host, err)
+		}
+	}
+	for _, vip := range g.vips() {
+		if err := g.moveOne(ctx, vip, own, backup); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (g *giving) moveOne(ctx context.Context, vip netip.Addr, own, backup []cluster.MAC) error {
+	holders, err := g.Fleet.WhoHas(ctx, vip)
+	if err != nil {
+		return fmt.Errorf("cannot ask who holds %s: %v", vip, err)
+	}
+	for _, m := range holders {
+		if !slices.Contains(own, m) && !slices.Contains(backup, m) {
+			return fmt.Errorf("cannot move %s: %s answers for it", vip, m)
+		}
+	}
+	if g.backup.Host != "" {
+		if err := g.off(ctx, vip); err != nil {
+			return err
+		}
+	}
+	g.undo = append(g.undo, func(ctx context.Context) { _ = g.Fleet.DelVIP(ctx, g.target, vip) })
+	if err := g.Fleet.AddVIP(ctx, g.target, vip); err != nil {
+		return fmt.Errorf("cannot put %s on %s: %v", vip, g.target.Host, err)
+	}
+	return g.verify(ctx, vip, own)
+}
+
+// off takes vip from the backup; a backup whose agent is silent is cut off.
+func (g *giving) off(ctx context.Context, vip netip.Addr) error {
+	served := slices.ContainsFunc(g.rows.BackupOperation, func(r cluster.ServerRow) bool { return r.VIP == vip })
+	err := g.within(ctx, callTimeout/3, func(ctx context.Context) error { return g.Fleet.DelVIP(ctx, g.backup, vip) })
+	if served {
+		g.undo = append(g.undo, func(ctx context.Context) { _ = g.Fleet.AddVIP(ctx, g.backup, vip) })
+	}
+	if err == nil || g.idle(ctx) {
+		return nil
+	}
+	if lerr := g.Fleet.SetLink(ctx, g.backup, false); lerr != nil {
+		return fmt.Errorf("cannot take %s off %s: %v", vip, g.backup.Host, err)
+	}
+	g.undo = append(g.undo, func(ctx context.Context) { _ = g.Fleet.SetLink(ctx, g.backup, true) })
+	return nil
+}
+
+// idle tells whether the backup cannot answer because it does not run.
+func (g *giving) idle(ctx context.Context) bool {
+	state, err := g.Fleet.GuestState(ctx, g.backup)
+	return err == nil && (state.Dead() || state == cluster.GuestPaused || state == cluster.GuestSaved)
+}
+
+// verify asks until the target alone answers for vip.
+func (g *giving) verify(ctx context.Context, vip netip.Addr, own []cluster.MAC) error {
+	var holders []cluster.MAC
+	for range 3 {
+		var err error
+		if holders, err = g.Fleet.WhoHas(ctx, vip); err != nil {
+			return fmt.Errorf("cannot ask who holds %s: %v", vip, err)
+		}
+		if len(holders) == 1 && slices.Contains(own, holders[0]) {
+			return nil
+		}
+		_ = g.Clock.Sleep(ctx, retryAgent)
+	}
+	return fmt.Errorf("cannot verify %s on %s: %d answer for it", vip, g.target.Host, len(holders))
+}
+
+// commit is B4 of this server. A reply that was lost is no failure where the
+// rows were changed.
+func (g *giving) commit(ctx context.Context) error {
+	_, err := g.session.Call(ctx, ipc.Request{Verb: ipc.B4, Host: g.Data.Host, Real: g.Data.IP, MAC: g.Data.MAC,
+		Servers: []ipc.Restored{{Target: ipc.Server{Host: g.srv.Host, IP: g.srv.IP, Group: g.srv.Group}, Backup: backupOf(g.srv)}}})
+	if err == nil || refusedAs(err) != "" {
+		return err
+	}
+	ctx, cancel := g.Clock.Timeout(context.WithoutCancel(ctx), callTimeout)
+	defer cancel()
+	r, aerr := g.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: g.srv.Host})
+	if aerr == nil && (r.State == ipc.Operating || r.State == ipc.AccessStop) {
+		return nil
+	}
+	return err
+}
+
+// revert undoes the address changes, the last first, also when ctx has ended.
+func (g *giving) revert(ctx context.Context) {
+	for _, undo := range slices.Backward(g.undo) {
+		_ = g.quick(context.WithoutCancel(ctx), func(ctx context.Context) error { undo(ctx); return nil })
+	}
+	g.undo = nil
+}
+
+// handOver ends what stood in for a server that serves again: its own dbss
+// starts with the monitor lock, the backup's ends, the backup is paused.
+func (g *giving) handOver(ctx context.Context, owner Owner) {
+	g.startMonitor(ctx, g.srv.Host, owner)
+	if g.backup.Host == "" {
+		return
+	}
+	err := g.within(ctx, stopTimeout, func(ctx context.Context) error { return g.Monitors.Stop(ctx, g.backup.Host) })
+	if err == nil {
+		g.Log.Info().Str("server", g.backup.Host).Msg(msgMonitorEnd)
+	}
+	if err := g.pauseBackup(ctx); err != nil {
+		g.Log.Error().Str("server", g.backup.Host).Err(err).Msg(msgNoPause)
+	}
+}
+
+const (
+	stopTimeout    = 10 * time.Second // a dbss ends between two calls
+	monitorTimeout = 30 * time.Second // a dbss, its sif and the first A1
+	pauseTimeout   = 10 * time.Second
+	migrateTimeout = 3 * time.Minute
+)
+
+// startMonitor starts a server's dbss, which takes the lock over.
+func (d *DSRS) startMonitor(ctx context.Context, host string, owner Owner) {
+	if err := d.within(ctx, monitorTimeout, owner.Start); err != nil {
+		d.Log.Error().Str("server", host).Err(err).Msg(msgNoMonitor)
+		return
+	}
+	d.Log.Info().Str("server", host).Msg(msgMonitor)
+}
+
+// pauseBackup strips and pauses the backup, brought back to the management
+// server if it had moved. The target's dbss runs by now and may need the
+// backup again at any moment: it is left alone, or resumed, in that case.
+func (g *giving) pauseBackup(ctx context.Context) error {
+	needed, err := g.stripBackup(ctx)
+	if err != nil || needed {
+		return err
+	}
+	if g.backup.Real != g.Settings.Management.IP {
+		return g.bringHome(ctx)
+	}
+	state, err := g.guestState(ctx, g.backup)
+	if err != nil || (state != cluster.GuestRunning && state != cluster.GuestBooting) {
+		return err
+	}
+	if err := g.within(ctx, pauseTimeout, func(ctx context.Context) error { return g.Fleet.Pause(ctx, g.backup) }); err != nil {
+		return err
+	}
+	r, err := g.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: g.srv.Host})
+	if err == nil && r.State == ipc.Separated {
+		return g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Resume(ctx, g.backup) })
+	}
+	g.Log.Info().Str("server", g.backup.Host).Msg(msgPaused)
+	return err
+}
+
+// stripBackup takes every VIP off a backup that serves none, under hold. A
+// backup that cannot be stripped is destroyed: its target's dbss recreates it.
+func (g *giving) stripBackup(ctx context.Context) (needed bool, err error) {
+	s, err := g.Sif.Hold(ctx, ipc.Request{Host: g.srv.Host, Backup: backupOf(g.srv)})
+	if err != nil {
+		return false, err
+	}
+	defer s.Close()
+	rows := s.Reply.Rows
+	if rows != nil && (len(rows.TargetSeparation) > 0 || len(rows.BackupOperation) > 0) {
+		return true, nil
+	}
+	ctx, cancel := g.Clock.Timeout(ctx, g.Settings.Lock.Hold.D()*9/10)
+	defer cancel()
+	if err := g.clear(ctx, s.Reply.AllVIPs); err != nil && !g.idle(ctx) {
+		return true, g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Destroy(ctx, g.backup) })
+	}
+	return false, s.Release(ctx)
+}
+
+// clear takes off the backup those of vips that it has.
+func (g *giving) clear(ctx context.Context, vips []netip.Addr) error {
+	addrs, err := g.addrsWithin(ctx, g.backup, callTimeout/3)
+	if err != nil {
+		return err
+	}
+	for _, vip := range addrs {
+		if !slices.Contains(vips, vip) {
+			continue
+		}
+		if err := g.Fleet.DelVIP(ctx, g.backup, vip); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// bringHome brings a backup that moved to another real server back to the
+// management server, paused; where that fails its target's dbss recreates it.
+func (g *giving) bringHome(ctx context.Context) error {
+	home := g.backup.On(g.Settings.Management.IP)
+	err := g.within(ctx, migrateTimeout, func(ctx context.Context) error {
+		return g.Fleet.Migrate(ctx, g.backup, home.Real)
+	})
+	if err != nil {
+		return g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Destroy(ctx, g.backup) })
+	}
+	g.backup = home
+	return g.within(ctx, pauseTimeout, func(ctx context.Context) error { return g.Fleet.Pause(ctx, home) })
+}

@@ -1,0 +1,50 @@
+package dsrs
+
+// The messages of the system log, in the manner of Fig. 13; data stands in fields.
+const (
+	msgState     = "state"
+	msgStarted   = "monitoring of the real server started"
+	msgNormal    = "real server normal"
+	msgSuspended = "real server suspended"
+	msgNoSif     = "files cannot be asked"
+	msgResumed   = "recovery resumed"
+
+	msgTrouble   = "real server trouble detected"
+	msgGone      = "real server trouble gone"
+	msgCutOff    = "network references silent, nothing done"
+	msgReachable = "network references answer again"
+	msgConfirmed = "re-examined: trouble confirmed"
+	msgOut       = "real server taken out"
+	msgNotOut    = "real server not taken out"
+
+	msgWaiting    = "waiting for restart"
+	msgPacket     = "magic packet sent"
+	msgNoPacket   = "magic packet not sent"
+	msgHypervisor = "virtualization software restart"
+	msgAnswers    = "real server answers"
+	msgStripped   = "stripped"
+	msgFenced     = "virtual server fenced"
+	msgUnfenced   = "virtual server fence lifted"
+	msgRemoved    = "misplaced server removed"
+	msgLost       = "real server lost again"
+
+	msgOrphan     = "separated server without owner"
+	msgStart      = "virtual server start"
+	msgServerUp   = "virtual server started"
+	msgLeft       = "virtual server left to its monitor"
+	msgServer     = "virtual server recovered"
+	msgNoServer   = "virtual server not recovered"
+	msgMonitor    = "monitor started"
+	msgNoMonitor  = "monitor not started"
+	msgMonitorEnd = "monitor of the backup ended"
+	msgPaused     = "backup paused"
+	msgNoPause    = "backup not paused"
+	msgBudget     = "restart budget used up"
+	msgRecovered  = "real server recovered"
+	msgNotBack    = "real server row not returned"
+
+	msgGivenUp  = "real server not restored"
+	msgMoving   = "backup moves"
+	msgMoved    = "backup moved"
+	msgNotMoved = "backup not moved"
+)

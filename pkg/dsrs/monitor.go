@@ -1,0 +1,149 @@
+package dsrs
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"pss-msbs/pkg/ipc"
+)
+
+// soon is the wait for a second look at what a launcher may mend by itself
+// (it restarts a monitor after 1 s).
+const soon = 2 * time.Second
+
+// health is what one look at the real server found.
+type health struct{ ping, hypervisor error }
+
+func (h health) ok() bool { return h.ping == nil && h.hypervisor == nil }
+
+func (h health) err() error { return errors.Join(h.ping, h.hypervisor) }
+
+// kind names the trouble for the log.
+func (h health) kind() string {
+	if h.ping != nil {
+		return "network"
+	}
+	return "virtualization software"
+}
+
+// look pings the real server and asks its hypervisor, at the same time. A
+// host that does not answer pings is not asked for its hypervisor any longer.
+func (d *DSRS) look(ctx context.Context) health {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	alive := make(chan error, 1)
+	go func() {
+		alive <- d.quick(ctx, func(ctx context.Context) error { return d.Fleet.HypervisorAlive(ctx, d.Data.IP) })
+	}()
+	h := health{ping: d.pingFor(ctx, d.Settings.DSRS.PingTimeout.D())}
+	if h.ping != nil {
+		cancel()
+	}
+	h.hypervisor = <-alive
+	return h
+}
+
+// pingFor pings every beat until the first answer, for at most limit: a packet
+// lost while the host was coming back costs one beat only.
+func (d *DSRS) pingFor(ctx context.Context, limit time.Duration) error {
+	ctx, cancel := d.Clock.Timeout(ctx, limit)
+	defer cancel()
+	for {
+		sent := d.Clock.Now()
+		err := d.within(ctx, d.beat(), func(ctx context.Context) error { return d.Fleet.Ping(ctx, d.Data.IP) })
+		if err == nil || d.Clock.Sleep(ctx, d.beat()-d.Clock.Since(sent)) != nil {
+			return err
+		}
+	}
+}
+
+// normal is one monitoring: B1, a look at the real server, and what its
+// servers lack.
+func (d *DSRS) normal(ctx context.Context) (State, string) {
+	began := d.Clock.Now()
+	r, err := d.ask(ctx, ipc.B1)
+	switch {
+	case err != nil:
+		if d.news("sif", err.Error()) {
+			d.Log.Warn().Str("step", "B1").Err(err).Msg(msgNoSif)
+		}
+		return d.watch(ctx)
+	case r.State == ipc.RealAsleep:
+		return Suspended, "suspension-real file"
+	case r.State == ipc.RealOutside:
+		d.beginOutage(true)
+		d.Log.Info().Str("step", "B1").Str("files", string(r.State)).Msg(msgResumed)
+		return Waiting, "in neither real file"
+	}
+	d.news("sif", "")
+	return d.examine(ctx, r, began)
+}
+
+// watch examines the real server although the files cannot be asked.
+func (d *DSRS) watch(ctx context.Context) (State, string) {
+	if h := d.look(ctx); !h.ok() {
+		return d.detect(h)
+	}
+	d.rest(ctx, soon)
+	return Normal, "monitoring"
+}
+
+// examine looks at an active real server and tends its servers until the next
+// monitoring is due.
+func (d *DSRS) examine(ctx context.Context, r ipc.Reply, began time.Time) (State, string) {
+	if h := d.look(ctx); !h.ok() {
+		return d.detect(h)
+	}
+	if d.news("state", msgNormal) {
+		d.Log.Info().Str("step", "B1").Msg(msgNormal)
+	}
+	pause := d.Settings.DSRS.MonitorInterval.D()
+	if d.tend(ctx, r) {
+		pause = soon
+	}
+	d.rest(ctx, pause-d.Clock.Since(began))
+	return Normal, "monitoring"
+}
+
+// detect begins an outage.
+func (d *DSRS) detect(h health) (State, string) {
+	d.beginOutage(h.ping != nil)
+	d.news("state", msgTrouble)
+	d.Log.Warn().Str("kind", h.kind()).Err(h.err()).Msg(msgTrouble)
+	return Trouble, "no answer"
+}
+
+// suspended waits, one B1 an interval, until the PSS has woken the real server.
+func (d *DSRS) suspended(ctx context.Context) (State, string) {
+	d.endTending()
+	d.endOutage()
+	if d.news("state", msgSuspended) {
+		d.Log.Info().Str("step", "B1").Msg(msgSuspended)
+	}
+	d.rest(ctx, d.Settings.DSRS.MonitorInterval.D())
+	r, err := d.ask(ctx, ipc.B1)
+	if err != nil || r.State == ipc.RealAsleep {
+		return Suspended, "still suspended"
+	}
+	return Normal, "no longer suspended"
+}
+
+// rest waits for the emulated duration p, or less when the files change.
+func (d *DSRS) rest(ctx context.Context, p time.Duration) {
+	ctx, cancel := d.Clock.Timeout(ctx, p)
+	defer cancel()
+	select {
+	case <-ctx.Done():
+	case _, open := <-d.changed:
+		if !open {
+			<-ctx.Done()
+			return
+		}
+		// A change is often one of several: let them come together.
+		_ = d.Clock.Sleep(ctx, settle)
+	}
+}
+
+// settle is how long one change of the files is waited out.
+const settle = 100 * time.Millisecond

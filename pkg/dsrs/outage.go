@@ -1,0 +1,72 @@
+package dsrs
+
+import (
+	"net/netip"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// outage is one trouble of the real server, from its detection to B4.
+type outage struct {
+	detected time.Time    // or when the recovery was resumed
+	answered time.Time    // the first answer on return
+	silent   bool         // the network was silent: not only the virtualization software
+	active   []netip.Addr // the real servers that B3 named active
+	owners   map[string]Owner
+
+	packets  int           // magic packets sent
+	restarts int           // of the virtualization software
+	pause    time.Duration // between two tries, once given up
+	moves    *job          // backups moving away
+
+	mu     sync.Mutex
+	fenced map[string]cluster.Guest // cut off until their VIPs are off
+}
+
+// beginOutage opens the record of a trouble.
+func (d *DSRS) beginOutage(silent bool) {
+	d.endTending()
+	d.outage = &outage{detected: d.Clock.Now(), silent: silent,
+		owners: map[string]Owner{}, fenced: map[string]cluster.Guest{}}
+}
+
+// endOutage closes it and gives up the servers that we still own.
+func (d *DSRS) endOutage() {
+	if d.outage == nil {
+		return
+	}
+	d.outage.moves.end()
+	for host := range d.outage.owners {
+		d.outage.take(host).Release()
+	}
+	d.outage = nil
+}
+
+// take hands the ownership of host on; nil where we do not have it.
+func (o *outage) take(host string) Owner {
+	owner := o.owners[host]
+	delete(o.owners, host)
+	return owner
+}
+
+// fence remembers that g was cut off.
+func (o *outage) fence(g cluster.Guest) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.fenced[g.Host] = g
+}
+
+// isFenced tells whether host was cut off.
+func (o *outage) isFenced(host string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.fenced[host]
+	return ok
+}
+
+// restoreEnds is when restore_deadline passes.
+func (d *DSRS) restoreEnds() time.Time {
+	return d.outage.detected.Add(d.Settings.DSRS.RestoreDeadline.D())
+}

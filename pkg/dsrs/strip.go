@@ -1,0 +1,257 @@
+package dsrs
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// retryAgent is how often a silent guest agent is asked again: a host may
+// answer before the agents of its guests do.
+const retryAgent = 100 * time.Millisecond
+
+// placement is what the files say about the guests of this real server.
+type placement struct {
+	here      map[string][]netip.Addr // the VIPs of the servers in operation here
+	elsewhere map[string]bool         // servers in operation on another real server
+	stopped   []string                // servers in access stop here
+	spares    []string
+	vips      []netip.Addr // all VIPs of the system
+}
+
+func (d *DSRS) placementOf(r ipc.Reply) placement {
+	p := placement{here: map[string][]netip.Addr{}, elsewhere: map[string]bool{}, stopped: r.Stopped, spares: r.Spares, vips: r.AllVIPs}
+	for _, row := range r.Placed {
+		if row.Real == d.Data.IP {
+			p.here[row.Host] = append(p.here[row.Host], row.VIP)
+		} else {
+			p.elsewhere[row.Host] = true
+		}
+	}
+	return p
+}
+
+// stale are the VIPs of the system among addrs that host must not answer for.
+func (p placement) stale(host string, addrs []netip.Addr) []netip.Addr {
+	var out []netip.Addr
+	for _, ip := range addrs {
+		if slices.Contains(p.vips, ip) && !slices.Contains(p.here[host], ip) {
+			out = append(out, ip)
+		}
+	}
+	return out
+}
+
+// stripping removes, before anything else, every VIP, spare and backup that
+// the files place elsewhere. strip_deadline runs from the first answer.
+func (d *DSRS) stripping(ctx context.Context) (State, string) {
+	d.ownServers()
+	r, guests, next, why := d.returned(ctx)
+	if next != Stripping {
+		return next, why
+	}
+	vips, placed := atomic.Int64{}, d.placementOf(r)
+	var wg sync.WaitGroup
+	for _, g := range guests {
+		owned := d.outage.owners[g.Host] != nil
+		wg.Go(func() { vips.Add(int64(d.stripGuest(ctx, placed, g, owned))) })
+	}
+	wg.Wait()
+	d.Log.Info().Int64("vips", vips.Load()).Int("guests", len(guests)).
+		Dur("after", d.Clock.Since(d.outage.answered)).Msg(msgStripped)
+	return Restoring, "no stale VIP is left"
+}
+
+// ownServers takes the monitor lock of every server of line 4 that nobody owns.
+func (d *DSRS) ownServers() {
+	for _, host := range d.Data.Servers {
+		if d.outage.owners[host] != nil {
+			continue
+		}
+		if o, err := d.Monitors.Own(host); err == nil {
+			d.outage.owners[host] = o
+		}
+	}
+}
+
+// returned asks for the files' word and for the guests of a host that has just
+// answered, until it has both. Next is Stripping then.
+func (d *DSRS) returned(ctx context.Context) (r ipc.Reply, guests []cluster.GuestInfo, next State, why string) {
+	asked := make(chan error, 1)
+	for silent := 0; ctx.Err() == nil; {
+		go func() {
+			var err error
+			r, err = d.askWithin(ctx, ipc.B2, callTimeout)
+			asked <- err
+		}()
+		err := d.within(ctx, callTimeout, func(ctx context.Context) (err error) {
+			guests, err = d.Fleet.Guests(ctx, d.Data.IP)
+			return err
+		})
+		fileErr := <-asked
+		switch {
+		case fileErr == nil && r.State == ipc.RealAsleep:
+			return r, nil, Suspended, "its row stands in suspension-real"
+		case fileErr == nil && err == nil:
+			return r, guests, Stripping, ""
+		case err != nil && d.pingFor(ctx, d.beat()) != nil:
+			if silent++; silent > d.Settings.DSRS.ReexamineCount {
+				d.Log.Warn().Msg(msgLost)
+				return r, nil, Waiting, "silent again"
+			}
+		case err != nil && d.Clock.Since(d.outage.answered) > hypervisorGrace:
+			return r, nil, HypervisorDown, "its virtualization software does not answer"
+		default:
+			silent = 0
+		}
+		_ = d.Clock.Sleep(ctx, retryAgent)
+	}
+	return r, nil, Waiting, "ended"
+}
+
+// stripGuest takes from one guest what it must not have; it returns the number
+// of VIPs taken.
+func (d *DSRS) stripGuest(ctx context.Context, p placement, info cluster.GuestInfo, owned bool) int {
+	g := d.guest(info.Host)
+	if d.misplaced(p, info) {
+		d.remove(ctx, g)
+		return 0
+	}
+	if info.State.Dead() || info.State == cluster.GuestPaused || info.State == cluster.GuestSaved {
+		return 0
+	}
+	limit := d.Settings.DSRS.StripDeadline.D()*6/10 - d.Clock.Since(d.outage.answered)
+	addrs, err := d.addrsWithin(ctx, g, limit)
+	stale := p.stale(g.Host, addrs)
+	if err == nil && len(stale) > 0 {
+		err = d.drop(ctx, g, stale, owned)
+	}
+	if err != nil && len(p.here[g.Host]) == 0 && d.mayAnswer(ctx, g, info.State) {
+		d.fence(ctx, g)
+		return 0
+	}
+	return len(stale)
+}
+
+// misplaced tells whether a guest is a spare or a backup that the files do not
+// place here. The guests of others are none of ours.
+func (d *DSRS) misplaced(p placement, info cluster.GuestInfo) bool {
+	if info.State.Dead() || info.State == cluster.GuestSaved || d.isLine4(info.Host) ||
+		len(p.here[info.Host]) > 0 || slices.Contains(p.stopped, info.Host) {
+		return false
+	}
+	if p.elsewhere[info.Host] {
+		return true
+	}
+	if slices.Contains(p.spares, info.Host) {
+		return true
+	}
+	s, err := d.Servers.Server(info.Host)
+	return err == nil && !s.Real.IsValid() // line 8 is blank: a backup
+}
+
+// remove pulls the plug of a spare or backup that runs here beside its other
+// self, or beside the files.
+func (d *DSRS) remove(ctx context.Context, g cluster.Guest) {
+	err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.Destroy(ctx, g) })
+	d.Log.Warn().Str("server", g.Host).AnErr("error", err).Msg(msgRemoved)
+}
+
+// addrsWithin asks the guest's agent for its addresses, for at least one call
+// and at most limit.
+func (d *DSRS) addrsWithin(ctx context.Context, g cluster.Guest, limit time.Duration) (addrs []netip.Addr, err error) {
+	ctx, cancel := d.Clock.Timeout(ctx, max(limit, d.beat()))
+	defer cancel()
+	for {
+		if addrs, err = d.Fleet.Addrs(ctx, g); err == nil {
+			return addrs, nil
+		}
+		if d.Clock.Sleep(ctx, retryAgent) != nil {
+			return nil, err
+		}
+	}
+}
+
+// mayAnswer tells whether a guest with a silent agent may answer for a VIP: one
+// that boots without network cannot.
+func (d *DSRS) mayAnswer(ctx context.Context, g cluster.Guest, s cluster.GuestState) bool {
+	if s != cluster.GuestBooting || !g.IP.IsValid() {
+		return true
+	}
+	return d.within(ctx, d.beat(), func(ctx context.Context) error { return d.Fleet.Ping(ctx, g.IP) }) == nil
+}
+
+// fence cuts a guest off through the hypervisor without destroying anything;
+// the link comes up again once the guest has lost its VIPs.
+func (d *DSRS) fence(ctx context.Context, g cluster.Guest) {
+	err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, false) })
+	d.Log.Warn().Str("server", g.Host).AnErr("error", err).Msg(msgFenced)
+	d.outage.fence(g)
+}
+
+// drop removes VIPs from a guest. The owner of a server needs no lock for that
+// while the real server is out: nobody else gives it a VIP. For any other
+// guest the rows are checked again under hold.
+func (d *DSRS) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, owned bool) error {
+	if !owned {
+		hctx, cancel := d.Clock.Timeout(ctx, callTimeout)
+		defer cancel()
+		s, err := d.Sif.Hold(hctx, ipc.Request{Host: g.Host})
+		if err != nil {
+			return err
+		}
+		defer s.Close()
+		stale = withoutRows(stale, s.Reply.Rows, g)
+	}
+	for _, vip := range stale {
+		err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.DelVIP(ctx, g, vip) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// withoutRows leaves out of vips those that g may have by now.
+func withoutRows(vips []netip.Addr, rows *ipc.HeldRows, g cluster.Guest) []netip.Addr {
+	if rows == nil {
+		return vips
+	}
+	return slices.DeleteFunc(slices.Clone(vips), func(vip netip.Addr) bool {
+		return slices.ContainsFunc(rows.TargetOperation, func(r cluster.ServerRow) bool {
+			return r.VIP == vip && r.Real == g.Real
+		})
+	})
+}
+
+// stripSeparated checks the separated servers of a host that was never out.
+func (d *DSRS) stripSeparated(ctx context.Context, r ipc.Reply) {
+	p := d.placementOf(r)
+	var wg sync.WaitGroup
+	for _, host := range d.Data.Servers {
+		if len(p.here[host]) > 0 || slices.Contains(p.stopped, host) {
+			continue
+		}
+		wg.Go(func() { d.stripOne(ctx, p, host) })
+	}
+	wg.Wait()
+}
+
+// stripOne takes a separated server's stale VIPs; a silent agent is its owner's matter.
+func (d *DSRS) stripOne(ctx context.Context, p placement, host string) {
+	g := d.guest(host)
+	addrs, err := d.addrsWithin(ctx, g, d.Settings.DSRS.StripDeadline.D()/2)
+	if err != nil {
+		return
+	}
+	if stale := p.stale(host, addrs); len(stale) > 0 {
+		err = d.drop(ctx, g, stale, false)
+		d.Log.Info().Str("server", host).Int("vips", len(stale)).AnErr("error", err).Msg(msgStripped)
+	}
+}

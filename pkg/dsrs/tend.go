@@ -1,0 +1,183 @@
+package dsrs
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"pss-msbs/pkg/ipc"
+)
+
+// tending is the care of the servers of a normal real server: one job a server
+// at most, so that none delays another or the monitoring.
+type tending struct {
+	jobs map[string]*job
+	left map[string]bool // monitors that were about to end when the host came back
+	seen map[string]time.Time
+	care map[string]*care
+}
+
+// care is when a server may be tried again.
+type care struct {
+	next  time.Time
+	pause time.Duration
+}
+
+func (d *DSRS) beginTending() *tending {
+	if d.tending == nil {
+		d.tending = &tending{jobs: map[string]*job{}, left: map[string]bool{},
+			seen: map[string]time.Time{}, care: map[string]*care{}}
+	}
+	return d.tending
+}
+
+// endTending cancels every job and waits for it.
+func (d *DSRS) endTending() {
+	if d.tending == nil {
+		return
+	}
+	for _, j := range d.tending.jobs {
+		j.cancel()
+	}
+	for _, j := range d.tending.jobs {
+		j.end()
+	}
+	d.tending = nil
+}
+
+// adopt takes over what a recovery left to do: monitors that were about to
+// end, and guests still cut off.
+func (d *DSRS) adopt(ctx context.Context, o *outage, left []string) {
+	t := d.beginTending()
+	for _, host := range left {
+		t.left[host] = true
+	}
+	for host, g := range o.fenced {
+		if !d.isLine4(host) || t.left[host] {
+			t.jobs["fence "+host] = startJob(ctx, func(ctx context.Context) { d.unfence(ctx, g) })
+		}
+	}
+}
+
+// tend starts what the servers of line 4 need. It tells whether something was
+// seen that must be looked at again soon.
+func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
+	t, p := d.beginTending(), d.placementOf(r)
+	for _, host := range d.Data.Servers {
+		orphan, stopped := slices.Contains(r.Orphans, host), slices.Contains(r.Stopped, host)
+		held := orphan || d.Monitors.Held(host)
+		lonely := !held && (stopped || len(p.here[host]) > 0)
+		since := t.unbroken("orphan "+host, orphan, d.Clock.Now())
+		alone := t.unbroken("monitor "+host, lonely, d.Clock.Now())
+		c, free := t.careOf(host), t.left[host]
+		switch {
+		case t.jobs[host].running() || d.Clock.Now().Before(c.next):
+		case orphan && since < soon && !free:
+			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.stripOne(ctx, p, host) })
+			hurry = true
+		case orphan:
+			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendOrphan(ctx, host, c, free) })
+		case stopped:
+			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendStopped(ctx, host, c, lonely && alone >= d.interval()) })
+		case lonely && alone >= d.interval():
+			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
+		case held && free && len(p.here[host]) == 0:
+			hurry = true // until its monitor has ended or recovered it
+		default:
+			delete(t.left, host)
+		}
+	}
+	return hurry
+}
+
+func (d *DSRS) interval() time.Duration { return d.Settings.DSRS.MonitorInterval.D() }
+
+// unbroken is how long the fact has been seen without a break; 0 at first sight.
+func (t *tending) unbroken(fact string, seen bool, now time.Time) time.Duration {
+	if !seen {
+		delete(t.seen, fact)
+		return 0
+	}
+	if t.seen[fact].IsZero() {
+		t.seen[fact] = now
+	}
+	return now.Sub(t.seen[fact])
+}
+
+func (t *tending) careOf(host string) *care {
+	if t.care[host] == nil {
+		t.care[host] = &care{}
+	}
+	return t.care[host]
+}
+
+// failed puts the next try off, by a pause that grows.
+func (c *care) failed(now time.Time) {
+	c.pause = min(max(2*c.pause, packetInterval), longestPause)
+	c.next = now.Add(c.pause)
+}
+
+// tendOrphan restores a separated server of a healthy host that nobody owns,
+// within the restart budget. A server whose host was out a moment ago is part
+// of that recovery and costs no budget.
+func (d *DSRS) tendOrphan(ctx context.Context, host string, c *care, free bool) {
+	owner, err := d.Monitors.Own(host)
+	if err != nil {
+		return // somebody took it up
+	}
+	due, err := d.Limits.BeginRecovery(host)
+	if err == nil && !due.IsZero() && !free {
+		owner.Release()
+		c.next = due
+		d.Log.Error().Str("server", host).Time("until", due).Msg(msgBudget)
+		return
+	}
+	d.Log.Warn().Str("server", host).Str("job", "bg").Msg(msgOrphan)
+	g, err := d.restoreServer(ctx, host, false, new(atomic.Bool))
+	if ctx.Err() == nil { // else the recovery is continued later
+		_ = d.Limits.EndRecovery(host, outcome(err))
+	}
+	d.report(host, err)
+	if err != nil {
+		owner.Release()
+		c.failed(d.Clock.Now())
+		return
+	}
+	c.pause = 0
+	g.handOver(ctx, owner)
+}
+
+// tendStopped starts a server in access stop that is off, without VIP, and its
+// monitor if nobody runs it.
+func (d *DSRS) tendStopped(ctx context.Context, host string, c *care, lonely bool) {
+	state, err := d.guestState(ctx, d.guest(host))
+	if err == nil && state.Dead() {
+		if err = d.bootNamed(ctx, host); err != nil {
+			c.failed(d.Clock.Now())
+		}
+		d.report(host, err)
+	}
+	if lonely {
+		d.tendMonitor(ctx, host)
+	}
+}
+
+// tendMonitor starts the dbss of a server that no process monitors: the one
+// that a dsrs started has no launcher. What it should have found ended is
+// ended first: a backup that serves nothing.
+func (d *DSRS) tendMonitor(ctx context.Context, host string) {
+	owner, err := d.Monitors.Own(host)
+	if err != nil {
+		return
+	}
+	srv, err := d.Servers.Server(host)
+	if err != nil {
+		owner.Release()
+		d.report(host, err)
+		return
+	}
+	g := &giving{DSRS: d, srv: srv, target: d.guest(host)}
+	g.backup = g.findBackup()
+	g.handOver(ctx, owner)
+}

@@ -1,0 +1,115 @@
+package dsrs
+
+import (
+	"context"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/ipc"
+)
+
+// trouble is B2 and the re-examination: any answer of ping and hypervisor
+// together ends it.
+func (d *DSRS) trouble(ctx context.Context) (State, string) {
+	if r, err := d.askWithin(ctx, ipc.B2, callTimeout); err == nil {
+		if r.State == ipc.RealAsleep {
+			return Suspended, "suspended between B1 and B2"
+		}
+	}
+	refs := make(chan bool, 1)
+	go func() { refs <- d.referenceAnswers(ctx) }()
+	h, answered := d.reexamine(ctx)
+	reachable := <-refs
+	switch {
+	case answered:
+		return d.gone(ctx)
+	case !reachable && h.ping != nil:
+		return CutOff, "no network reference answers"
+	}
+	d.outage.silent = h.ping != nil
+	d.Log.Warn().Str("kind", h.kind()).Dur("after", d.Clock.Since(d.outage.detected)).Msg(msgConfirmed)
+	return Confirmed, "no answer at any re-examination"
+}
+
+// reexamine looks reexamine_count times, reexamine_interval apart.
+func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
+	var h health
+	for range d.Settings.DSRS.ReexamineCount {
+		_ = d.Clock.Sleep(ctx, d.Settings.DSRS.ReexamineInterval.D())
+		if h = d.look(ctx); h.ok() {
+			return h, true
+		}
+	}
+	return h, false
+}
+
+// gone ends a trouble that was none, or one so short that B3 was not reached:
+// the servers' monitors may have taken over meanwhile, so VIPs are checked.
+func (d *DSRS) gone(ctx context.Context) (State, string) {
+	d.Log.Info().Dur("after", d.Clock.Since(d.outage.detected)).Msg(msgGone)
+	if r, err := d.askWithin(ctx, ipc.B2, callTimeout); err == nil {
+		d.stripSeparated(ctx, r)
+	}
+	d.endOutage()
+	return Normal, "the real server answers again"
+}
+
+// referenceAnswers tells whether any of the network references answers; true
+// where none is configured.
+func (d *DSRS) referenceAnswers(ctx context.Context) bool {
+	refs := d.Settings.Network.References
+	answers := make(chan bool, len(refs))
+	ctx, cancel := d.Clock.Timeout(ctx, d.Settings.DSRS.PingTimeout.D())
+	defer cancel()
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	for _, ip := range refs {
+		wg.Go(func() { answers <- d.Fleet.Ping(ctx, ip) == nil })
+	}
+	for range refs {
+		if <-answers {
+			return true
+		}
+	}
+	return len(refs) == 0
+}
+
+// cutOff holds everything until a network reference answers: then it is the
+// real server's turn to be examined again.
+func (d *DSRS) cutOff(ctx context.Context) (State, string) {
+	d.Log.Error().Msg(msgCutOff)
+	_ = d.Clock.Poll(ctx, time.Second, func() bool { return d.referenceAnswers(ctx) })
+	d.Log.Info().Msg(msgReachable)
+	return Trouble, "a network reference answers"
+}
+
+// confirmed is B3. Until the row is out the real server may still come back.
+func (d *DSRS) confirmed(ctx context.Context) (State, string) {
+	for ctx.Err() == nil {
+		r, err := d.askWithin(ctx, ipc.B3, b3Timeout)
+		if err == nil {
+			d.outage.active = r.Active
+			d.Log.Warn().Str("step", "B3").Int("active", len(r.Active)).Msg(msgOut)
+			break
+		}
+		if refusedAs(err) == ipc.RealAsleep {
+			return Suspended, "suspended before B3"
+		}
+		if d.news("B3", err.Error()) {
+			d.Log.Error().Str("step", "B3").Err(err).Msg(msgNotOut)
+		}
+		if d.look(ctx).ok() {
+			return d.gone(ctx)
+		}
+		_ = d.Clock.Sleep(ctx, time.Second)
+	}
+	if !d.outage.silent {
+		return HypervisorDown, "only its virtualization software is silent"
+	}
+	d.Log.Info().Dur("limit", d.Settings.DSRS.RestartWait.D()).Msg(msgWaiting)
+	return Waiting, "B3"
+}
+
+// b3Timeout outlasts a full wait for the lock.
+const b3Timeout = 12 * time.Second

@@ -1,0 +1,142 @@
+package dsrs
+
+import (
+	"context"
+	"time"
+
+	"pss-msbs/pkg/ipc"
+)
+
+const (
+	packetInterval  = 10 * time.Second // between the tries of one wake
+	firstPause      = 30 * time.Second // growing pauses, once given up
+	longestPause    = 10 * time.Minute
+	hypervisorGrace = 10 * time.Second // a host that boots answers pings first
+)
+
+// beat is how often a silent real server is asked: often enough that
+// strip_deadline can be met.
+func (d *DSRS) beat() time.Duration { return d.Settings.DSRS.StripDeadline.D() / 4 }
+
+// awaitAnswer pings until the first answer, for at most limit.
+func (d *DSRS) awaitAnswer(ctx context.Context, limit time.Duration) bool {
+	if limit <= 0 || d.pingFor(ctx, limit) != nil {
+		return false
+	}
+	d.outage.answered = d.Clock.Now()
+	d.Log.Info().Int("packets", d.outage.packets).
+		Dur("after", d.outage.answered.Sub(d.outage.detected)).Msg(msgAnswers)
+	return true
+}
+
+// waiting gives a restarting host restart_wait to come back by itself.
+func (d *DSRS) waiting(ctx context.Context) (State, string) {
+	left := d.Settings.DSRS.RestartWait.D() - d.Clock.Since(d.entered)
+	if d.awaitAnswer(ctx, left) {
+		return Stripping, "first answer"
+	}
+	return Waking, "restart_wait is over"
+}
+
+// waking sends wake_tries magic packets and waits for the first answer until
+// restore_deadline.
+func (d *DSRS) waking(ctx context.Context) (State, string) {
+	for try := 0; ctx.Err() == nil; try++ {
+		left := d.restoreEnds().Sub(d.Clock.Now())
+		if left <= 0 {
+			return GivenUp, "restore_deadline"
+		}
+		if next, why, moved := d.placeChanged(ctx); moved {
+			return next, why
+		}
+		if try < d.Settings.DSRS.WakeTries {
+			d.sendPacket(ctx)
+			left = min(left, packetInterval)
+		}
+		if d.awaitAnswer(ctx, left) {
+			return Stripping, "first answer"
+		}
+	}
+	return Waking, "ended"
+}
+
+// placeChanged looks, before anything is done to a silent host, whether
+// somebody has put its row back meanwhile: a suspended host is not woken.
+func (d *DSRS) placeChanged(ctx context.Context) (State, string, bool) {
+	r, err := d.askWithin(ctx, ipc.B2, d.beat())
+	if err != nil {
+		return "", "", false
+	}
+	switch r.State {
+	case ipc.RealAsleep:
+		return Suspended, "its row stands in suspension-real", true
+	case ipc.RealActive:
+		d.endOutage()
+		return Normal, "its row stands in real-server again", true
+	}
+	return "", "", false
+}
+
+// sendPacket sends one magic packet; the log names the first and a failure.
+func (d *DSRS) sendPacket(ctx context.Context) {
+	err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.WakeReal(ctx, d.Data.MAC) })
+	if err != nil {
+		if d.news("packet", err.Error()) {
+			d.Log.Error().Err(err).Msg(msgNoPacket)
+		}
+		return
+	}
+	if d.outage.packets++; d.outage.packets == 1 {
+		d.Log.Info().Stringer("mac", d.Data.MAC).Msg(msgPacket)
+	}
+}
+
+// hypervisorDown restarts the virtualization software of a host that answers
+// pings; nothing else of the host is touched.
+func (d *DSRS) hypervisorDown(ctx context.Context) (State, string) {
+	pause := packetInterval
+	for ctx.Err() == nil {
+		if d.outage.restarts++; d.outage.restarts == 1 {
+			d.Log.Info().Msg(msgHypervisor)
+		}
+		err := d.within(ctx, packetInterval, func(ctx context.Context) error {
+			return d.Fleet.RestartHypervisor(ctx, d.Data.IP)
+		})
+		if err != nil && d.news("hypervisor", err.Error()) {
+			d.Log.Error().Err(err).Msg(msgHypervisor)
+		}
+		if next, why := d.awaitHypervisor(ctx, pause); next != HypervisorDown {
+			return next, why
+		}
+		if !d.Clock.Now().Before(d.restoreEnds()) {
+			return GivenUp, "restore_deadline"
+		}
+		pause = min(2*pause, longestPause)
+	}
+	return HypervisorDown, "ended"
+}
+
+// awaitHypervisor looks at the host every second for at most limit.
+func (d *DSRS) awaitHypervisor(ctx context.Context, limit time.Duration) (State, string) {
+	ctx, cancel := d.Clock.Timeout(ctx, max(min(limit, d.restoreEnds().Sub(d.Clock.Now())), packetInterval))
+	defer cancel()
+	for silent := 0; ctx.Err() == nil; {
+		h := d.look(ctx)
+		switch {
+		case ctx.Err() != nil:
+		case h.ok():
+			d.outage.answered = d.Clock.Now()
+			d.Log.Info().Dur("after", d.Clock.Since(d.outage.detected)).Msg(msgAnswers)
+			return Stripping, "the virtualization software answers"
+		case h.ping == nil:
+			silent = 0
+		default:
+			if silent++; silent >= d.Settings.DSRS.ReexamineCount {
+				d.outage.silent = true
+				return Waiting, "the network is silent too"
+			}
+		}
+		_ = d.Clock.Sleep(ctx, d.beat())
+	}
+	return HypervisorDown, "no answer yet"
+}
