@@ -2,11 +2,10 @@ package ipc
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
-)
 
-var nameRE = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9-]{0,62}$`)
+	"pss-msbs/pkg/cluster"
+)
 
 // needs lists what a verb must bring; the table is also the list of verbs.
 var needs = map[Verb]struct{ host, backup, real, outcome, dat bool }{
@@ -61,8 +60,11 @@ func (r Request) validateNames() error {
 		}
 	}
 	for _, n := range names {
-		if n != "" && !nameRE.MatchString(n) {
-			return fmt.Errorf("cannot do %s: %q is no name", r.Verb, n)
+		if n == "" {
+			continue
+		}
+		if err := cluster.CheckName(n); err != nil {
+			return fmt.Errorf("cannot do %s: %v", r.Verb, err)
 		}
 	}
 	return nil

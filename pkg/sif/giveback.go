@@ -1,0 +1,104 @@
+package sif
+
+import (
+	"net/netip"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// kind is what a virtual server is to the system.
+type kind int
+
+const (
+	unknownKind kind = iota // no .dat tells
+	homeKind                // line 1 of its .dat is its home VIP
+	backupKind              // lines 1 and 8 blank
+	spareKind               // a row in spare-server
+)
+
+// target is the server of an A5 or B4 with what its management data say.
+type target struct {
+	host string
+	kind kind
+	home netip.Addr // the home VIP of a homeKind
+}
+
+// giveBack is A5 recovered, and B4 for each server (SPEC 5): each separation
+// row of the target whose VIP its backup or nobody holds becomes an operation
+// row again; one whose VIP another holds takes the target to access-stop,
+// where only the VIPs that it gets back leave a row; the backup's rows go.
+//
+// What has been done already is no error: the target then operates or stands
+// in access-stop.
+func giveBack(t *cluster.Tables, who target, backup string) error {
+	rows := cluster.RowsOf(t.Separation, who.host)
+	if len(rows) == 0 {
+		state, _ := stateOf(*t, who.host)
+		if state == ipc.NotInFiles || len(cluster.RowsOf(t.Operation, backup)) > 0 {
+			return refuse(state, "%s has no separation row left", who.host)
+		}
+		return nil
+	}
+	inherited := cluster.RowsOf(t.Operation, backup)
+	t.Operation = without(t.Operation, of(backup))
+	for _, r := range cluster.RowsOf(t.Separation, backup) {
+		if _, held := holderOf(*t, r.VIP); !held {
+			inherited = append(inherited, r)
+		}
+	}
+	// A VIP of the backup without a row of the target is the target's all the
+	// same: a backup holds nothing else.
+	for _, r := range inherited {
+		r.Real, r.Host, r.IP = rows[0].Real, rows[0].Host, rows[0].IP
+		rows = with(rows, r)
+	}
+	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == who.host || r.Host == backup })
+	var lost []cluster.ServerRow // VIPs that another holds
+	for _, r := range rows {
+		if _, held := holderOf(*t, r.VIP); held {
+			lost = append(lost, r)
+			continue
+		}
+		t.Operation = append(t.Operation, r)
+	}
+	t.AccessStop = without(t.AccessStop, of(who.host))
+	if len(cluster.RowsOf(t.Operation, who.host)) == 0 {
+		for _, r := range who.keeps(*t, lost) {
+			t.AccessStop = with(t.AccessStop, r)
+		}
+	}
+	return nil
+}
+
+// keeps are the access-stop rows of a target that lost every VIP.
+func (who target) keeps(t cluster.Tables, lost []cluster.ServerRow) []cluster.ServerRow {
+	switch who.kind {
+	case backupKind:
+		return nil // it stood in for another server, which has its rows
+	case spareKind:
+		return lost
+	case homeKind:
+		row := lost[0]
+		row.VIP = who.home
+		return []cluster.ServerRow{row}
+	}
+	return guessHome(t, lost)
+}
+
+// guessHome keeps, where no .dat names the home VIP, the rows whose VIP is not
+// known to be at home elsewhere: an access-stop row names the home of its VIP.
+func guessHome(t cluster.Tables, lost []cluster.ServerRow) []cluster.ServerRow {
+	kept := without(lost, func(r cluster.ServerRow) bool {
+		for _, a := range t.AccessStop {
+			if a.VIP == r.VIP && a.Host != r.Host && !t.IsSpare(a.Host) {
+				return true
+			}
+		}
+		return false
+	})
+	if len(kept) == 0 {
+		return lost
+	}
+	return kept
+}

@@ -1,0 +1,191 @@
+package sif
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// refusal is why the files do not fit a request.
+type refusal struct {
+	state ipc.State
+	why   string
+}
+
+func (r *refusal) Error() string { return r.why }
+
+func refuse(state ipc.State, format string, args ...any) error {
+	return &refusal{state: state, why: fmt.Sprintf(format, args...)}
+}
+
+// stateOf is what the files say of a virtual server, with its rows there.
+func stateOf(t cluster.Tables, host string) (ipc.State, []cluster.ServerRow) {
+	for _, f := range []struct {
+		state ipc.State
+		rows  []cluster.ServerRow
+	}{{ipc.Operating, t.Operation}, {ipc.Separated, t.Separation}, {ipc.AccessStop, t.AccessStop}} {
+		if rows := cluster.RowsOf(f.rows, host); len(rows) > 0 {
+			return f.state, rows
+		}
+	}
+	return ipc.NotInFiles, nil
+}
+
+// realState is in which of the two files a real server stands.
+func realState(t cluster.Tables, real netip.Addr) ipc.State {
+	is := func(r cluster.RealRow) bool { return r.IP == real }
+	switch {
+	case slices.ContainsFunc(t.Real, is):
+		return ipc.RealActive
+	case slices.ContainsFunc(t.Suspended, is):
+		return ipc.RealAsleep
+	}
+	return ipc.RealOutside
+}
+
+// holderOf is the operation row of a VIP.
+func holderOf(t cluster.Tables, vip netip.Addr) (cluster.ServerRow, bool) {
+	i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == vip })
+	if i < 0 {
+		return cluster.ServerRow{}, false
+	}
+	return t.Operation[i], true
+}
+
+// active are the addresses of the active real servers, in file order.
+func active(t cluster.Tables) []netip.Addr {
+	out := make([]netip.Addr, len(t.Real))
+	for i, r := range t.Real {
+		out[i] = r.IP
+	}
+	return out
+}
+
+// without is rows less those that drop says.
+func without(rows []cluster.ServerRow, drop func(cluster.ServerRow) bool) []cluster.ServerRow {
+	return slices.DeleteFunc(slices.Clone(rows), drop)
+}
+
+func of(host string) func(cluster.ServerRow) bool {
+	return func(r cluster.ServerRow) bool { return r.Host == host }
+}
+
+// with is rows and row, unless (VIP, host) stands there already.
+func with(rows []cluster.ServerRow, row cluster.ServerRow) []cluster.ServerRow {
+	for _, r := range rows {
+		if r.VIP == row.VIP && r.Host == row.Host {
+			return rows
+		}
+	}
+	return append(rows, row)
+}
+
+// separate is A3: the target's operation rows move to separation.
+func separate(t *cluster.Tables, host string) error {
+	rows := cluster.RowsOf(t.Operation, host)
+	if len(rows) == 0 {
+		if state, _ := stateOf(*t, host); state != ipc.Separated {
+			return refuse(state, "%s has no operation row", host)
+		}
+		return nil
+	}
+	t.Operation = without(t.Operation, of(host))
+	for _, r := range rows {
+		t.Separation = with(t.Separation, r)
+	}
+	t.AccessStop = without(t.AccessStop, of(host))
+	return nil
+}
+
+// substitute is A4: the backup gets an operation row, on the management server
+// mgmt, for each VIP of the target that nobody serves.
+func substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Addr) error {
+	rows := cluster.RowsOf(t.Separation, host)
+	if len(rows) == 0 {
+		state, _ := stateOf(*t, host)
+		return refuse(state, "%s has no separation row", host)
+	}
+	held := 0
+	for _, r := range rows {
+		h, ok := holderOf(*t, r.VIP)
+		if !ok {
+			h = cluster.ServerRow{Group: r.Group, Real: mgmt, VIP: r.VIP, Host: backup.Host, IP: backup.IP}
+			t.Operation = append(t.Operation, h)
+		}
+		if h.Host == backup.Host {
+			held++
+		}
+	}
+	if held == 0 {
+		return refuse(ipc.Separated, "others serve every VIP of %s", host)
+	}
+	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool {
+		h, ok := holderOf(*t, r.VIP)
+		return r.Host == backup.Host && ok && h.Host == backup.Host
+	})
+	return nil
+}
+
+// abandon is A4-failed: the backup, if there is one, serves no longer, so that
+// its VIPs stand in the target's separation rows only.
+func abandon(t *cluster.Tables, host string, backup *ipc.Server) error {
+	rows := cluster.RowsOf(t.Separation, host)
+	if len(rows) == 0 {
+		state, _ := stateOf(*t, host)
+		return refuse(state, "%s has no separation row", host)
+	}
+	if backup == nil {
+		return nil
+	}
+	for _, r := range cluster.RowsOf(t.Operation, backup.Host) {
+		r.Real, r.Host, r.IP = rows[0].Real, host, rows[0].IP
+		t.Separation = with(t.Separation, r)
+	}
+	t.Operation = without(t.Operation, of(backup.Host))
+	return nil
+}
+
+// relocate is A5 moving and moved: the backup's rows name the real server that
+// it migrates to, or is on.
+func relocate(t *cluster.Tables, host string, backup ipc.Server, to netip.Addr) error {
+	if len(cluster.RowsOf(t.Separation, host)) == 0 {
+		state, _ := stateOf(*t, host)
+		return refuse(state, "%s has no separation row left", host)
+	}
+	if len(cluster.RowsOf(t.Operation, backup.Host)) == 0 {
+		return refuse(ipc.Separated, "%s has no operation row", backup.Host)
+	}
+	t.Operation = slices.Clone(t.Operation)
+	for i, r := range t.Operation {
+		if r.Host == backup.Host {
+			t.Operation[i].Real = to
+		}
+	}
+	return nil
+}
+
+// dropReal is B3: the real server's row leaves the real-server file.
+func dropReal(t *cluster.Tables, real netip.Addr) error {
+	if state := realState(*t, real); state == ipc.RealAsleep {
+		return refuse(state, "%s is suspended", real)
+	}
+	t.Real = slices.DeleteFunc(slices.Clone(t.Real), func(r cluster.RealRow) bool { return r.IP == real })
+	return nil
+}
+
+// returnReal is the first part of B4: the real server's row comes back.
+func returnReal(t *cluster.Tables, row cluster.RealRow) error {
+	switch state := realState(*t, row.IP); {
+	case state == ipc.RealAsleep:
+		return refuse(state, "%s is suspended", row.IP)
+	case state == ipc.RealActive:
+		return nil
+	case row.MAC == cluster.MAC{}:
+		return refuse(state, "the MAC address of %s is not known", row.IP)
+	}
+	t.Real = append(slices.Clone(t.Real), row)
+	return nil
+}

@@ -1,0 +1,224 @@
+package sif
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/ipc"
+)
+
+// holdFloor is the least a hold lasts on the wall clock, however fast an
+// emulated fleet runs: the machine does not get faster with it.
+const holdFloor = time.Second
+
+// session answers one connection.
+type session struct {
+	s *Server
+
+	mu      sync.Mutex
+	held    *conffile.Held // the exclusive lock, nil if this connection does not hold it
+	timer   *time.Timer
+	expired bool // the last hold of this connection ran out of time
+}
+
+// Handle implements ipc.Handler.
+func (c *session) Handle(ctx context.Context, req ipc.Request, reply func(ipc.Reply) error) {
+	switch req.Verb {
+	case ipc.Watch:
+		c.watch(ctx, reply)
+	case ipc.SpareStop:
+		c.spareStop(ctx, reply)
+	default:
+		_ = reply(c.s.answer(req, c.do(ctx, req)))
+	}
+}
+
+// Close implements ipc.Handler: a closed connection releases its hold unchanged.
+func (c *session) Close() { c.release() }
+
+// result is a reply or an error.
+type result struct {
+	reply ipc.Reply
+	err   error
+}
+
+// answer turns a result into the reply, and says in the log what was done or refused.
+func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
+	log := s.opt.Log.With().Str("step", string(req.Verb)).Str("for", req.Host).Logger()
+	if r.err == nil {
+		r.reply.OK = true
+		if text, ok := done[req.Verb]; ok {
+			log.Info().Str("state", string(r.reply.State)).Msg(text)
+		}
+		return r.reply
+	}
+	reply := ipc.Reply{Error: r.err.Error()}
+	var no *refusal
+	switch {
+	case errors.As(r.err, &no):
+		reply.State = no.state
+		log.Info().Str("why", no.why).Msg("refused")
+	case errors.Is(r.err, context.Canceled): // the asker has gone
+	default:
+		log.Error().Err(r.err).Msg("not done")
+	}
+	return reply
+}
+
+// done are the sentences of the edits in the log; a look leaves none.
+var done = map[ipc.Verb]string{
+	ipc.A3: "rows of the target are in separation", ipc.A4: "rows of the backup are in operation",
+	ipc.A4Failed: "the backup does not serve, the VIPs are left to pss", ipc.A5: "rows follow the recovery of the target",
+	ipc.B3: "row of the real server is out", ipc.B4: "rows of the real server and its servers are back",
+	ipc.SpareStart: "dbss of the spare runs",
+}
+
+// do does every verb that has one reply.
+func (c *session) do(ctx context.Context, req ipc.Request) result {
+	switch req.Verb {
+	case ipc.A1, ipc.A2:
+		return c.look(ctx, func(t cluster.Tables) ipc.Reply { return c.s.lookAt(t, req.Host) })
+	case ipc.B1, ipc.B2:
+		return c.look(ctx, func(t cluster.Tables) ipc.Reply { return c.s.lookAtReal(t, req.Real) })
+	case ipc.Hold:
+		return c.hold(ctx, req)
+	case ipc.Release:
+		c.release()
+		return result{}
+	case ipc.SpareStart:
+		return c.spareStart(ctx, req)
+	}
+	return c.edit(ctx, req)
+}
+
+// look answers from the files alone, or from what this connection holds.
+func (c *session) look(ctx context.Context, answer func(cluster.Tables) ipc.Reply) result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held != nil {
+		return result{reply: answer(c.held.Tables())}
+	}
+	t, err := c.s.view(ctx)
+	if err != nil {
+		return result{err: err}
+	}
+	return result{reply: answer(t)}
+}
+
+// hold takes the exclusive lock for this connection.
+func (c *session) hold(ctx context.Context, req ipc.Request) result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held == nil {
+		held, err := c.s.opt.Files.HoldRescue(ctx)
+		if err != nil {
+			return result{err: err}
+		}
+		c.held, c.expired = held, false
+		c.timer = time.AfterFunc(c.s.holdTime(), func() { c.expire(held) })
+	}
+	return result{reply: c.s.lookHeld(c.held.Tables(), req)}
+}
+
+func (s *Server) holdTime() time.Duration {
+	if s.opt.Clock.Speed > 1 {
+		return max(s.opt.Clock.Wall(s.opt.Hold), holdFloor)
+	}
+	return s.opt.Clock.Wall(s.opt.Hold)
+}
+
+// expire ends a hold that took too long, unchanged.
+func (c *session) expire(held *conffile.Held) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.held != held {
+		return
+	}
+	c.drop()
+	c.expired = true
+	c.s.opt.Log.Error().Msg("a hold took too long and was released unchanged")
+}
+
+func (c *session) release() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.drop()
+	c.expired = false
+}
+
+// drop gives the lock back; c.mu is held.
+func (c *session) drop() {
+	if c.held != nil {
+		c.timer.Stop()
+		c.held.Close()
+		c.held = nil
+	}
+}
+
+// edit does A3, A4, A4-failed, A5, B3 and B4: within the hold of this
+// connection, else under a lock of its own. A5 and B4 end the hold; refused,
+// they leave it, so that the caller undoes its address changes under it.
+func (c *session) edit(ctx context.Context, req ipc.Request) result {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	ends := req.Verb == ipc.A5 || req.Verb == ipc.B4
+	if ends && c.expired {
+		return result{err: refuse("", "the hold took too long and was released unchanged")}
+	}
+	var reply ipc.Reply
+	change := func(t *cluster.Tables) (err error) {
+		reply, err = c.s.change(t, req, c.held != nil)
+		return err
+	}
+	if c.held != nil {
+		if err := c.held.Commit(change); err != nil {
+			return result{err: err}
+		}
+		c.s.alarm(c.held.Rejected())
+		if ends {
+			c.drop()
+		}
+		return result{reply: reply}
+	}
+	rejected, err := c.s.opt.Files.UpdateRescue(ctx, change)
+	c.s.alarm(rejected)
+	return result{reply: reply, err: err}
+}
+
+// watch replies now and after every change of the files until the connection closes.
+func (c *session) watch(ctx context.Context, reply func(ipc.Reply) error) {
+	changes := c.s.opt.Files.Watch(ctx)
+	for reply(ipc.Reply{OK: true}) == nil {
+		if _, ok := <-changes; !ok {
+			return
+		}
+	}
+}
+
+// spareStart starts the spare's dbss and answers when it monitors.
+func (c *session) spareStart(ctx context.Context, req ipc.Request) result {
+	if c.s.opt.Spare == nil {
+		return result{err: errNoSpare}
+	}
+	return result{err: c.s.opt.Spare.start(ctx, *req.Dat)}
+}
+
+// spareStop ends the spare's dbss, answers, and then ends this sif.
+func (c *session) spareStop(ctx context.Context, reply func(ipc.Reply) error) {
+	if c.s.opt.Spare == nil {
+		_ = reply(ipc.Reply{Error: errNoSpare.Error()})
+		return
+	}
+	if err := c.s.opt.Spare.stop(ctx); err != nil {
+		_ = reply(ipc.Reply{Error: err.Error()})
+		return
+	}
+	_ = reply(ipc.Reply{OK: true})
+	c.s.opt.Spare.finish()
+}
+
+var errNoSpare = errors.New("this is not the sif of a spare")
