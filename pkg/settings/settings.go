@@ -35,7 +35,7 @@ type Settings struct {
 	Network    NetworkCheck          `toml:"network"`
 	Measure    Measure               `toml:"measure"`
 	Class      Class                 `toml:"class"`
-	Group      map[string]Group      `toml:"group"`
+	Group      map[string]Group      `toml:"-"` // [group.NAME]
 	Server     Server                `toml:"-"` // [server]
 	Servers    map[string]ServerSpec `toml:"-"` // [server.NAME]
 	Power      Power                 `toml:"power"`
