@@ -1,0 +1,148 @@
+package sim
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// request is one line to the fleet's server. Which arguments count depends on
+// the method; its names are those of the driver's methods.
+type request struct {
+	Method  string        `json:"method"`
+	LeaveUS int64         `json:"leave_us,omitempty"` // wall-clock microseconds until the answer must have left; 0: no deadline
+	Guest   cluster.Guest `json:"guest,omitzero"`
+	Real    netip.Addr    `json:"real,omitzero"` // also Migrate's destination
+	IP      netip.Addr    `json:"ip,omitzero"`   // also a VIP
+	MAC     cluster.MAC   `json:"mac,omitzero"`
+	Daemon  string        `json:"daemon,omitempty"`
+	Argv    []string      `json:"argv,omitempty"`
+	Up      bool          `json:"up,omitempty"`
+	Fault   Fault         `json:"fault,omitzero"` // Heal: only its target
+	Load    loadChange    `json:"load,omitzero"`
+	Query   Query         `json:"query,omitzero"`
+}
+
+type loadChange struct {
+	Group    string        `json:"group"`
+	Percent  float64       `json:"percent"`
+	Accesses float64       `json:"accesses"`
+	Over     time.Duration `json:"over"`
+}
+
+// reply is one line from the fleet's server; Events answers with many.
+type reply struct {
+	Error    string                `json:"error,omitempty"`
+	Is       string                `json:"is,omitempty"` // which of cluster's errors it wraps
+	State    cluster.GuestState    `json:"state,omitempty"`
+	Guests   []cluster.GuestInfo   `json:"guests,omitempty"`
+	KB       int64                 `json:"kb,omitempty"`
+	Addrs    []netip.Addr          `json:"addrs,omitempty"`
+	Output   []byte                `json:"output,omitempty"`
+	MACs     []cluster.MAC         `json:"macs,omitempty"`
+	Accesses map[netip.Addr]uint64 `json:"accesses,omitempty"`
+	Event    *cluster.Event        `json:"event,omitempty"`
+	Status   *Status               `json:"status,omitempty"`
+}
+
+// known are the errors whose identity survives the wire.
+func known() map[string]error {
+	return map[string]error{"host": cluster.ErrHostSilent, "agent": cluster.ErrAgentSilent, "answer": cluster.ErrNoAnswer,
+		"deadline": context.DeadlineExceeded}
+}
+
+func (r *reply) fail(err error) {
+	if err == nil {
+		return
+	}
+	r.Error = err.Error()
+	for name, e := range known() {
+		if errors.Is(err, e) {
+			r.Is = name
+		}
+	}
+}
+
+// wireError is an error of the server with the identity it had there.
+type wireError struct {
+	text string
+	is   error
+}
+
+func (e *wireError) Error() string { return e.text }
+func (e *wireError) Unwrap() error { return e.is }
+
+func (r reply) err() error {
+	if r.Error == "" {
+		return nil
+	}
+	return &wireError{text: r.Error, is: known()[r.Is]}
+}
+
+// do calls the model's method that q names.
+func do(ctx context.Context, m *Model, q request) (r reply, err error) {
+	switch q.Method {
+	case "GuestState":
+		r.State, err = m.GuestState(ctx, q.Guest)
+	case "Guests":
+		r.Guests, err = m.Guests(ctx, q.Real)
+	case "FreeMemoryKB":
+		r.KB, err = m.FreeMemoryKB(ctx, q.Real)
+	case "Addrs":
+		r.Addrs, err = m.Addrs(ctx, q.Guest)
+	case "Run":
+		r.Output, err = m.Run(ctx, q.Guest, q.Argv)
+	case "WhoHas":
+		r.MACs, err = m.WhoHas(ctx, q.IP)
+	case "Accesses":
+		r.Accesses, err = m.Accesses(ctx)
+	case "Status":
+		var s Status
+		s, err = m.Status(ctx, q.Query)
+		r.Status = &s
+	default:
+		change, ok := changes()[q.Method]
+		if !ok {
+			return r, fmt.Errorf("cannot do %q: no such method", q.Method)
+		}
+		err = change(ctx, m, q)
+	}
+	return r, err
+}
+
+// changes are the methods that answer with nothing but an error.
+func changes() map[string]func(context.Context, *Model, request) error {
+	type call = func(context.Context, *Model, request) error
+	guest := func(f func(*Model, context.Context, cluster.Guest) error) call {
+		return func(ctx context.Context, m *Model, q request) error { return f(m, ctx, q.Guest) }
+	}
+	vip := func(f func(*Model, context.Context, cluster.Guest, netip.Addr) error) call {
+		return func(ctx context.Context, m *Model, q request) error { return f(m, ctx, q.Guest, q.IP) }
+	}
+	real := func(f func(*Model, context.Context, netip.Addr) error) call {
+		return func(ctx context.Context, m *Model, q request) error { return f(m, ctx, q.Real) }
+	}
+	return map[string]call{
+		"Start": guest((*Model).Start), "Resume": guest((*Model).Resume), "Pause": guest((*Model).Pause),
+		"Reset": guest((*Model).Reset), "Destroy": guest((*Model).Destroy), "Save": guest((*Model).Save),
+		"Restore": guest((*Model).Restore), "SetClock": guest((*Model).SetClock),
+		"AddVIP": vip((*Model).AddVIP), "DelVIP": vip((*Model).DelVIP), "Announce": vip((*Model).Announce),
+		"HypervisorAlive": real((*Model).HypervisorAlive), "SuspendReal": real((*Model).SuspendReal),
+		"RestartHypervisor": real((*Model).RestartHypervisor),
+		"Migrate":           func(ctx context.Context, m *Model, q request) error { return m.Migrate(ctx, q.Guest, q.Real) },
+		"SetLink":           func(ctx context.Context, m *Model, q request) error { return m.SetLink(ctx, q.Guest, q.Up) },
+		"RestartDaemon":     func(ctx context.Context, m *Model, q request) error { return m.RestartDaemon(ctx, q.Guest, q.Daemon) },
+		"Ping":              func(ctx context.Context, m *Model, q request) error { return m.Ping(ctx, q.IP) },
+		"Greet":             func(ctx context.Context, m *Model, q request) error { return m.Greet(ctx, q.IP, q.Daemon) },
+		"WakeReal":          func(ctx context.Context, m *Model, q request) error { return m.WakeReal(ctx, q.MAC) },
+		"Inject":            func(_ context.Context, m *Model, q request) error { return m.Inject(q.Fault) },
+		"Heal":              func(_ context.Context, m *Model, q request) error { return m.Heal(q.Fault.Target) },
+		"SetLoad": func(_ context.Context, m *Model, q request) error {
+			return m.SetLoad(q.Load.Group, q.Load.Percent, q.Load.Accesses, q.Load.Over)
+		},
+	}
+}
