@@ -21,11 +21,11 @@ func (d *DSRS) boot(ctx context.Context, srv mgmtdata.Server, fenced bool) error
 	if err != nil {
 		return err
 	}
-	d.Log.Info().Str("server", srv.Host).Str("state", string(state)).Msg(msgStart)
+	d.log(ctx).Info().Str("server", srv.Host).Str("state", string(state)).Msg(MsgStart)
 	if err := d.bootFrom(ctx, srv, g, state, fenced); err != nil {
 		return err
 	}
-	d.Log.Info().Str("server", srv.Host).Dur("took", d.Clock.Since(began)).Msg(msgServerUp)
+	d.log(ctx).Info().Str("server", srv.Host).Str("took", d.since(began)).Msg(MsgServerUp)
 	return nil
 }
 
@@ -83,7 +83,7 @@ func (d *DSRS) resetFenced(ctx context.Context, g cluster.Guest) error {
 	if err := d.Fleet.SetLink(ctx, g, true); err != nil {
 		return err
 	}
-	d.Log.Info().Str("server", g.Host).Msg(msgUnfenced)
+	d.log(ctx).Info().Str("server", g.Host).Msg(MsgUnfenced)
 	return nil
 }
 
@@ -144,11 +144,10 @@ func (d *DSRS) awaitServices(ctx context.Context, srv mgmtdata.Server, limit tim
 
 // answers asks the server and all its daemons once.
 func (d *DSRS) answers(ctx context.Context, srv mgmtdata.Server) error {
-	err := d.within(ctx, d.beat(), func(ctx context.Context) error { return d.Fleet.Ping(ctx, srv.IP) })
-	if err != nil {
+	if err := d.ping(ctx, srv.IP); err != nil {
 		return err
 	}
-	ctx, cancel := d.Clock.Timeout(ctx, d.Settings.DBSS.GreetTimeout.D())
+	ctx, cancel := d.limit(ctx, d.Settings.DBSS.GreetTimeout.D())
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
 	for _, daemon := range srv.Daemons {

@@ -109,4 +109,5 @@ type Deps struct {
 	Monitors Monitors
 	Servers  Data
 	Limits   Limits
+	Ready    func() error // called once, after the first B1; nil: nobody waits
 }

@@ -42,12 +42,15 @@ func (d *DSRS) State() State { return d.state }
 
 // Run monitors the real server until ctx ends. It waits for every job it started.
 func (d *DSRS) Run(ctx context.Context) error {
-	d.Log.Info().Str("real", d.Data.Host).Strs("servers", d.Data.Servers).Msg(msgStarted)
+	d.Log.Info().Str("real", d.Data.Host).Strs("servers", d.Data.Servers).Msg(MsgStarted)
 	ctx, cancel := context.WithCancel(ctx)
 	defer d.close()
 	defer cancel()
 	if d.Settings.Profile == settings.Fast {
 		d.changed = d.Sif.Watch(ctx)
+	}
+	if err := d.ready(ctx); err != nil {
+		return err
 	}
 	for ctx.Err() == nil {
 		if err := d.step(ctx); err != nil {
@@ -55,6 +58,15 @@ func (d *DSRS) Run(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ready says that the monitoring begins, once sif has answered.
+func (d *DSRS) ready(ctx context.Context) error {
+	if d.Ready == nil {
+		return nil
+	}
+	_, _ = d.askWithin(ctx, ipc.B1, callTimeout) // files that cannot be asked stop no monitor
+	return d.Ready()
 }
 
 // step does the work of the present state, waiting included, and goes to the next.
@@ -89,16 +101,29 @@ func (d *DSRS) ask(ctx context.Context, verb ipc.Verb) (ipc.Reply, error) {
 
 // askWithin is ask with a deadline.
 func (d *DSRS) askWithin(ctx context.Context, verb ipc.Verb, limit time.Duration) (ipc.Reply, error) {
-	ctx, cancel := d.Clock.Timeout(ctx, limit)
+	ctx, cancel := d.limit(ctx, limit)
 	defer cancel()
 	return d.ask(ctx, verb)
 }
 
+// floor is the least that a call which costs this machine more than a packet
+// gets on the wall clock, however fast an emulated fleet runs.
+const floor = 250 * time.Millisecond
+
 // within runs one call with a deadline.
 func (d *DSRS) within(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
-	ctx, cancel := d.Clock.Timeout(ctx, limit)
+	ctx, cancel := d.limit(ctx, limit)
 	defer cancel()
 	return call(ctx)
+}
+
+// limit is a deadline of emulated time, but no less than floor.
+func (d *DSRS) limit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	wall := d.Clock.Wall(limit)
+	if d.Clock.Speed > 1 {
+		wall = max(wall, floor)
+	}
+	return context.WithTimeout(ctx, wall)
 }
 
 // quick runs one quick call of the fleet.

@@ -37,7 +37,7 @@ func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4
 		g.rows = *session.Reply.Rows
 	}
 	g.backup = g.findBackup()
-	ctx, cancel := d.Clock.Timeout(ctx, d.Settings.Lock.Hold.D()*9/10)
+	ctx, cancel := d.limit(ctx, d.Settings.Lock.Hold.D()*9/10)
 	defer cancel()
 	b4 = len(g.rows.TargetSeparation) > 0
 	if err = g.move(ctx); err == nil && b4 {
@@ -176,7 +176,7 @@ func (g *giving) commit(ctx context.Context) error {
 	if err == nil || refusedAs(err) != "" {
 		return err
 	}
-	ctx, cancel := g.Clock.Timeout(context.WithoutCancel(ctx), callTimeout)
+	ctx, cancel := g.limit(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	r, aerr := g.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: g.srv.Host})
 	if aerr == nil && (r.State == ipc.Operating || r.State == ipc.AccessStop) {
@@ -202,10 +202,10 @@ func (g *giving) handOver(ctx context.Context, owner Owner) {
 	}
 	err := g.within(ctx, stopTimeout, func(ctx context.Context) error { return g.Monitors.Stop(ctx, g.backup.Host) })
 	if err == nil {
-		g.Log.Info().Str("server", g.backup.Host).Msg(msgMonitorEnd)
+		g.log(ctx).Info().Str("server", g.backup.Host).Msg(MsgMonitorEnd)
 	}
 	if err := g.pauseBackup(ctx); err != nil {
-		g.Log.Error().Str("server", g.backup.Host).Err(err).Msg(msgNoPause)
+		g.log(ctx).Error().Str("server", g.backup.Host).Err(err).Msg(MsgNoPause)
 	}
 }
 
@@ -219,10 +219,10 @@ const (
 // startMonitor starts a server's dbss, which takes the lock over.
 func (d *DSRS) startMonitor(ctx context.Context, host string, owner Owner) {
 	if err := d.within(ctx, monitorTimeout, owner.Start); err != nil {
-		d.Log.Error().Str("server", host).Err(err).Msg(msgNoMonitor)
+		d.log(ctx).Error().Str("server", host).Err(err).Msg(MsgNoMonitor)
 		return
 	}
-	d.Log.Info().Str("server", host).Msg(msgMonitor)
+	d.log(ctx).Info().Str("server", host).Msg(MsgMonitor)
 }
 
 // pauseBackup strips and pauses the backup, brought back to the management
@@ -247,7 +247,7 @@ func (g *giving) pauseBackup(ctx context.Context) error {
 	if err == nil && r.State == ipc.Separated {
 		return g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Resume(ctx, g.backup) })
 	}
-	g.Log.Info().Str("server", g.backup.Host).Msg(msgPaused)
+	g.log(ctx).Info().Str("server", g.backup.Host).Msg(MsgPaused)
 	return err
 }
 
@@ -263,7 +263,7 @@ func (g *giving) stripBackup(ctx context.Context) (needed bool, err error) {
 	if rows != nil && (len(rows.TargetSeparation) > 0 || len(rows.BackupOperation) > 0) {
 		return true, nil
 	}
-	ctx, cancel := g.Clock.Timeout(ctx, g.Settings.Lock.Hold.D()*9/10)
+	ctx, cancel := g.limit(ctx, g.Settings.Lock.Hold.D()*9/10)
 	defer cancel()
 	if err := g.clear(ctx, s.Reply.AllVIPs); err != nil && !g.idle(ctx) {
 		return true, g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Destroy(ctx, g.backup) })

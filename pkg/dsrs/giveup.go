@@ -19,8 +19,8 @@ func (d *DSRS) givenUp(ctx context.Context) (State, string) {
 	o := d.outage
 	if o.pause == 0 {
 		o.pause = firstPause
-		d.Log.Error().Bool("alarm", true).Dur("after", d.Clock.Since(o.detected)).Int("packets", o.packets).Msg(msgGivenUp)
-		o.moves = startJob(ctx, d.moveBackups)
+		d.Log.Error().Str("after_detection", d.since(o.detected)).Int("packets", o.packets).Msg(MsgGivenUp)
+		o.moves = startJob(background(ctx), d.moveBackups)
 	}
 	for ctx.Err() == nil {
 		if next, why, moved := d.placeChanged(ctx); moved {
@@ -57,7 +57,7 @@ func (d *DSRS) moveBackups(ctx context.Context) {
 		}
 		to, found := free.take(d.Settings.ServerOf(srv.Backup).MemoryKB)
 		if !found {
-			d.Log.Error().Str("server", srv.Backup).Str("why", "no active real server has room").Msg(msgNotMoved)
+			d.log(ctx).Error().Str("server", srv.Backup).Str("why", "no active real server has room").Msg(MsgNotMoved)
 			continue
 		}
 		d.moveBackup(ctx, srv, to)
@@ -111,7 +111,7 @@ func (r room) take(kb int64) (netip.Addr, bool) {
 func (d *DSRS) moveBackup(ctx context.Context, srv mgmtdata.Server, to netip.Addr) {
 	owner, err := d.Monitors.Own(srv.Host)
 	if err != nil {
-		d.Log.Info().Str("server", srv.Host).Msg(msgLeft)
+		d.log(ctx).Info().Str("server", srv.Host).Msg(MsgLeft)
 		return
 	}
 	defer owner.Release()
@@ -121,8 +121,8 @@ func (d *DSRS) moveBackup(ctx context.Context, srv mgmtdata.Server, to netip.Add
 	if err != nil || at.State != ipc.Separated || !onManagement {
 		return
 	}
-	log := d.Log.With().Str("server", srv.Backup).Stringer("to", to).Logger()
-	log.Info().Str("step", "A5").Msg(msgMoving)
+	log := d.log(ctx).With().Str("server", srv.Backup).Stringer("to", to).Logger()
+	log.Info().Str("step", "A5").Msg(MsgMoving)
 	if err = d.reportMove(ctx, srv, ipc.Moving, to); err == nil {
 		err = d.within(ctx, migrateTimeout, func(ctx context.Context) error {
 			return d.Fleet.Migrate(ctx, cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: home}, to)
@@ -136,14 +136,14 @@ func (d *DSRS) moveBackup(ctx context.Context, srv mgmtdata.Server, to netip.Add
 		}
 	}
 	if err != nil {
-		log.Error().Err(err).Msg(msgNotMoved)
+		log.Error().Err(err).Msg(MsgNotMoved)
 		return
 	}
-	log.Info().Str("step", "A5").Msg(msgMoved)
+	log.Info().Str("step", "A5").Msg(MsgMoved)
 }
 
 func (d *DSRS) reportMove(ctx context.Context, srv mgmtdata.Server, o ipc.Outcome, to netip.Addr) error {
-	ctx, cancel := d.Clock.Timeout(ctx, b3Timeout)
+	ctx, cancel := d.limit(ctx, b3Timeout)
 	defer cancel()
 	_, err := d.Sif.Call(ctx, ipc.Request{Verb: ipc.A5, Host: srv.Host, Backup: backupOf(srv), Outcome: o, Real: to})
 	return err

@@ -1,50 +1,79 @@
 package dsrs
 
-// The messages of the system log, in the manner of Fig. 13; data stands in fields.
-const (
-	msgState     = "state"
-	msgStarted   = "monitoring of the real server started"
-	msgNormal    = "real server normal"
-	msgSuspended = "real server suspended"
-	msgNoSif     = "files cannot be asked"
-	msgResumed   = "recovery resumed"
+import (
+	"context"
+	"time"
 
-	msgTrouble   = "real server trouble detected"
-	msgGone      = "real server trouble gone"
-	msgCutOff    = "network references silent, nothing done"
-	msgReachable = "network references answer again"
-	msgConfirmed = "re-examined: trouble confirmed"
-	msgOut       = "real server taken out"
-	msgNotOut    = "real server not taken out"
-
-	msgWaiting    = "waiting for restart"
-	msgPacket     = "magic packet sent"
-	msgNoPacket   = "magic packet not sent"
-	msgHypervisor = "virtualization software restart"
-	msgAnswers    = "real server answers"
-	msgStripped   = "stripped"
-	msgFenced     = "virtual server fenced"
-	msgUnfenced   = "virtual server fence lifted"
-	msgRemoved    = "misplaced server removed"
-	msgLost       = "real server lost again"
-
-	msgOrphan     = "separated server without owner"
-	msgStart      = "virtual server start"
-	msgServerUp   = "virtual server started"
-	msgLeft       = "virtual server left to its monitor"
-	msgServer     = "virtual server recovered"
-	msgNoServer   = "virtual server not recovered"
-	msgMonitor    = "monitor started"
-	msgNoMonitor  = "monitor not started"
-	msgMonitorEnd = "monitor of the backup ended"
-	msgPaused     = "backup paused"
-	msgNoPause    = "backup not paused"
-	msgBudget     = "restart budget used up"
-	msgRecovered  = "real server recovered"
-	msgNotBack    = "real server row not returned"
-
-	msgGivenUp  = "real server not restored"
-	msgMoving   = "backup moves"
-	msgMoved    = "backup moved"
-	msgNotMoved = "backup not moved"
+	"github.com/rs/zerolog"
 )
+
+// The messages of the system log, in the manner of Fig. 13, from which the
+// times of Table 5 are read; data stands in fields.
+const (
+	MsgState     = "state"
+	MsgStarted   = "monitoring of the real server started"
+	MsgNormal    = "real server normal"
+	MsgSuspended = "real server suspended"
+	MsgNoSif     = "files cannot be asked"
+	MsgResumed   = "recovery resumed"
+
+	MsgTrouble   = "real server trouble detected"
+	MsgGone      = "real server trouble gone"
+	MsgCutOff    = "network references silent, nothing done"
+	MsgReachable = "network references answer again"
+	MsgConfirmed = "re-examined: trouble confirmed"
+	MsgOut       = "real server taken out"
+	MsgNotOut    = "real server not taken out"
+
+	MsgWaiting    = "waiting for restart"
+	MsgPacket     = "magic packet sent"
+	MsgNoPacket   = "magic packet not sent"
+	MsgHypervisor = "virtualization software restart"
+	MsgAnswers    = "real server answers"
+	MsgStripped   = "stripped"
+	MsgFenced     = "virtual server fenced"
+	MsgUnfenced   = "virtual server fence lifted"
+	MsgRemoved    = "misplaced server removed"
+	MsgLost       = "real server lost again"
+
+	MsgOrphan     = "separated server without owner"
+	MsgStart      = "virtual server start"
+	MsgServerUp   = "virtual server started"
+	MsgLeft       = "virtual server left to its monitor"
+	MsgServer     = "virtual server recovered"
+	MsgNoServer   = "virtual server not recovered"
+	MsgMonitor    = "monitor started"
+	MsgNoMonitor  = "monitor not started"
+	MsgMonitorEnd = "monitor of the backup ended"
+	MsgPaused     = "backup paused"
+	MsgNoPause    = "backup not paused"
+	MsgBudget     = "restart budget used up"
+	MsgRecovered  = "real server recovered"
+	MsgNotBack    = "real server row not returned"
+
+	MsgGivenUp  = "alarm: real server not restored"
+	MsgMoving   = "backup moves"
+	MsgMoved    = "backup moved"
+	MsgNotMoved = "backup not moved"
+)
+
+type backgroundKey struct{}
+
+// background marks the work of ctx as a background job, for the log.
+func background(ctx context.Context) context.Context {
+	return context.WithValue(ctx, backgroundKey{}, true)
+}
+
+// log is the logger for what ctx is about.
+func (d *DSRS) log(ctx context.Context) *zerolog.Logger {
+	log := d.Log
+	if ctx.Value(backgroundKey{}) != nil {
+		log = log.With().Str("job", "bg").Logger()
+	}
+	return &log
+}
+
+// since is the emulated time since t, as the log spells it.
+func (d *DSRS) since(t time.Time) string {
+	return d.Clock.Since(t).Round(10 * time.Millisecond).String()
+}

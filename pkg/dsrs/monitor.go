@@ -3,6 +3,7 @@ package dsrs
 import (
 	"context"
 	"errors"
+	"net/netip"
 	"time"
 
 	"pss-msbs/pkg/ipc"
@@ -51,11 +52,18 @@ func (d *DSRS) pingFor(ctx context.Context, limit time.Duration) error {
 	defer cancel()
 	for {
 		sent := d.Clock.Now()
-		err := d.within(ctx, d.beat(), func(ctx context.Context) error { return d.Fleet.Ping(ctx, d.Data.IP) })
+		err := d.ping(ctx, d.Data.IP)
 		if err == nil || d.Clock.Sleep(ctx, d.beat()-d.Clock.Since(sent)) != nil {
 			return err
 		}
 	}
+}
+
+// ping pings once and waits one beat.
+func (d *DSRS) ping(ctx context.Context, ip netip.Addr) error {
+	ctx, cancel := d.Clock.Timeout(ctx, d.beat())
+	defer cancel()
+	return d.Fleet.Ping(ctx, ip)
 }
 
 // normal is one monitoring: B1, a look at the real server, and what its
@@ -66,14 +74,14 @@ func (d *DSRS) normal(ctx context.Context) (State, string) {
 	switch {
 	case err != nil:
 		if d.news("sif", err.Error()) {
-			d.Log.Warn().Str("step", "B1").Err(err).Msg(msgNoSif)
+			d.Log.Warn().Str("step", "B1").Err(err).Msg(MsgNoSif)
 		}
 		return d.watch(ctx)
 	case r.State == ipc.RealAsleep:
 		return Suspended, "suspension-real file"
 	case r.State == ipc.RealOutside:
 		d.beginOutage(true)
-		d.Log.Info().Str("step", "B1").Str("files", string(r.State)).Msg(msgResumed)
+		d.Log.Info().Str("step", "B1").Str("files", string(r.State)).Msg(MsgResumed)
 		return Waiting, "in neither real file"
 	}
 	d.news("sif", "")
@@ -95,8 +103,8 @@ func (d *DSRS) examine(ctx context.Context, r ipc.Reply, began time.Time) (State
 	if h := d.look(ctx); !h.ok() {
 		return d.detect(h)
 	}
-	if d.news("state", msgNormal) {
-		d.Log.Info().Str("step", "B1").Msg(msgNormal)
+	if d.news("state", MsgNormal) {
+		d.Log.Info().Str("step", "B1").Msg(MsgNormal)
 	}
 	pause := d.Settings.DSRS.MonitorInterval.D()
 	if d.tend(ctx, r) {
@@ -109,8 +117,8 @@ func (d *DSRS) examine(ctx context.Context, r ipc.Reply, began time.Time) (State
 // detect begins an outage.
 func (d *DSRS) detect(h health) (State, string) {
 	d.beginOutage(h.ping != nil)
-	d.news("state", msgTrouble)
-	d.Log.Warn().Str("kind", h.kind()).Err(h.err()).Msg(msgTrouble)
+	d.news("state", MsgTrouble)
+	d.Log.Warn().Str("kind", h.kind()).Err(h.err()).Msg(MsgTrouble)
 	return Trouble, "no answer"
 }
 
@@ -118,8 +126,8 @@ func (d *DSRS) detect(h health) (State, string) {
 func (d *DSRS) suspended(ctx context.Context) (State, string) {
 	d.endTending()
 	d.endOutage()
-	if d.news("state", msgSuspended) {
-		d.Log.Info().Str("step", "B1").Msg(msgSuspended)
+	if d.news("state", MsgSuspended) {
+		d.Log.Info().Str("step", "B1").Msg(MsgSuspended)
 	}
 	d.rest(ctx, d.Settings.DSRS.MonitorInterval.D())
 	r, err := d.ask(ctx, ipc.B1)

@@ -57,18 +57,18 @@ func (r *restoration) finish(ctx, work context.Context, lost *atomic.Bool) (Stat
 		case refusedAs(err) == ipc.RealAsleep:
 			return Suspended, "suspended before B4"
 		case r.news("B4", err.Error()):
-			r.Log.Error().Str("step", "B4").Err(err).Msg(msgNotBack)
+			r.Log.Error().Str("step", "B4").Err(err).Msg(MsgNotBack)
 			fallthrough
 		default:
 			_ = r.Clock.Sleep(work, time.Second)
 		}
 	}
 	if lost.Load() {
-		r.Log.Warn().Msg(msgLost)
+		r.Log.Warn().Msg(MsgLost)
 		return Normal, "silent again"
 	}
 	if ctx.Err() == nil {
-		r.Log.Info().Str("step", "B4").Dur("after", r.Clock.Since(r.outage.detected)).Msg(msgRecovered)
+		r.Log.Info().Str("step", "B4").Str("after_detection", r.since(r.outage.detected)).Msg(MsgRecovered)
 	}
 	return Normal, "B4"
 }
@@ -84,7 +84,7 @@ func (r *restoration) servers(ctx, work context.Context) {
 			continue
 		}
 		if slices.Contains(r.stopped, host) {
-			mine.Go(func() { r.report(host, r.bootNamed(work, host)) })
+			mine.Go(func() { r.report(ctx, host, r.bootNamed(work, host)) })
 			continue
 		}
 		theirs.Go(func() { r.awaitOwner(ctx, work, host, done) })
@@ -108,7 +108,7 @@ func (r *restoration) awaitOwner(ctx, work context.Context, host string, done <-
 			r.mu.Lock()
 			r.left = append(r.left, host)
 			r.mu.Unlock()
-			r.Log.Info().Str("server", host).Msg(msgLeft)
+			r.Log.Info().Str("server", host).Msg(MsgLeft)
 			return
 		case <-r.Clock.After(pollOwner):
 		}
@@ -120,7 +120,7 @@ func (r *restoration) server(ctx, work context.Context, host string, owner Owner
 	_, _ = r.Limits.BeginRecovery(host) // the host failed, not the server: the budget does not stop it
 	g, err := r.restoreServer(work, host, r.outage.isFenced(host), &r.b4)
 	_ = r.Limits.EndRecovery(host, outcome(err))
-	r.report(host, err)
+	r.report(ctx, host, err)
 	if err != nil {
 		owner.Release()
 		return
@@ -136,14 +136,14 @@ func outcome(err error) string {
 }
 
 // report says once how a server came off.
-func (d *DSRS) report(host string, err error) {
+func (d *DSRS) report(ctx context.Context, host string, err error) {
 	if err != nil {
 		if d.news("server "+host, err.Error()) {
-			d.Log.Error().Str("server", host).Err(err).Msg(msgNoServer)
+			d.log(ctx).Error().Str("server", host).Err(err).Msg(MsgNoServer)
 		}
 		return
 	}
-	d.news("server "+host, msgServer)
+	d.news("server "+host, MsgServer)
 }
 
 // bootNamed starts a server in access stop, without VIP.
@@ -174,8 +174,8 @@ func (d *DSRS) restoreServer(ctx context.Context, host string, fenced bool, b4 *
 			if committed {
 				b4.Store(true)
 			}
-			d.Log.Info().Str("step", "B4").Str("server", host).Int("vips", len(g.vips())).
-				Dur("took", d.Clock.Since(began)).Msg(msgServer)
+			d.log(ctx).Info().Str("step", "B4").Str("server", host).Int("vips", len(g.vips())).
+				Str("took", d.since(began)).Msg(MsgServer)
 			return g, nil
 		}
 		if try == giveTries || d.Clock.Sleep(ctx, time.Duration(try)*time.Second) != nil {
@@ -197,7 +197,7 @@ func (d *DSRS) unfence(ctx context.Context, g cluster.Guest) {
 		rebooted := serr == nil && (state.Dead() || state == cluster.GuestBooting)
 		if err == nil || rebooted {
 			if d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, true) }) == nil {
-				d.Log.Info().Str("server", g.Host).Msg(msgUnfenced)
+				d.log(ctx).Info().Str("server", g.Host).Msg(MsgUnfenced)
 				return
 			}
 		}

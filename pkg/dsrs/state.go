@@ -68,7 +68,7 @@ func (d *DSRS) transition(to State, why string) error {
 	if !slices.Contains(allowed[d.state], to) {
 		return fmt.Errorf("cannot go from %s to %s: %s", d.state, to, why)
 	}
-	d.Log.Debug().Stringer("from", d.state).Stringer("to", to).Str("why", why).Msg(msgState)
+	d.Log.Debug().Stringer("from", d.state).Stringer("to", to).Str("why", why).Msg(MsgState)
 	d.state, d.entered = to, d.Clock.Now()
 	return nil
 }

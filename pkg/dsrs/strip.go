@@ -63,8 +63,8 @@ func (d *DSRS) stripping(ctx context.Context) (State, string) {
 		wg.Go(func() { vips.Add(int64(d.stripGuest(ctx, placed, g, owned))) })
 	}
 	wg.Wait()
-	d.Log.Info().Int64("vips", vips.Load()).Int("guests", len(guests)).
-		Dur("after", d.Clock.Since(d.outage.answered)).Msg(msgStripped)
+	d.log(ctx).Info().Int64("vips", vips.Load()).Int("guests", len(guests)).
+		Str("after_answer", d.since(d.outage.answered)).Msg(MsgStripped)
 	return Restoring, "no stale VIP is left"
 }
 
@@ -102,7 +102,7 @@ func (d *DSRS) returned(ctx context.Context) (r ipc.Reply, guests []cluster.Gues
 			return r, guests, Stripping, ""
 		case err != nil && d.pingFor(ctx, d.beat()) != nil:
 			if silent++; silent > d.Settings.DSRS.ReexamineCount {
-				d.Log.Warn().Msg(msgLost)
+				d.log(ctx).Warn().Msg(MsgLost)
 				return r, nil, Waiting, "silent again"
 			}
 		case err != nil && d.Clock.Since(d.outage.answered) > hypervisorGrace:
@@ -160,13 +160,13 @@ func (d *DSRS) misplaced(p placement, info cluster.GuestInfo) bool {
 // self, or beside the files.
 func (d *DSRS) remove(ctx context.Context, g cluster.Guest) {
 	err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.Destroy(ctx, g) })
-	d.Log.Warn().Str("server", g.Host).AnErr("error", err).Msg(msgRemoved)
+	d.log(ctx).Warn().Str("server", g.Host).AnErr("error", err).Msg(MsgRemoved)
 }
 
 // addrsWithin asks the guest's agent for its addresses, for at least one call
 // and at most limit.
 func (d *DSRS) addrsWithin(ctx context.Context, g cluster.Guest, limit time.Duration) (addrs []netip.Addr, err error) {
-	ctx, cancel := d.Clock.Timeout(ctx, max(limit, d.beat()))
+	ctx, cancel := d.limit(ctx, max(limit, d.beat()))
 	defer cancel()
 	for {
 		if addrs, err = d.Fleet.Addrs(ctx, g); err == nil {
@@ -184,14 +184,14 @@ func (d *DSRS) mayAnswer(ctx context.Context, g cluster.Guest, s cluster.GuestSt
 	if s != cluster.GuestBooting || !g.IP.IsValid() {
 		return true
 	}
-	return d.within(ctx, d.beat(), func(ctx context.Context) error { return d.Fleet.Ping(ctx, g.IP) }) == nil
+	return d.ping(ctx, g.IP) == nil
 }
 
 // fence cuts a guest off through the hypervisor without destroying anything;
 // the link comes up again once the guest has lost its VIPs.
 func (d *DSRS) fence(ctx context.Context, g cluster.Guest) {
 	err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, false) })
-	d.Log.Warn().Str("server", g.Host).AnErr("error", err).Msg(msgFenced)
+	d.log(ctx).Warn().Str("server", g.Host).AnErr("error", err).Msg(MsgFenced)
 	d.outage.fence(g)
 }
 
@@ -200,7 +200,7 @@ func (d *DSRS) fence(ctx context.Context, g cluster.Guest) {
 // guest the rows are checked again under hold.
 func (d *DSRS) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, owned bool) error {
 	if !owned {
-		hctx, cancel := d.Clock.Timeout(ctx, callTimeout)
+		hctx, cancel := d.limit(ctx, callTimeout)
 		defer cancel()
 		s, err := d.Sif.Hold(hctx, ipc.Request{Host: g.Host})
 		if err != nil {
@@ -252,6 +252,6 @@ func (d *DSRS) stripOne(ctx context.Context, p placement, host string) {
 	}
 	if stale := p.stale(host, addrs); len(stale) > 0 {
 		err = d.drop(ctx, g, stale, false)
-		d.Log.Info().Str("server", host).Int("vips", len(stale)).AnErr("error", err).Msg(msgStripped)
+		d.log(ctx).Info().Str("server", host).Int("vips", len(stale)).AnErr("error", err).Msg(MsgStripped)
 	}
 }

@@ -49,7 +49,7 @@ func (d *DSRS) endTending() {
 // adopt takes over what a recovery left to do: monitors that were about to
 // end, and guests still cut off.
 func (d *DSRS) adopt(ctx context.Context, o *outage, left []string) {
-	t := d.beginTending()
+	t, ctx := d.beginTending(), background(ctx)
 	for _, host := range left {
 		t.left[host] = true
 	}
@@ -63,6 +63,7 @@ func (d *DSRS) adopt(ctx context.Context, o *outage, left []string) {
 // tend starts what the servers of line 4 need. It tells whether something was
 // seen that must be looked at again soon.
 func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
+	ctx = background(ctx)
 	t, p := d.beginTending(), d.placementOf(r)
 	for _, host := range d.Data.Servers {
 		orphan, stopped := slices.Contains(r.Orphans, host), slices.Contains(r.Stopped, host)
@@ -130,15 +131,15 @@ func (d *DSRS) tendOrphan(ctx context.Context, host string, c *care, free bool) 
 	if err == nil && !due.IsZero() && !free {
 		owner.Release()
 		c.next = due
-		d.Log.Error().Str("server", host).Time("until", due).Msg(msgBudget)
+		d.log(ctx).Error().Str("server", host).Time("until", due).Msg(MsgBudget)
 		return
 	}
-	d.Log.Warn().Str("server", host).Str("job", "bg").Msg(msgOrphan)
+	d.log(ctx).Warn().Str("server", host).Msg(MsgOrphan)
 	g, err := d.restoreServer(ctx, host, false, new(atomic.Bool))
 	if ctx.Err() == nil { // else the recovery is continued later
 		_ = d.Limits.EndRecovery(host, outcome(err))
 	}
-	d.report(host, err)
+	d.report(ctx, host, err)
 	if err != nil {
 		owner.Release()
 		c.failed(d.Clock.Now())
@@ -156,7 +157,7 @@ func (d *DSRS) tendStopped(ctx context.Context, host string, c *care, lonely boo
 		if err = d.bootNamed(ctx, host); err != nil {
 			c.failed(d.Clock.Now())
 		}
-		d.report(host, err)
+		d.report(ctx, host, err)
 	}
 	if lonely {
 		d.tendMonitor(ctx, host)
@@ -174,7 +175,7 @@ func (d *DSRS) tendMonitor(ctx context.Context, host string) {
 	srv, err := d.Servers.Server(host)
 	if err != nil {
 		owner.Release()
-		d.report(host, err)
+		d.report(ctx, host, err)
 		return
 	}
 	g := &giving{DSRS: d, srv: srv, target: d.guest(host)}

@@ -27,7 +27,7 @@ func (d *DSRS) trouble(ctx context.Context) (State, string) {
 		return CutOff, "no network reference answers"
 	}
 	d.outage.silent = h.ping != nil
-	d.Log.Warn().Str("kind", h.kind()).Dur("after", d.Clock.Since(d.outage.detected)).Msg(msgConfirmed)
+	d.Log.Warn().Str("kind", h.kind()).Str("after_detection", d.since(d.outage.detected)).Msg(MsgConfirmed)
 	return Confirmed, "no answer at any re-examination"
 }
 
@@ -46,7 +46,7 @@ func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
 // gone ends a trouble that was none, or one so short that B3 was not reached:
 // the servers' monitors may have taken over meanwhile, so VIPs are checked.
 func (d *DSRS) gone(ctx context.Context) (State, string) {
-	d.Log.Info().Dur("after", d.Clock.Since(d.outage.detected)).Msg(msgGone)
+	d.Log.Info().Str("after_detection", d.since(d.outage.detected)).Msg(MsgGone)
 	if r, err := d.askWithin(ctx, ipc.B2, callTimeout); err == nil {
 		d.stripSeparated(ctx, r)
 	}
@@ -78,9 +78,9 @@ func (d *DSRS) referenceAnswers(ctx context.Context) bool {
 // cutOff holds everything until a network reference answers: then it is the
 // real server's turn to be examined again.
 func (d *DSRS) cutOff(ctx context.Context) (State, string) {
-	d.Log.Error().Msg(msgCutOff)
+	d.Log.Error().Msg(MsgCutOff)
 	_ = d.Clock.Poll(ctx, time.Second, func() bool { return d.referenceAnswers(ctx) })
-	d.Log.Info().Msg(msgReachable)
+	d.Log.Info().Msg(MsgReachable)
 	return Trouble, "a network reference answers"
 }
 
@@ -90,14 +90,14 @@ func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 		r, err := d.askWithin(ctx, ipc.B3, b3Timeout)
 		if err == nil {
 			d.outage.active = r.Active
-			d.Log.Warn().Str("step", "B3").Int("active", len(r.Active)).Msg(msgOut)
+			d.Log.Warn().Str("step", "B3").Int("active", len(r.Active)).Msg(MsgOut)
 			break
 		}
 		if refusedAs(err) == ipc.RealAsleep {
 			return Suspended, "suspended before B3"
 		}
 		if d.news("B3", err.Error()) {
-			d.Log.Error().Str("step", "B3").Err(err).Msg(msgNotOut)
+			d.Log.Error().Str("step", "B3").Err(err).Msg(MsgNotOut)
 		}
 		if d.look(ctx).ok() {
 			return d.gone(ctx)
@@ -107,7 +107,7 @@ func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 	if !d.outage.silent {
 		return HypervisorDown, "only its virtualization software is silent"
 	}
-	d.Log.Info().Dur("limit", d.Settings.DSRS.RestartWait.D()).Msg(msgWaiting)
+	d.Log.Info().Stringer("limit", d.Settings.DSRS.RestartWait.D()).Msg(MsgWaiting)
 	return Waiting, "B3"
 }
 

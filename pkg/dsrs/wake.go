@@ -25,7 +25,7 @@ func (d *DSRS) awaitAnswer(ctx context.Context, limit time.Duration) bool {
 	}
 	d.outage.answered = d.Clock.Now()
 	d.Log.Info().Int("packets", d.outage.packets).
-		Dur("after", d.outage.answered.Sub(d.outage.detected)).Msg(msgAnswers)
+		Str("after_detection", d.since(d.outage.detected)).Msg(MsgAnswers)
 	return true
 }
 
@@ -82,12 +82,12 @@ func (d *DSRS) sendPacket(ctx context.Context) {
 	err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.WakeReal(ctx, d.Data.MAC) })
 	if err != nil {
 		if d.news("packet", err.Error()) {
-			d.Log.Error().Err(err).Msg(msgNoPacket)
+			d.Log.Error().Err(err).Msg(MsgNoPacket)
 		}
 		return
 	}
 	if d.outage.packets++; d.outage.packets == 1 {
-		d.Log.Info().Stringer("mac", d.Data.MAC).Msg(msgPacket)
+		d.Log.Info().Stringer("mac", d.Data.MAC).Msg(MsgPacket)
 	}
 }
 
@@ -97,13 +97,13 @@ func (d *DSRS) hypervisorDown(ctx context.Context) (State, string) {
 	pause := packetInterval
 	for ctx.Err() == nil {
 		if d.outage.restarts++; d.outage.restarts == 1 {
-			d.Log.Info().Msg(msgHypervisor)
+			d.Log.Info().Msg(MsgHypervisor)
 		}
 		err := d.within(ctx, packetInterval, func(ctx context.Context) error {
 			return d.Fleet.RestartHypervisor(ctx, d.Data.IP)
 		})
 		if err != nil && d.news("hypervisor", err.Error()) {
-			d.Log.Error().Err(err).Msg(msgHypervisor)
+			d.Log.Error().Err(err).Msg(MsgHypervisor)
 		}
 		if next, why := d.awaitHypervisor(ctx, pause); next != HypervisorDown {
 			return next, why
@@ -126,7 +126,7 @@ func (d *DSRS) awaitHypervisor(ctx context.Context, limit time.Duration) (State,
 		case ctx.Err() != nil:
 		case h.ok():
 			d.outage.answered = d.Clock.Now()
-			d.Log.Info().Dur("after", d.Clock.Since(d.outage.detected)).Msg(msgAnswers)
+			d.Log.Info().Str("after_detection", d.since(d.outage.detected)).Msg(MsgAnswers)
 			return Stripping, "the virtualization software answers"
 		case h.ping == nil:
 			silent = 0

@@ -48,6 +48,9 @@ func (s *Server) lookAtReal(t cluster.Tables, real netip.Addr) ipc.Reply {
 		}
 	}
 	reply.Stopped = hostsOn(t.AccessStop, real)
+	for _, row := range t.Spares {
+		reply.Spares = append(reply.Spares, row.Host)
+	}
 	return reply
 }
 
