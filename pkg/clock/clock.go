@@ -69,7 +69,8 @@ func (c Clock) Poll(ctx context.Context, d time.Duration, ok func() bool) error 
 	return nil
 }
 
-const file = "clock.json"
+// File is the name of the published clock in the run directory.
+const File = "clock.json"
 
 // Publish writes the clock into the run directory, where the programs of an
 // emulated fleet find it: all must agree on what time it is.
@@ -78,17 +79,17 @@ func (c Clock) Publish(runDir string) error {
 	if err != nil {
 		return err
 	}
-	tmp := filepath.Join(runDir, file+".tmp")
+	tmp := filepath.Join(runDir, File+".tmp")
 	if err := os.WriteFile(tmp, b, 0o600); err != nil {
 		return fmt.Errorf("cannot publish the clock: %v", err)
 	}
-	return os.Rename(tmp, filepath.Join(runDir, file))
+	return os.Rename(tmp, filepath.Join(runDir, File))
 }
 
 // Load reads the clock that an emulated fleet published; where there is none
 // it is the wall clock.
 func Load(runDir string) (Clock, error) {
-	b, err := os.ReadFile(filepath.Join(runDir, file))
+	b, err := os.ReadFile(filepath.Join(runDir, File))
 	if os.IsNotExist(err) {
 		return Clock{}, nil
 	}
