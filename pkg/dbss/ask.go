@@ -1,0 +1,160 @@
+package dbss
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// view is what the files say of the target.
+type view struct {
+	state   ipc.State
+	vips    []netip.Addr // of the target, in its state
+	all     []netip.Addr // of the system
+	out     bool         // its real server is in neither real file
+	serving []ipc.ServedVIP
+	failed  bool // A4-failed was reported: what nobody serves is pss's
+}
+
+// heldBy tells whether host serves vip.
+func (v view) heldBy(vip netip.Addr, host string) bool {
+	return slices.ContainsFunc(v.serving, func(s ipc.ServedVIP) bool { return s.VIP == vip && s.Host == host })
+}
+
+// of lists the target's VIPs that host serves; host "" those that nobody does.
+func (v view) of(host string) []netip.Addr {
+	var out []netip.Addr
+	for _, vip := range v.vips {
+		served := slices.ContainsFunc(v.serving, func(s ipc.ServedVIP) bool { return s.VIP == vip && s.Host != "" })
+		if v.heldBy(vip, host) || host == "" && !served {
+			out = append(out, vip)
+		}
+	}
+	return out
+}
+
+// lookBeforeMonitor is A1: access stop? Which VIPs, which real server?
+func (m *Monitor) lookBeforeMonitor(ctx context.Context) (view, error) { return m.look(ctx, ipc.A1) }
+
+// lookAfterTrouble is A2: access stop by now?
+func (m *Monitor) lookAfterTrouble(ctx context.Context) (view, error) { return m.look(ctx, ipc.A2) }
+
+func (m *Monitor) look(ctx context.Context, verb ipc.Verb) (view, error) {
+	r, err := m.call(ctx, ipc.Request{Verb: verb})
+	if err != nil {
+		m.alarm("files cannot be asked", err)
+		return view{}, err
+	}
+	m.calm("files cannot be asked")
+	return m.adopt(ctx, r), nil
+}
+
+// accept takes over what the reply of an edit says of the target.
+func (m *Monitor) accept(ctx context.Context, r ipc.Reply) error {
+	if r.State == "" {
+		_, err := m.lookBeforeMonitor(ctx)
+		return err
+	}
+	m.adopt(ctx, r)
+	return nil
+}
+
+// adopt makes r the monitor's view of the files.
+func (m *Monitor) adopt(ctx context.Context, r ipc.Reply) view {
+	v := view{state: r.State, vips: r.VIPs, all: r.AllVIPs, serving: r.Serving, failed: r.Failed, out: r.Real == string(ipc.RealOutside)}
+	if real, err := netip.ParseAddr(r.Real); err == nil {
+		m.real = real
+	}
+	m.view = v
+	m.subscribe(ctx)
+	if m.backup != nil {
+		m.backup.locate(v)
+	}
+	return v
+}
+
+// call asks sif for the target.
+func (m *Monitor) call(ctx context.Context, req ipc.Request) (ipc.Reply, error) {
+	req.Host = m.opt.Target.Host
+	return m.opt.Companion.Call(ctx, req)
+}
+
+// hold takes the lock over the files for a change of addresses.
+func (m *Monitor) hold(ctx context.Context) (*ipc.Session, error) {
+	return m.opt.Companion.Hold(ctx, ipc.Request{Verb: ipc.Hold, Host: m.opt.Target.Host, Backup: m.backupServer()})
+}
+
+// refused tells whether sif did not do what it was asked for, since the files
+// no longer fit.
+func refused(err error) bool {
+	var r *ipc.RefusedError
+	return errors.As(err, &r)
+}
+
+// route is where the files put a monitor that has no trouble under way.
+func (m *Monitor) route(v view) (State, string) {
+	switch v.state {
+	case ipc.Operating:
+		return Normal, "in operation"
+	case ipc.Separated:
+		return m.routeSeparated(v)
+	}
+	return Waiting, string(v.state)
+}
+
+// routeSeparated resumes a recovery: takeover first if nobody serves.
+func (m *Monitor) routeSeparated(v view) (State, string) {
+	if len(v.of("")) > 0 && !v.failed {
+		return TakingOver, "in separation, nobody serves"
+	}
+	return Recovering, "in separation"
+}
+
+// subscribe follows the events of the target's real server (profile fast).
+func (m *Monitor) subscribe(ctx context.Context) {
+	if !m.fast || m.subbed == m.real || !m.real.IsValid() {
+		return
+	}
+	m.sub.stop()
+	m.subbed = m.real
+	m.sub = startTask(ctx, m.followEvents)
+}
+
+// followEvents passes on what concerns the target.
+func (m *Monitor) followEvents(ctx context.Context) error {
+	for ctx.Err() == nil {
+		events, err := m.fleet.Events(ctx, m.subbed)
+		if err == nil {
+			for ev := range events {
+				if ev.Host == m.opt.Target.Host || ev.Host == "" {
+					m.pass(ev)
+				}
+			}
+		}
+		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+	}
+	return nil
+}
+
+// pass hands an event to the monitor; one that finds it busy is not news, for
+// what the monitor is doing looks at the hypervisor anyway.
+func (m *Monitor) pass(ev cluster.Event) {
+	select {
+	case m.events <- ev:
+	default:
+	}
+}
+
+// pause waits d or, profile fast, for a change of the files.
+func (m *Monitor) pause(ctx context.Context, d time.Duration) {
+	select {
+	case <-ctx.Done():
+	case <-m.clk.After(d):
+	case <-m.changed:
+	}
+}

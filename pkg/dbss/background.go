@@ -1,0 +1,315 @@
+package dbss
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Why a background job ended in vain.
+var (
+	errNotBack    = errors.New("the target does not come back")
+	errHostSilent = errors.New("the real server is silent")
+)
+
+// The background job's patience with a target that runs and does not answer.
+const (
+	dumbPatience    = 10 * time.Second // resumed after a kill: it may be coming up
+	networkPatience = 5 * time.Second  // its agent answers, so only the network is gone
+)
+
+// judgement is what the background job takes the target for (Fig. 13).
+type judgement string
+
+const (
+	judgedSilent judgement = "host silent"
+	judgedOff    judgement = "off"
+	judgedPaused judgement = "paused"
+	judgedBoot   judgement = "booting"
+	judgedFrozen judgement = "frozen"
+	judgedCut    judgement = "unreachable"
+)
+
+// job brings the target back, in parallel with the takeover (paper, Fig. 9(a)
+// "background job"). It never gives back: that is A5's.
+type job struct {
+	m    *Monitor
+	g    cluster.Guest
+	all  []netip.Addr
+	kind kind
+	st   stamps
+	log  zerolog.Logger
+
+	idleUntil time.Time // pause after a job in vain: hands off unless it comes back by itself
+	handsOff  bool      // look and strip, restart nothing
+	deadline  time.Time
+	judged    judgement
+	stripped  bool      // the VIPs are off and the link is up since the last boot
+	restarted bool      // by us, and it has not come up yet
+	reset     bool      // a reset was tried
+	badSince  time.Time // runs and does not answer
+	booted    time.Time // last seen booting
+	good      int       // full answers in a row
+	release   func()    // of the boot slot
+}
+
+// startJob starts the background job unless it runs.
+func (m *Monitor) startJob(ctx context.Context) {
+	if m.job.running() {
+		return
+	}
+	j := &job{
+		m: m, g: m.target(), all: slices.Clone(m.view.all), kind: m.trouble.kind, st: m.trouble.stamps,
+		log: m.log.With().Str("job", "bg").Logger(), release: func() {},
+	}
+	if m.tries > 0 {
+		j.idleUntil = m.clk.Now().Add(min(time.Duration(1<<min(m.tries, 6))*m.set.MonitorInterval.D(), time.Hour))
+	}
+	if m.fencing == nil { // resumed: whether the old holder was fenced is not known
+		m.debt.Store(owed)
+	}
+	fencing := m.fencing
+	m.job = startTask(ctx, func(ctx context.Context) error {
+		if fencing != nil {
+			_ = fencing.wait(ctx)
+		}
+		defer func() { j.release() }()
+		return j.run(ctx)
+	})
+}
+
+// run looks at the target until it is normal or the deadline has passed.
+func (j *job) run(ctx context.Context) error {
+	if err := j.idle(ctx); err != nil {
+		return err
+	}
+	if err := j.awaitBudget(ctx); err != nil {
+		return err
+	}
+	j.log.Info().Msg(MsgJobStart)
+	j.extend()
+	for {
+		j.look(ctx)
+		if j.enough() {
+			j.m.timed(j.log.Info(), j.st).Msg(MsgTargetNormal)
+			return nil
+		}
+		if err := j.m.clk.Sleep(ctx, j.m.set.ReexamineInterval.D()); err != nil {
+			return err
+		}
+		if j.m.clk.Now().After(j.deadline) {
+			return j.failed()
+		}
+	}
+}
+
+func (j *job) failed() error {
+	err := errNotBack
+	if j.judged == judgedSilent {
+		err = errHostSilent
+	}
+	j.m.timed(j.log.Warn(), j.st).Str("why", err.Error()).Msg(MsgNotRecovered)
+	return err
+}
+
+// enough tells whether the target has answered in full often enough.
+func (j *job) enough() bool { return j.good >= max(1, j.m.set.GivebackCount) }
+
+// idle leaves the target alone for a while after a job in vain.
+func (j *job) idle(ctx context.Context) error {
+	return j.watchUntil(ctx, j.idleUntil, j.enough)
+}
+
+// watchUntil looks at the target and strips it, but restarts nothing, until
+// due or until ok.
+func (j *job) watchUntil(ctx context.Context, due time.Time, ok func() bool) error {
+	j.handsOff = true
+	defer func() { j.handsOff = false }()
+	for j.m.clk.Now().Before(due) {
+		if j.look(ctx); ok() {
+			return nil
+		}
+		if err := j.m.clk.Sleep(ctx, j.m.set.PingInterval.D()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// awaitBudget waits until the target may be restarted: a server that fails
+// again and again is left to its backup, also if it comes back by itself.
+func (j *job) awaitBudget(ctx context.Context) error {
+	for {
+		due, err := j.m.opt.Budget.Begin(j.m.clk.Now())
+		if err != nil {
+			j.m.alarm("restart budget cannot be kept", err)
+		}
+		if err != nil || due.IsZero() {
+			return nil
+		}
+		j.log.Warn().Time("until", due).Msg(MsgBudget)
+		if err := j.watchUntil(ctx, due, func() bool { return false }); err != nil {
+			return err
+		}
+	}
+}
+
+// extend gives the target recover_deadline from now.
+func (j *job) extend() { j.deadline = j.m.clk.Now().Add(j.m.set.RecoverDeadline.D()) }
+
+// judge says once what the target was taken for.
+func (j *job) judge(as judgement) {
+	if j.judged != as {
+		j.judged = as
+		j.m.timed(j.log.Info(), j.st).Str("state", string(as)).Msg(MsgJudged)
+	}
+}
+
+// look asks the hypervisor and does what the answer calls for.
+func (j *job) look(ctx context.Context) {
+	cctx, cancel := j.m.clk.Timeout(ctx, time.Second) // short: a host that returns must be stripped within a second
+	st, err := j.m.fleet.GuestState(cctx, j.g)
+	cancel()
+	if err != nil {
+		j.good, j.stripped = 0, false
+		if ctx.Err() == nil {
+			j.judge(judgedSilent)
+		}
+		return
+	}
+	switch {
+	case st.Dead() || st == cluster.GuestSaved:
+		j.m.debt.Store(noDebt) // what is off answers for nothing
+		j.judge(judgedOff)
+		j.restart(ctx, j.m.fleet.Start)
+	case st == cluster.GuestPaused && j.handsOff:
+	case st == cluster.GuestPaused:
+		j.judge(judgedPaused)
+		j.resume(ctx)
+	case st == cluster.GuestBooting:
+		if j.booted = j.m.clk.Now(); !j.restarted {
+			j.judge(judgedBoot)
+		}
+		j.good, j.stripped, j.badSince = 0, false, time.Time{}
+	default:
+		j.lookAtRunning(ctx)
+	}
+}
+
+// lookAtRunning strips first, then counts full answers; a target that gives
+// none is reset once its patience is used up.
+func (j *job) lookAtRunning(ctx context.Context) {
+	dumb := false
+	if !j.stripped {
+		if err := j.strip(ctx); err != nil {
+			dumb = true
+		}
+	}
+	if !dumb && j.m.answers(ctx, j.g.IP) {
+		if j.restarted || !j.booted.IsZero() && j.good == 0 {
+			j.m.timed(j.log.Info(), j.st).Msg(MsgRestarted)
+		}
+		j.restarted, j.booted, j.badSince = false, time.Time{}, time.Time{}
+		j.good++
+		return
+	}
+	now := j.m.clk.Now()
+	if j.good = 0; j.badSince.IsZero() {
+		j.badSince = now
+	}
+	if j.handsOff || j.reset || now.Sub(j.badSince) < j.patience(dumb) {
+		return
+	}
+	j.reset = true
+	j.judge(map[bool]judgement{true: judgedFrozen, false: judgedCut}[dumb || j.kind == freeze])
+	j.restart(ctx, j.m.fleet.Reset)
+}
+
+// patience is how long a running target may fail to answer before it is reset.
+func (j *job) patience(dumb bool) time.Duration {
+	probes := time.Duration(j.m.set.ReexamineCount-1) * j.m.set.ReexamineInterval.D()
+	switch {
+	case j.restarted || !j.booted.IsZero(): // its services may still be starting
+		return j.m.set.RecoverDeadline.D() / 3
+	case j.kind == freeze: // proved already
+		return 0
+	case j.kind == "":
+		return max(probes, dumbPatience)
+	case dumb:
+		return probes
+	}
+	return max(probes, networkPatience)
+}
+
+// strip removes the VIPs that the target came back with and then raises its
+// link: it must not be seen with them.
+func (j *job) strip(ctx context.Context) error {
+	ctx, cancel := j.m.clk.Timeout(ctx, time.Second)
+	defer cancel()
+	has, err := j.m.fleet.Addrs(ctx, j.g)
+	if err != nil {
+		return err
+	}
+	if vips := common(has, j.all); len(vips) > 0 {
+		if err := j.m.takeOff(ctx, j.g, vips); err != nil {
+			return err
+		}
+		j.log.Info().Stringers("vips", stringers(vips)).Msg(MsgStripped)
+	}
+	if err := j.m.fleet.SetLink(ctx, j.g, true); err != nil && j.m.debt.Load() == linkDown {
+		return err
+	}
+	j.m.debt.Store(noDebt)
+	j.stripped = true
+	return nil
+}
+
+// restart starts or resets the target within the boot slots. The wait for a
+// slot does not count against the deadline.
+func (j *job) restart(ctx context.Context, how func(context.Context, cluster.Guest) error) {
+	if j.handsOff {
+		return
+	}
+	j.good, j.stripped, j.badSince = 0, false, time.Time{}
+	j.release()
+	j.release = func() {}
+	release, err := j.m.opt.BootSlot(ctx)
+	if err != nil {
+		return
+	}
+	j.release = release
+	first := !j.restarted
+	ctx, cancel := j.m.clk.Timeout(ctx, slowTimeout)
+	defer cancel()
+	if err := how(ctx, j.g); err != nil {
+		j.m.alarm("target server cannot be restarted", err)
+		return
+	}
+	j.m.calm("target server cannot be restarted")
+	if first {
+		j.extend()
+		j.m.timed(j.log.Info(), j.st).Msg(MsgRestart)
+	}
+	j.restarted = true
+}
+
+// resume lets a paused target run on; its VIPs are stripped before it is used.
+func (j *job) resume(ctx context.Context) {
+	ctx, cancel := j.m.clk.Timeout(ctx, slowTimeout)
+	defer cancel()
+	j.good, j.stripped = 0, false
+	_ = j.m.fleet.SetLink(ctx, j.g, false) // it would answer for its VIPs at once
+	if err := j.m.fleet.Resume(ctx, j.g); err != nil {
+		j.m.alarm("target server cannot be resumed", err)
+		return
+	}
+	if err := j.m.fleet.SetClock(ctx, j.g); err != nil {
+		j.m.alarm("target server's clock cannot be set", err)
+	}
+}

@@ -1,0 +1,108 @@
+package dbss
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/settings"
+)
+
+// Companion is the monitor's sif (paper, section 3.3), which alone opens the
+// PSS files; *ipc.Client is one.
+type Companion interface {
+	// Call returns the reply; a refusal is an *ipc.RefusedError.
+	Call(ctx context.Context, req ipc.Request) (ipc.Reply, error)
+	// Hold takes the exclusive lock over the files and keeps it until A5,
+	// its release or its end.
+	Hold(ctx context.Context, req ipc.Request) (*ipc.Session, error)
+	// Watch reports changes of the files until ctx ends.
+	Watch(ctx context.Context) <-chan struct{}
+}
+
+// Power is what a hypervisor does with one guest.
+type Power interface {
+	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
+	Start(ctx context.Context, g cluster.Guest) error
+	Resume(ctx context.Context, g cluster.Guest) error
+	Pause(ctx context.Context, g cluster.Guest) error
+	Reset(ctx context.Context, g cluster.Guest) error
+}
+
+// Placement is where guests are and what cuts them off.
+type Placement interface {
+	Destroy(ctx context.Context, g cluster.Guest) error
+	Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) error
+	SetLink(ctx context.Context, g cluster.Guest, up bool) error
+	FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error)
+	Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error)
+}
+
+// Addresses are a guest's addresses, changed from inside it.
+type Addresses interface {
+	Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error)
+	AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
+	DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
+	Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) error
+}
+
+// Services is the rest of what is done inside a guest.
+type Services interface {
+	SetClock(ctx context.Context, g cluster.Guest) error
+	RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error
+}
+
+// Network is what the monitor sees from outside.
+type Network interface {
+	Ping(ctx context.Context, ip netip.Addr) error
+	Greet(ctx context.Context, ip netip.Addr, daemon string) error
+	WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error)
+}
+
+// Fleet is the servers as this program needs them.
+type Fleet interface {
+	Power
+	Placement
+	Addresses
+	Services
+	Network
+}
+
+// Monitors are the other monitors on the management server.
+type Monitors interface {
+	// Running tells whether somebody holds the monitor lock of name.
+	Running(name string) (bool, error)
+	// Start starts the dbss of name, detached, and returns once it monitors.
+	Start(ctx context.Context, name string) error
+	// Stop ends the dbss of name; none running is no error.
+	Stop(ctx context.Context, name string) error
+}
+
+// Budget limits the restarts of the target (SPEC 5).
+type Budget interface {
+	// Begin records a recovery; else it tells when the next one is due.
+	Begin(now time.Time) (due time.Time, err error)
+	End(now time.Time, outcome string) error
+}
+
+// Options are what a Monitor is made of.
+type Options struct {
+	Target    mgmtdata.Server
+	Settings  settings.Settings
+	Companion Companion
+	Fleet     Fleet
+	Monitors  Monitors
+	Budget    Budget
+	// BootSlot waits for one of the boot slots that all programs share.
+	BootSlot func(ctx context.Context) (release func(), err error)
+	Clock    clock.Clock
+	Log      zerolog.Logger
+	// Ready is called once, when the first A1 was answered; may be nil.
+	Ready func()
+}

@@ -1,0 +1,145 @@
+package dbss
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// givingBack is A5 after a recovery: under hold the VIPs go from the backup to
+// the target and the rows follow.
+func (m *Monitor) givingBack(ctx context.Context) (State, string) {
+	state, err := m.giveBack(ctx)
+	if err != nil {
+		m.alarm("VIPs cannot be given back", err)
+		m.job.stop()
+		m.job = nil // looks at the target again before the next attempt
+		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+		return Recovering, "VIPs cannot be given back"
+	}
+	m.calm("VIPs cannot be given back")
+	e := m.timed(m.log.Info().Str("step", string(ipc.A5)), m.trouble.stamps)
+	if m.trouble.kind != "" {
+		e = e.Str("trouble", string(m.trouble.kind))
+	}
+	e.Msg(MsgTargetRecovered)
+	m.endJob("recovered")
+	m.trouble = trouble{}
+	m.view.serving = nil
+	m.backup.rest(ctx)
+	if state == ipc.AccessStop {
+		m.view.state = state
+		m.announceState(Waiting)
+		return Waiting, "another server serves"
+	}
+	return Normal, "target serves again"
+}
+
+// giveBack does it all or, undone, nothing; it returns where the target stands.
+func (m *Monitor) giveBack(ctx context.Context) (ipc.State, error) {
+	s, err := m.hold(ctx)
+	if err != nil {
+		return "", err
+	}
+	defer s.Close()
+	if s.Reply.Rows == nil {
+		return "", fmt.Errorf("cannot give back: the hold names no rows")
+	}
+	hctx, cancel := m.clk.Timeout(ctx, m.opt.Settings.Lock.Hold.D())
+	defer cancel()
+	sw := m.newSwap(*s.Reply.Rows)
+	if err := sw.do(hctx); err == nil {
+		var r ipc.Reply
+		r, err = s.Call(hctx, ipc.Request{Verb: ipc.A5, Host: m.opt.Target.Host, Backup: m.backupServer(), Outcome: ipc.Recovered})
+		if err == nil {
+			return r.State, nil
+		}
+		sw.err = err
+	} else {
+		sw.err = err
+	}
+	sw.undo(ctx)
+	return "", sw.err
+}
+
+// swap is one change of addresses between backup and target.
+type swap struct {
+	m        *Monitor
+	target   cluster.Guest
+	backup   *cluster.Guest
+	vips     []netip.Addr // that the target gets
+	fromBack []netip.Addr // of these, those that the backup serves
+	err      error
+}
+
+// newSwap reads off the rows which VIPs come back: those of the target that
+// its backup or nobody holds, and whatever else the backup holds.
+func (m *Monitor) newSwap(rows ipc.HeldRows) *swap {
+	sw := &swap{m: m, target: m.target()}
+	sw.fromBack = cluster.VIPsOf(rows.BackupOperation)
+	var others []netip.Addr
+	for _, r := range rows.Operation {
+		if r.Host != m.opt.Target.Backup {
+			others = append(others, r.VIP)
+		}
+	}
+	sw.vips = without(cluster.VIPsOf(append(slices.Clone(rows.TargetSeparation), rows.BackupOperation...)), others)
+	if m.backup != nil {
+		g := m.backup.guest
+		if len(rows.BackupOperation) > 0 {
+			g = m.backup.home.On(rows.BackupOperation[0].Real)
+		}
+		m.backup.guest, sw.backup = g, &g
+	}
+	return sw
+}
+
+// do moves the VIPs: off the backup, whatever the files say of it, then on the
+// target, then asks who answers.
+func (sw *swap) do(ctx context.Context) error {
+	if err := sw.offBackup(ctx); err != nil {
+		return err
+	}
+	if err := sw.m.putOn(ctx, sw.target, sw.vips); err != nil {
+		return err
+	}
+	return each(sw.vips, func(vip netip.Addr) error {
+		mine, others, err := sw.m.holds(ctx, sw.target, vip)
+		if err == nil && (!mine || others) {
+			err = fmt.Errorf("cannot verify %s on the target", vip)
+		}
+		return err
+	})
+}
+
+// offBackup leaves no VIP on the backup. One that neither answers nor obeys is
+// destroyed; it is created anew when it is put to rest.
+func (sw *swap) offBackup(ctx context.Context) error {
+	if sw.backup == nil {
+		return nil
+	}
+	st, err := sw.m.fleet.GuestState(ctx, *sw.backup)
+	if err == nil && (st.Dead() || st == cluster.GuestPaused && len(sw.fromBack) == 0) {
+		return nil // paused: it was stripped before
+	}
+	if err := sw.m.strip(ctx, *sw.backup, sw.m.view.all); err == nil {
+		return nil
+	}
+	return sw.m.fleet.Destroy(ctx, *sw.backup)
+}
+
+// undo gives the backup its VIPs again.
+func (sw *swap) undo(ctx context.Context) {
+	ctx, cancel := sw.m.guestCall(ctx)
+	defer cancel()
+	if err := sw.m.takeOff(ctx, sw.target, sw.vips); err != nil || sw.backup == nil {
+		return // two holders are worse than none: the next look at the backup mends that
+	}
+	if err := sw.m.putOn(ctx, *sw.backup, sw.fromBack); err != nil {
+		sw.m.alarm("VIPs cannot be put back on the backup", err)
+	}
+}

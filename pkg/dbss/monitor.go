@@ -1,0 +1,171 @@
+package dbss
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/settings"
+)
+
+// Monitor is the DBSS of one target.
+type Monitor struct {
+	opt   Options
+	set   settings.DBSS
+	fast  bool
+	clk   clock.Clock
+	log   zerolog.Logger
+	fleet Fleet
+
+	state   State
+	view    view // what the files said last
+	real    netip.Addr
+	trouble trouble
+	ready   sync.Once
+	greeted bool // "normal state" was said since the last change
+
+	backup     *standby // nil: the target has none
+	job        *task    // the background job
+	fencing    *task
+	debt       atomic.Value // fenceDebt
+	active     []netip.Addr // active real servers, as A3 last named them
+	beat       time.Time    // last full look at the serving backup
+	tries      int          // background jobs in vain since A3
+	mendFailed int
+
+	changed <-chan struct{}
+	events  chan cluster.Event
+	sub     *task // reads the events of m.subbed
+	subbed  netip.Addr
+
+	saidMu sync.Mutex
+	said   map[string]string
+}
+
+// New returns a monitor in state Starting.
+func New(opt Options) *Monitor {
+	m := &Monitor{
+		opt: opt, set: opt.Settings.DBSS, fast: opt.Settings.Profile != settings.Paper,
+		clk: opt.Clock, log: opt.Log, fleet: opt.Fleet,
+		state: Starting, real: opt.Target.Real,
+		events: make(chan cluster.Event, 16), said: map[string]string{},
+	}
+	m.debt.Store(noDebt)
+	if opt.Target.Backup != "" {
+		m.backup = newStandby(m)
+	}
+	return m
+}
+
+// State is where the monitor stands; only for the goroutine of Run, or after it.
+func (m *Monitor) State() State { return m.state }
+
+// Run monitors until ctx ends, or until the backup's own monitor has taken over.
+func (m *Monitor) Run(ctx context.Context) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer m.stopTasks()
+	defer cancel()
+	if m.fast {
+		m.changed = m.opt.Companion.Watch(ctx)
+	}
+	for m.state != Ended {
+		next, why := m.step(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err := m.transition(next, why); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (m *Monitor) stopTasks() {
+	for _, t := range []*task{m.job, m.fencing, m.sub} {
+		t.stop()
+	}
+	if m.backup != nil {
+		m.backup.stop()
+	}
+}
+
+// step does the work of the present state and says which one comes next and why.
+func (m *Monitor) step(ctx context.Context) (State, string) {
+	switch m.state {
+	case Starting:
+		return m.starting(ctx)
+	case Waiting:
+		return m.waiting(ctx)
+	case Normal:
+		return m.normal(ctx)
+	case Reexamining:
+		return m.reexamining(ctx)
+	case Restarting:
+		return m.restarting(ctx)
+	case TakingOver:
+		return m.takingOver(ctx)
+	case Recovering:
+		return m.recovering(ctx)
+	case GivingBack:
+		return m.givingBack(ctx)
+	case Moving:
+		return m.moving(ctx)
+	case HandingOver:
+		return m.handingOver(ctx)
+	}
+	return Ended, "unknown state"
+}
+
+// transition is the only place where the state changes.
+func (m *Monitor) transition(to State, why string) error {
+	if to == m.state {
+		return nil
+	}
+	if !m.state.mayFollow(to) {
+		return fmt.Errorf("cannot go from %s to %s (%s)", m.state, to, why)
+	}
+	m.log.Debug().Str("from", string(m.state)).Str("to", string(to)).Str("why", why).Msg("state changed")
+	m.state = to
+	m.greeted = false
+	if to == Normal {
+		m.forgetEvents()
+	}
+	return nil
+}
+
+// forgetEvents drops what hypervisors reported of the trouble that is over.
+func (m *Monitor) forgetEvents() {
+	for {
+		select {
+		case <-m.events:
+		default:
+			return
+		}
+	}
+}
+
+// target is the monitored server where the files place it.
+func (m *Monitor) target() cluster.Guest {
+	return cluster.Guest{Host: m.opt.Target.Host, IP: m.opt.Target.IP, Real: m.real}
+}
+
+// backupServer is the backup as requests name it; nil where there is none.
+func (m *Monitor) backupServer() *ipc.Server {
+	t := m.opt.Target
+	if t.Backup == "" {
+		return nil
+	}
+	return &ipc.Server{Host: t.Backup, IP: t.BackupIP, Group: t.Group}
+}
+
+// standsIn tells whether the target is itself a serving backup: its .dat names
+// neither VIP nor real server (paper, section 2.9).
+func (m *Monitor) standsIn() bool { return !m.opt.Target.VIP.IsValid() && !m.opt.Target.Real.IsValid() }

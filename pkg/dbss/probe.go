@@ -1,0 +1,112 @@
+package dbss
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// kind is what sort of trouble the target is in (Table 5).
+type kind string
+
+const (
+	networkTrouble kind = "network"
+	serviceStop    kind = "service stop"
+	freeze         kind = "freeze"
+)
+
+// trouble is what was seen and, once re-examined, what was proved.
+type trouble struct {
+	kind    kind
+	daemons []string // those that do not answer
+	stamps
+	silentSince time.Time // begin of the first greeting that was not answered
+	proof       proof
+	unreachable []netip.Addr // VIPs that nobody answers for and that cannot be put back
+}
+
+// ping asks ip once.
+func (m *Monitor) ping(ctx context.Context, ip netip.Addr) error {
+	ctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
+	defer cancel()
+	return m.fleet.Ping(ctx, ip)
+}
+
+// greetAll greets every daemon at ip at once. refused are those whose machine
+// says that nobody listens; silent those that accept and say nothing.
+func (m *Monitor) greetAll(ctx context.Context, ip netip.Addr, timeout time.Duration) (refused, silent []string) {
+	ctx, cancel := m.clk.Timeout(ctx, timeout)
+	defer cancel()
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for _, d := range m.opt.Target.Daemons {
+		wg.Go(func() {
+			err := m.fleet.Greet(ctx, ip, d)
+			quick := ctx.Err() == nil
+			mu.Lock()
+			defer mu.Unlock()
+			switch {
+			case err != nil && quick:
+				refused = append(refused, d)
+			case err != nil:
+				silent = append(silent, d)
+			}
+		})
+	}
+	wg.Wait()
+	slices.Sort(refused)
+	slices.Sort(silent)
+	return refused, silent
+}
+
+// answers tells whether the server at ip answers ping and every daemon greets.
+func (m *Monitor) answers(ctx context.Context, ip netip.Addr) bool {
+	if m.ping(ctx, ip) != nil {
+		return false
+	}
+	refused, silent := m.greetAll(ctx, ip, m.set.GreetTimeout.D())
+	return len(refused)+len(silent) == 0
+}
+
+// holds asks by ARP whether g, and nobody else, answers for vip.
+func (m *Monitor) holds(ctx context.Context, g cluster.Guest, vip netip.Addr) (mine, others bool, err error) {
+	ctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
+	defer cancel()
+	var own, macs []cluster.MAC
+	var ownErr, macErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { own, ownErr = m.fleet.WhoHas(ctx, g.IP) })
+	wg.Go(func() { macs, macErr = m.fleet.WhoHas(ctx, vip) })
+	wg.Wait()
+	if ownErr != nil {
+		return false, false, ownErr
+	}
+	if macErr != nil {
+		return false, false, macErr
+	}
+	for _, mac := range macs {
+		if slices.Contains(own, mac) {
+			mine = true
+		} else {
+			others = true
+		}
+	}
+	return mine, others, nil
+}
+
+// guestCall bounds one call into a guest or to a hypervisor.
+func (m *Monitor) guestCall(ctx context.Context) (context.Context, context.CancelFunc) {
+	return m.clk.Timeout(ctx, callTimeout)
+}
+
+// callTimeout bounds a quick call (a state, an address); slowTimeout one that
+// works on memory (pause, boot command), migrateTimeout a live migration.
+const (
+	callTimeout    = 3 * time.Second
+	slowTimeout    = 30 * time.Second
+	migrateTimeout = 120 * time.Second
+)

@@ -1,0 +1,210 @@
+package dbss
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// recovering waits for the background job, watches the backup meanwhile, and
+// follows what others do to the files.
+func (m *Monitor) recovering(ctx context.Context) (State, string) {
+	if m.job == nil {
+		m.startJob(ctx)
+	}
+	select {
+	case <-ctx.Done():
+		return Recovering, "ending"
+	case <-m.job.ended():
+		return m.afterJob(ctx)
+	case <-m.changed:
+	case <-m.clk.After(m.set.PingInterval.D()):
+	}
+	v, err := m.lookBeforeMonitor(ctx)
+	if err != nil {
+		return Recovering, "files cannot be asked"
+	}
+	if next, why := m.followFiles(ctx, v); next != Recovering {
+		return next, why
+	}
+	if err := m.watchBackup(ctx); err != nil {
+		return m.abandon(ctx, err)
+	}
+	return Recovering, "target is not back"
+}
+
+// followFiles leaves the recovery where the files no longer ask for it.
+func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
+	switch v.state {
+	case ipc.Operating:
+		m.endJob("in operation again")
+		m.backup.rest(ctx)
+		return Normal, "in operation again"
+	case ipc.NotInFiles: // a spare that pss stopped
+		m.endJob("not in the files any more")
+		m.announceState(Waiting)
+		return Waiting, string(v.state)
+	case ipc.AccessStop:
+		return Recovering, "until the target can be used" // pss will want it some day
+	}
+	if v.out && !m.standsIn() {
+		m.endJob("real server out")
+		return m.leave(ctx)
+	}
+	if len(v.of("")) > 0 && !v.failed {
+		m.backup.stop() // and made ready anew
+		return TakingOver, "nobody serves"
+	}
+	return Recovering, ""
+}
+
+// endJob stops the background job and closes its entry in the budget.
+func (m *Monitor) endJob(outcome string) {
+	m.job.stop()
+	m.job, m.fencing = nil, nil
+	m.debt.Store(noDebt)
+	if err := m.opt.Budget.End(m.clk.Now(), outcome); err != nil {
+		m.alarm("restart budget cannot be kept", err)
+	}
+}
+
+// afterJob follows the background job's end.
+func (m *Monitor) afterJob(ctx context.Context) (State, string) {
+	err := m.job.err
+	switch {
+	case err == nil && m.view.state == ipc.AccessStop:
+		m.endJob("recovered")
+		m.backup.rest(ctx)
+		m.announceState(Waiting)
+		return Waiting, "target is normal again"
+	case err == nil:
+		return GivingBack, "target is normal again"
+	case ctx.Err() != nil:
+		return Recovering, "ending"
+	}
+	m.endJob(err.Error())
+	switch {
+	case len(m.view.of(m.opt.Target.Backup)) == 0:
+		m.tries++ // and with growing pauses
+		return Recovering, "try again"
+	case errors.Is(err, errHostSilent):
+		return m.leave(ctx)
+	case m.backup.guest.Real == m.backup.home.Real:
+		return Moving, "target does not come back"
+	}
+	return HandingOver, "target does not come back"
+}
+
+// leave hands the backup to its own monitor, or ends where another server
+// serves: the dsrs brings the target back with its real server.
+func (m *Monitor) leave(context.Context) (State, string) {
+	if len(m.view.of(m.opt.Target.Backup)) > 0 {
+		return HandingOver, "the real server is dead"
+	}
+	return Ended, "the real server is dead"
+}
+
+// backupServes checks that the backup does what the files say it does; where
+// it serves nothing, or its own monitor runs, there is nothing to check.
+func (m *Monitor) backupServes(ctx context.Context, v view) bool {
+	vips := v.of(m.opt.Target.Backup)
+	if m.backup == nil || len(vips) == 0 || m.backupMonitored() {
+		return true
+	}
+	if !m.answers(ctx, m.backup.guest.IP) {
+		return false
+	}
+	return each(vips, func(vip netip.Addr) error {
+		mine, _, err := m.holds(ctx, m.backup.guest, vip)
+		if err == nil && !mine {
+			return cluster.ErrNoAnswer
+		}
+		return err
+	}) == nil
+}
+
+func (m *Monitor) backupMonitored() bool {
+	running, err := m.opt.Monitors.Running(m.opt.Target.Backup)
+	return err == nil && running
+}
+
+// watchBackup monitors the serving backup until A5: a ping each time, all of
+// it each monitor_interval, and its gratuitous ARP while a fence is owed.
+func (m *Monitor) watchBackup(ctx context.Context) error {
+	vips := m.view.of(m.opt.Target.Backup)
+	if m.backup == nil || len(vips) == 0 || m.backupMonitored() {
+		return nil
+	}
+	if m.owes() {
+		_ = each(vips, func(vip netip.Addr) error { return m.announce(ctx, m.backup.guest, vip) })
+	}
+	full := m.clk.Since(m.beat) >= m.set.MonitorInterval.D()
+	if full {
+		m.beat = m.clk.Now()
+	}
+	for range max(1, m.set.ReexamineCount) {
+		if full && m.backupServes(ctx, m.view) || !full && m.ping(ctx, m.backup.guest.IP) == nil {
+			return nil
+		}
+		full = true
+		if m.clk.Sleep(ctx, m.set.ReexamineInterval.D()) != nil {
+			return nil
+		}
+	}
+	m.log.Warn().Str("server", m.backup.guest.Host).Msg(MsgBackupTrouble)
+	return m.mendBackup(ctx, vips)
+}
+
+// mendBackup restarts the backup's daemons, then the backup; its VIPs are put
+// on again.
+func (m *Monitor) mendBackup(ctx context.Context, vips []netip.Addr) error {
+	g := m.backup.guest
+	for _, cure := range []func(context.Context) error{
+		func(ctx context.Context) error { return m.restartBackupDaemons(ctx, g) },
+		func(ctx context.Context) error { return m.resetBackup(ctx, g) },
+	} {
+		if cure(ctx) == nil && m.serve(ctx, vips) == nil {
+			m.log.Info().Str("server", g.Host).Msg(MsgBackupMended)
+			return nil
+		}
+	}
+	return fmt.Errorf("cannot mend the backup server %s", g.Host)
+}
+
+func (m *Monitor) restartBackupDaemons(ctx context.Context, g cluster.Guest) error {
+	ctx, cancel := m.guestCall(ctx)
+	defer cancel()
+	if err := m.ping(ctx, g.IP); err != nil {
+		return err
+	}
+	refused, silent := m.greetAll(ctx, g.IP, m.set.GreetTimeout.D())
+	for _, d := range append(refused, silent...) {
+		if err := m.fleet.RestartDaemon(ctx, g, d); err != nil {
+			return err
+		}
+	}
+	if refused, silent = m.greetAll(ctx, g.IP, m.set.GreetTimeout.D()); len(refused)+len(silent) > 0 {
+		return cluster.ErrNoAnswer
+	}
+	return nil
+}
+
+// resetBackup restarts the backup where it stands and waits for its services.
+func (m *Monitor) resetBackup(ctx context.Context, g cluster.Guest) error {
+	rctx, cancel := m.guestCall(ctx)
+	st, err := m.fleet.GuestState(rctx, g)
+	if err == nil && !st.Dead() && st != cluster.GuestPaused {
+		err = m.fleet.Reset(rctx, g)
+	}
+	cancel()
+	if err != nil {
+		return err
+	}
+	m.backup.stop()
+	m.backup.wake(ctx, stamps{})
+	return m.backup.awake(ctx)
+}

@@ -1,0 +1,59 @@
+package dbss
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+)
+
+// restartTries is how often stopped daemons are restarted before the target is
+// taken for frozen (SPEC 5).
+const restartTries = 2
+
+// restarting restarts the stopped daemons inside the target (Table 5: "Service
+// program stop").
+func (m *Monitor) restarting(ctx context.Context) (State, string) {
+	daemons := m.trouble.daemons
+	for range restartTries {
+		m.log.Info().Strs("daemons", daemons).Msg(MsgServiceRestart)
+		m.restartDaemons(ctx, daemons)
+		if daemons = m.awaitGreetings(ctx, daemons); len(daemons) == 0 {
+			m.timed(m.log.Info(), m.trouble.stamps).Msg(MsgServiceRestarted)
+			m.timed(m.log.Info(), m.trouble.stamps).Str("trouble", string(m.trouble.kind)).Msg(MsgTargetRecovered)
+			m.backup.rest(ctx)
+			return Normal, "service answers again"
+		}
+	}
+	m.trouble.kind, m.trouble.daemons = freeze, daemons
+	m.log.Info().Strs("daemons", daemons).Msg("service program does not come back")
+	return TakingOver, "service does not come back"
+}
+
+// restartDaemons restarts the daemons in the target at once.
+func (m *Monitor) restartDaemons(ctx context.Context, daemons []string) {
+	ctx, cancel := m.guestCall(ctx)
+	defer cancel()
+	errs := make([]error, len(daemons))
+	var wg sync.WaitGroup
+	for i, d := range daemons {
+		wg.Go(func() { errs[i] = m.fleet.RestartDaemon(ctx, m.target(), d) })
+	}
+	wg.Wait()
+	if err := errors.Join(errs...); err != nil {
+		m.alarm("service program cannot be restarted", err)
+	}
+}
+
+// awaitGreetings waits up to greet_timeout and returns those still missing.
+func (m *Monitor) awaitGreetings(ctx context.Context, daemons []string) []string {
+	ctx, cancel := m.clk.Timeout(ctx, m.set.GreetTimeout.D())
+	defer cancel()
+	for {
+		refused, silent := m.greetAll(ctx, m.opt.Target.IP, m.set.GreetTimeout.D())
+		daemons = append(refused, silent...)
+		if len(daemons) == 0 || m.clk.Sleep(ctx, 50*time.Millisecond) != nil {
+			return daemons
+		}
+	}
+}

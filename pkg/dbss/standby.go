@@ -1,0 +1,248 @@
+package dbss
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// errand is what is being done with the backup.
+type errand string
+
+const (
+	nothing errand = ""
+	waking  errand = "waking"  // make it run and answer, without VIP
+	resting errand = "resting" // make it exist, then pause it
+)
+
+// standby is the backup server. At any time at most one errand is under way;
+// a new one ends the old one first. All methods are for the monitor's own
+// goroutine and safe on nil, a target without backup.
+type standby struct {
+	m      *Monitor
+	home   cluster.Guest // on the management server
+	guest  cluster.Guest // where it is
+	errand errand
+	task   *task
+	left   netip.Addr // a real server on which it was left behind; only for the errand
+}
+
+func newStandby(m *Monitor) *standby {
+	t := m.opt.Target
+	g := cluster.Guest{Host: t.Backup, IP: t.BackupIP, Real: m.opt.Settings.Management.IP}
+	return &standby{m: m, home: g, guest: g}
+}
+
+// locate takes over what the files say about where the backup serves.
+func (b *standby) locate(v view) {
+	for _, s := range v.serving {
+		if s.Host == b.home.Host && s.Real.IsValid() {
+			b.guest = b.home.On(s.Real)
+		}
+	}
+}
+
+// wake makes the backup run and answer in the background; again while it does
+// or did is no new errand.
+func (b *standby) wake(ctx context.Context, s stamps) {
+	if b == nil || b.errand == waking && (b.task.running() || b.task.err == nil) {
+		return
+	}
+	b.stop()
+	g, all := b.guest, slices.Clone(b.m.view.all)
+	legal := b.m.view.of(g.Host) // it may be serving already
+	b.errand = waking
+	b.task = startTask(ctx, func(ctx context.Context) error { return b.rise(ctx, g, without(all, legal), s) })
+}
+
+// awake waits until the backup answers.
+func (b *standby) awake(ctx context.Context) error { return b.task.wait(ctx) }
+
+// rest strips, creates where needed, and pauses the backup in the background,
+// unless the files have it serve.
+func (b *standby) rest(ctx context.Context) {
+	if b == nil || b.errand == resting && b.task.running() || len(b.m.view.of(b.home.Host)) > 0 {
+		return
+	}
+	b.stop()
+	if b.guest.Real != b.home.Real {
+		b.left = b.guest.Real
+	}
+	all := slices.Clone(b.m.view.all)
+	b.guest = b.home
+	b.errand = resting
+	b.task = startTask(ctx, func(ctx context.Context) error { return b.settle(ctx, all) })
+}
+
+// stop ends the errand and waits for it.
+func (b *standby) stop() {
+	if b != nil {
+		b.task.stop()
+		b.task, b.errand = nil, nothing
+	}
+}
+
+// rise resumes the backup, or boots it where it is not ready, sets its clock,
+// and waits until its services answer. A takeover waits for no boot slot: the
+// clients wait for it.
+func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Addr, s stamps) error {
+	m := b.m
+	ctx, cancel := m.clk.Timeout(ctx, m.set.BackupDeadline.D())
+	defer cancel()
+	m.timed(m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStart)
+	for {
+		err := b.liven(ctx, g, foreign)
+		if err == nil {
+			m.timed(m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStarted)
+			return nil
+		}
+		if m.clk.Sleep(ctx, 100*time.Millisecond) != nil {
+			return fmt.Errorf("cannot start the backup server: %v", err)
+		}
+	}
+}
+
+// liven does what is missing once and tells what still is.
+func (b *standby) liven(ctx context.Context, g cluster.Guest, foreign []netip.Addr) error {
+	m := b.m
+	st, err := m.fleet.GuestState(ctx, g)
+	if err != nil {
+		return err
+	}
+	switch {
+	case st == cluster.GuestPaused:
+		err = m.fleet.Resume(ctx, g)
+	case st.Dead() || st == cluster.GuestSaved:
+		err = b.start(ctx, g)
+	}
+	if err != nil {
+		return err
+	}
+	timed := startTask(ctx, func(ctx context.Context) error { return m.fleet.SetClock(ctx, g) })
+	defer timed.stop()
+	stripped := startTask(ctx, func(ctx context.Context) error { return m.strip(ctx, g, foreign) })
+	defer stripped.stop()
+	if !m.answers(ctx, g.IP) {
+		return fmt.Errorf("%s does not answer: %w", g.Host, cluster.ErrNoAnswer)
+	}
+	return errors.Join(timed.wait(ctx), stripped.wait(ctx))
+}
+
+// settle brings the backup to its rest on the management server: created,
+// answered once, without VIP, paused.
+func (b *standby) settle(ctx context.Context, all []netip.Addr) error {
+	m := b.m
+	for {
+		err := b.settleOnce(ctx, all)
+		if err == nil {
+			m.calm("backup server cannot be paused")
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		m.alarm("backup server cannot be paused", err)
+		if err := m.clk.Sleep(ctx, m.set.PingInterval.D()); err != nil {
+			return err
+		}
+	}
+}
+
+func (b *standby) settleOnce(ctx context.Context, all []netip.Addr) error {
+	m, g := b.m, b.home
+	if err := m.opt.Monitors.Stop(ctx, g.Host); err != nil {
+		return err
+	}
+	if err := b.evict(ctx, g); err != nil {
+		return err
+	}
+	cctx, cancel := m.clk.Timeout(ctx, slowTimeout)
+	defer cancel()
+	st, err := m.fleet.GuestState(cctx, g)
+	switch {
+	case err != nil:
+		return err
+	case st == cluster.GuestPaused:
+		return nil
+	case st.Dead() || st == cluster.GuestSaved:
+		if err := b.create(ctx, g); err != nil {
+			return err
+		}
+	case st == cluster.GuestBooting:
+		if err := b.awaitAnswer(ctx, g); err != nil {
+			return err
+		}
+	}
+	return b.pause(ctx, g, all)
+}
+
+// create boots the backup within the boot slots and waits for its services.
+func (b *standby) create(ctx context.Context, g cluster.Guest) error {
+	release, err := b.m.opt.BootSlot(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	if err := b.start(ctx, g); err != nil {
+		return err
+	}
+	return b.awaitAnswer(ctx, g)
+}
+
+// start boots the backup at g unless it runs elsewhere: two of one server
+// would ruin its disk.
+func (b *standby) start(ctx context.Context, g cluster.Guest) error {
+	if err := b.evict(ctx, g); err != nil {
+		return err
+	}
+	if b.m.ping(ctx, g.IP) == nil { // a predecessor moved it and was killed
+		b.left = b.m.opt.Target.Real
+		if err := b.evict(ctx, g); err != nil {
+			return err
+		}
+		if b.m.ping(ctx, g.IP) == nil {
+			return fmt.Errorf("%s answers although %s does not run it", g.Host, g.Real)
+		}
+	}
+	return b.m.fleet.Start(ctx, g)
+}
+
+// evict destroys the backup where it was left behind.
+func (b *standby) evict(ctx context.Context, g cluster.Guest) error {
+	if !b.left.IsValid() || b.left == g.Real {
+		return nil
+	}
+	ctx, cancel := b.m.guestCall(ctx)
+	defer cancel()
+	if err := b.m.fleet.Destroy(ctx, g.On(b.left)); err != nil {
+		return err
+	}
+	b.left = netip.Addr{}
+	return nil
+}
+
+func (b *standby) awaitAnswer(ctx context.Context, g cluster.Guest) error {
+	ctx, cancel := b.m.clk.Timeout(ctx, b.m.set.RecoverDeadline.D())
+	defer cancel()
+	return b.m.clk.Poll(ctx, b.m.set.PingInterval.D(), func() bool { return b.m.answers(ctx, g.IP) })
+}
+
+// pause strips first: a paused server keeps what it had and would answer for
+// it the moment it is resumed.
+func (b *standby) pause(ctx context.Context, g cluster.Guest, all []netip.Addr) error {
+	ctx, cancel := b.m.clk.Timeout(ctx, slowTimeout)
+	defer cancel()
+	if err := b.m.strip(ctx, g, all); err != nil {
+		return err
+	}
+	if err := b.m.fleet.Pause(ctx, g); err != nil {
+		return err
+	}
+	b.m.log.Info().Str("server", g.Host).Msg(MsgBackupPaused)
+	return nil
+}

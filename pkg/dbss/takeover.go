@@ -1,0 +1,201 @@
+package dbss
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// takingOver is the foreground of Fig. 9(a): A3, fence, backup, VIPs, A4. Each
+// part can be repeated, so that a successor continues after a kill anywhere.
+func (m *Monitor) takingOver(ctx context.Context) (State, string) {
+	if err := m.separate(ctx); err != nil {
+		return m.notSeparated(ctx, err)
+	}
+	vips := slices.Concat(m.view.of(""), m.view.of(m.opt.Target.Backup))
+	m.startFence(ctx)
+	m.startJob(ctx)
+	if m.view.failed {
+		return Recovering, "the VIPs are pss's"
+	}
+	if m.backup == nil {
+		return m.abandon(ctx, errors.New("the target has no backup"))
+	}
+	m.backup.wake(ctx, m.trouble.stamps)
+	err := m.backup.awake(ctx)
+	_ = m.fencing.wait(ctx)
+	if err == nil {
+		err = m.serve(ctx, vips)
+	}
+	if err != nil {
+		return m.abandon(ctx, err)
+	}
+	m.timed(m.log.Info(), m.trouble.stamps).Stringers("vips", stringers(vips)).Msg(MsgFunctionRecovered)
+	return m.enterBackup(ctx)
+}
+
+func stringers(ips []netip.Addr) []fmt.Stringer {
+	out := make([]fmt.Stringer, len(ips))
+	for i, ip := range ips {
+		out[i] = ip
+	}
+	return out
+}
+
+// separate is A3: the target's rows move to separation; which real server
+// created it, for the background job.
+func (m *Monitor) separate(ctx context.Context) error {
+	r, err := m.call(ctx, ipc.Request{Verb: ipc.A3})
+	if err != nil {
+		return err
+	}
+	m.calm("target cannot be separated")
+	m.active = r.Active
+	was := m.view.state
+	if err := m.accept(ctx, r); err != nil {
+		return err
+	}
+	if was != ipc.Separated {
+		m.tries = 0
+		m.log.Info().Str("step", string(ipc.A3)).Stringer("real", m.real).Msg(MsgSeparated)
+	}
+	return nil
+}
+
+// notSeparated follows the files where they changed meanwhile (access stop), and
+// repeats A3 where it failed.
+func (m *Monitor) notSeparated(ctx context.Context, err error) (State, string) {
+	if !refused(err) {
+		m.alarm("target cannot be separated", err)
+		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+		return TakingOver, "files cannot be changed"
+	}
+	v, err := m.lookBeforeMonitor(ctx)
+	if err != nil || v.state == ipc.Separated {
+		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+		return TakingOver, "files cannot be changed"
+	}
+	m.backup.rest(ctx)
+	next, why := m.route(v)
+	if next == Waiting {
+		m.log.Info().Str("step", string(ipc.A3)).Msg(MsgAccessStop)
+	}
+	return next, why
+}
+
+// serve gives the backup the VIPs and makes sure that it, and no old holder,
+// answers for them.
+func (m *Monitor) serve(ctx context.Context, vips []netip.Addr) error {
+	ctx, cancel := m.clk.Timeout(ctx, m.set.BackupDeadline.D())
+	defer cancel()
+	for {
+		err := m.putOn(ctx, m.backup.guest, vips)
+		if err == nil {
+			err = each(vips, func(vip netip.Addr) error { return m.verify(ctx, vip) })
+		}
+		if err == nil || m.clk.Sleep(ctx, 100*time.Millisecond) != nil {
+			return err
+		}
+	}
+}
+
+// verify asks by ARP. An old holder that answers was not fenced well enough:
+// its link goes down; behind a silent host it cannot be reached, nor answer.
+func (m *Monitor) verify(ctx context.Context, vip netip.Addr) error {
+	mine, others, err := m.holds(ctx, m.backup.guest, vip)
+	switch {
+	case err != nil:
+		return err
+	case !mine:
+		return fmt.Errorf("cannot verify %s: the backup does not answer for it", vip)
+	case !others || m.owes():
+		return nil
+	}
+	old, _, err := m.holds(ctx, m.target(), vip)
+	if err == nil && old {
+		m.log.Warn().Stringer("vip", vip).Msg("the target still answers, its link goes down")
+		if err := m.fleet.SetLink(ctx, m.target(), false); err == nil {
+			m.debt.Store(linkDown)
+		}
+	}
+	return fmt.Errorf("cannot verify %s: another server answers for it", vip)
+}
+
+// enterBackup is A4: the backup's rows into operation. Until it is done the
+// backup serves all the same, so it is repeated.
+func (m *Monitor) enterBackup(ctx context.Context) (State, string) {
+	for ctx.Err() == nil {
+		r, err := m.call(ctx, ipc.Request{Verb: ipc.A4, Backup: m.backupServer(), Real: m.backup.guest.Real})
+		switch {
+		case err == nil:
+			m.calm("backup cannot be entered")
+			_ = m.accept(ctx, r)
+			m.log.Info().Str("step", string(ipc.A4)).Msg(MsgInOperation)
+			return Recovering, "the backup serves"
+		case refused(err):
+			m.log.Warn().Str("step", string(ipc.A4)).Str("error", err.Error()).Msg("backup server not entered")
+			m.withdrawBackup(ctx)
+			return Recovering, "the VIPs are another's"
+		}
+		m.alarm("backup cannot be entered", err)
+		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+	}
+	return Recovering, "ending"
+}
+
+// abandon is A4-failed: the VIPs are pss's from now on. Before, neither target
+// nor backup may answer for them any more.
+func (m *Monitor) abandon(ctx context.Context, why error) (State, string) {
+	_ = m.fencing.wait(ctx)
+	if m.backup != nil {
+		m.withdrawBackup(ctx)
+	}
+	for ctx.Err() == nil {
+		_, err := m.call(ctx, ipc.Request{Verb: ipc.A4Failed, Backup: m.backupServer()})
+		if err == nil || refused(err) {
+			m.timed(m.log.Warn(), m.trouble.stamps).Str("step", string(ipc.A4Failed)).Str("why", why.Error()).Msg(MsgFailed)
+			break
+		}
+		m.alarm("failure cannot be reported", err)
+		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+	}
+	m.calm("failure cannot be reported")
+	_, _ = m.lookBeforeMonitor(ctx)
+	return Recovering, "no backup serves"
+}
+
+// withdrawBackup takes every VIP off the backup; one that does not obey is
+// destroyed, as nothing of value is on it.
+func (m *Monitor) withdrawBackup(ctx context.Context) {
+	g := m.backup.guest
+	m.backup.stop()
+	for ctx.Err() == nil {
+		if m.withdraw(ctx, g) == nil {
+			break
+		}
+		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+	}
+	m.backup.rest(ctx)
+}
+
+func (m *Monitor) withdraw(ctx context.Context, g cluster.Guest) error {
+	sctx, cancel := m.guestCall(ctx)
+	err := m.strip(sctx, g, m.view.all)
+	cancel()
+	if err == nil {
+		return nil
+	}
+	dctx, cancel := m.guestCall(ctx)
+	defer cancel()
+	err = m.fleet.Destroy(dctx, g)
+	if err != nil {
+		m.alarm("backup server cannot be withdrawn", err)
+	}
+	return err
+}
