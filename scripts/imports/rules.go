@@ -29,7 +29,8 @@ var rules = []rule{
 	{"pkg/wake", nouns},
 	{"pkg/access", nouns},
 	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
-	{"pkg/daemon", with("pkg/ipc")},   // companions and monitors are started ready to talk
+	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")}, // the commands of pss fleet
+	{"pkg/daemon", with("pkg/ipc")}, // companions and monitors are started ready to talk
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings")},
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access")},
