@@ -130,7 +130,7 @@ type evidence struct {
 
 	mu       sync.Mutex
 	p        proof
-	over     bool // the evidence is enough: what ends now was cut off and proves nothing
+	over     bool            // the evidence is enough: what ends now was cut off and proves nothing
 	greeted  map[string]bool // daemons that answered any probe
 	answered bool            // the real server or its hypervisor
 }

@@ -50,10 +50,11 @@ func (w *world) checkTables(rt *rapid.T) {
 func TestPlanIsDone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := lived(rt)
-		p := Make(w.t, w.drawWants(rt))
+		wants := w.drawWants(rt)
+		p := Make(w.t, wants)
 		w.t = Apply(w.t, p)
 		w.checkTables(rt)
-		again := Make(w.t, nil)
+		again := Make(w.t, wants)
 		if len(again) != len(again.Of(Refuse)) {
 			rt.Fatalf("first %s\nagain %s", compact(p), compact(again))
 		}

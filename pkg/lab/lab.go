@@ -1,0 +1,155 @@
+// Package lab is a small machine room on one machine, for tests and
+// experiments: real servers are network namespaces with a libvirtd of their
+// own, virtual servers are QEMU guests with a busybox and a guest agent. It
+// needs root and a few Debian packages (scripts/lab-deps.sh).
+package lab
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Host is a real server, or the management server.
+type Host struct {
+	Name string
+	IP   netip.Addr
+	MAC  cluster.MAC // of the bridge that its guests share with it
+}
+
+// Server is a virtual or backup server.
+type Server struct {
+	Host string
+	IP   netip.Addr
+}
+
+// Plan says what a lab consists of. All addresses lie in one /24.
+type Plan struct {
+	Hosts   []Host
+	Servers []Server
+	Switch  netip.Addr // the switch's own address, something to ping
+}
+
+// Small is the smallest lab that can show a takeover (paper, Fig. 7(b)): the
+// management server and RS1, for guests M1 and Mb.
+func Small() Plan {
+	ip := netip.MustParseAddr
+	return Plan{
+		Hosts: []Host{
+			{Name: "mgmt", IP: ip("172.21.14.200"), MAC: cluster.MAC{2, 0, 0, 0, 14, 200}},
+			{Name: "RS1", IP: ip("172.21.14.201"), MAC: cluster.MAC{2, 0, 0, 0, 14, 201}},
+		},
+		Servers: []Server{{"M1", ip("172.21.14.1")}, {"Mb", ip("172.21.14.61")}},
+		Switch:  ip("172.21.14.210"),
+	}
+}
+
+// Lab is a machine room that is up.
+type Lab struct {
+	plan   Plan
+	dir    string // everything it writes, but for a cached guest image
+	prefix string // of its namespaces' names: who made it
+	hosts  []*machine
+}
+
+// namespacePrefix begins the names of all namespaces of all labs; the pid of
+// the process that made them follows.
+const namespacePrefix = "psslab"
+
+// Up builds the room: switch, hosts with a libvirtd that answers, and the
+// definitions of all servers, none of them started. dir is kept; it should be
+// fresh. What remains of a lab whose process died is cleared away first.
+func Up(ctx context.Context, plan Plan, dir string) (_ *Lab, err error) {
+	if err := Ready(); err != nil {
+		return nil, err
+	}
+	if err := Sweep(ctx); err != nil {
+		return nil, err
+	}
+	l := &Lab{plan: plan, dir: dir, prefix: namespacePrefix + strconv.Itoa(os.Getpid()) + "-"}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, l.Down(context.WithoutCancel(ctx)))
+		}
+	}()
+	if err := l.buildImage(ctx); err != nil {
+		return nil, err
+	}
+	if err := l.buildSwitch(ctx); err != nil {
+		return nil, err
+	}
+	for i, h := range plan.Hosts {
+		m := &machine{Host: h, lab: l, uuid: fmt.Sprintf("6d736273-0000-4000-8000-%012d", i+1)}
+		l.hosts = append(l.hosts, m)
+		if err := m.up(ctx); err != nil {
+			return nil, err
+		}
+	}
+	if err := l.writeDefinitions(); err != nil {
+		return nil, err
+	}
+	return l, l.writeManifest()
+}
+
+// Ready tells why a lab cannot be built here, if it cannot.
+func Ready() error {
+	if os.Geteuid() != 0 {
+		return errors.New("cannot build the lab: it needs root")
+	}
+	if missing := missingPrograms(); len(missing) > 0 {
+		return fmt.Errorf("cannot build the lab: not installed: %s (scripts/lab-deps.sh installs them)", strings.Join(missing, ", "))
+	}
+	return nil
+}
+
+// Definition is the template of the servers' domain XML files.
+func (l *Lab) Definition() string { return filepath.Join(l.dir, "domains", "{host}.xml") }
+
+// SavePath is the template of saved images.
+func (l *Lab) SavePath() string { return filepath.Join(l.dir, "saved", "{host}.save") }
+
+// URI is the template of the hosts' libvirt addresses.
+func (l *Lab) URI() string { return "qemu+tcp://{ip}/system" }
+
+// Namespace is the network namespace of a host, or of the "switch".
+func (l *Lab) Namespace(name string) string { return l.prefix + strings.ToLower(name) }
+
+// Down ends every process of the lab and removes its namespaces. Only files
+// below its directory remain.
+func (l *Lab) Down(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	return clearAll(ctx, l.prefix)
+}
+
+// Sweep clears away what is left of labs whose process is gone.
+func Sweep(ctx context.Context) error {
+	names, err := namespaces(ctx)
+	if err != nil {
+		return err
+	}
+	for _, n := range names {
+		rest, ok := strings.CutPrefix(n, namespacePrefix)
+		owner, _, _ := strings.Cut(rest, "-")
+		if pid, err := strconv.Atoi(owner); !ok || err != nil || alive(pid) {
+			continue
+		}
+		if err := clearAll(ctx, namespacePrefix+owner+"-"); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func alive(pid int) bool {
+	_, err := os.Stat(filepath.Join("/proc", strconv.Itoa(pid)))
+	return err == nil
+}

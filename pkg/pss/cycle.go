@@ -1,0 +1,74 @@
+package pss
+
+import (
+	"context"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/load"
+)
+
+// cycle is one turn of Fig. 2: measure, classify, want, and, where no settle is
+// under way and the files can be used, settle.
+func (s *System) cycle(ctx context.Context) {
+	s.reload()
+	if s.opt.Changed != nil && s.opt.Changed() && s.said.news("settings", "changed") {
+		s.opt.Log.Warn().Msg("settings.toml has changed; restart pss to use it")
+	}
+	t, good := s.view(ctx)
+	s.count(ctx)
+	servers := s.measure(ctx, t)
+	if ctx.Err() != nil {
+		return
+	}
+	groups := s.groups(t, servers)
+	decisions := s.decider.Cycle(groups)
+	for _, d := range decisions {
+		s.tell(d)
+	}
+	s.report.cycle(groups, decisions, s.opt.Settings.Measure.Interval.D())
+	if !good || !s.settles.begin() {
+		return
+	}
+	s.jobs.Go(func() {
+		defer s.report.publish()
+		defer s.settles.end()
+		s.settle(ctx, decisions)
+	})
+}
+
+// view is what the files say, or, where they cannot be read, the last good view
+// and false: then nothing is shifted, and one alarm says why.
+func (s *System) view(ctx context.Context) (cluster.Tables, bool) {
+	t, err := s.opt.Files.View(ctx)
+	if ctx.Err() != nil {
+		return s.last, false
+	}
+	was := s.report.faults(err)
+	if s.said.once("files", err, "files not usable, no shifts until they are") {
+		return s.last, false
+	}
+	if was {
+		s.opt.Log.Info().Msg("files usable again")
+	}
+	s.last = t
+	return t, true
+}
+
+// tell logs a group's load and what follows from it.
+func (s *System) tell(d load.Decision) {
+	if !d.Examined {
+		if s.said.news("examined "+d.Group, d.Why) {
+			s.opt.Log.Warn().Str("group", d.Group).Str("why", d.Why).Msg("load not examined")
+		}
+		return
+	}
+	s.said.news("examined "+d.Group, "")
+	e := s.opt.Log.Info().Str("group", d.Group).Str("class", string(d.Class)).Str("condition", string(d.Condition)).
+		Float64("ls", round(d.Loads.Ls)).Float64("lm", round(d.Loads.Mem)).Float64("lc", round(d.Loads.CPU)).Float64("ln", round(d.Loads.Net))
+	if d.Shifts() {
+		e = e.Str("want", string(d.Want)).Str("why", d.Why)
+	}
+	e.Msg("load classified")
+}
+
+func round(v float64) float64 { return float64(int64(v*100+0.5)) / 100 }

@@ -1,0 +1,134 @@
+// Package hands does the single steps of a shift on the fleet and in the files:
+// move a VIP, start and stop a spare, wake and suspend a real server, put a VIP
+// where the files have it (SPEC 4, "Execute"). Each step re-checks
+// the files under the lock before it touches anything, so a takeover, a hand
+// edit or a second worker that changed them meanwhile stops the step and no
+// address moves twice.
+package hands
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/settings"
+)
+
+// Domains are guests as their hypervisors see them; the fleet driver says what
+// each method means.
+type Domains interface {
+	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
+	Start(ctx context.Context, g cluster.Guest) error
+	Resume(ctx context.Context, g cluster.Guest) error
+	Destroy(ctx context.Context, g cluster.Guest) error
+	Save(ctx context.Context, g cluster.Guest) error
+	Restore(ctx context.Context, g cluster.Guest) error
+}
+
+// Inside is what is done in a guest.
+type Inside interface {
+	Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error)
+	AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
+	DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
+	SetClock(ctx context.Context, g cluster.Guest) error
+}
+
+// Network is what anybody on the network can see.
+type Network interface {
+	Ping(ctx context.Context, ip netip.Addr) error
+	Greet(ctx context.Context, ip netip.Addr, daemon string) error
+	WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error)
+}
+
+// Reals are the real servers.
+type Reals interface {
+	Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error)
+	HypervisorAlive(ctx context.Context, real netip.Addr) error
+	SuspendReal(ctx context.Context, real netip.Addr) error
+	WakeReal(ctx context.Context, mac cluster.MAC) error
+}
+
+// Fleet is all of them; a fleet driver satisfies it.
+type Fleet interface {
+	Domains
+	Inside
+	Network
+	Reals
+}
+
+// Files are the seven PSS files; every change is one transaction.
+type Files interface {
+	View(ctx context.Context) (cluster.Tables, error)
+	Update(ctx context.Context, change func(*cluster.Tables) error) error
+	// Hold takes the exclusive lock until Close.
+	Hold(ctx context.Context) (Held, error)
+}
+
+// Held is the exclusive lock over the files.
+type Held interface {
+	Tables() cluster.Tables
+	Commit(change func(*cluster.Tables) error) error
+	Close() error
+}
+
+// Monitors runs the sif and dbss of a spare, or of a serving backup whose own
+// dbss has gone (paper, Fig. 10(b)).
+type Monitors interface {
+	// Ensure returns once sif and dbss of the server run; those that run
+	// already are adopted.
+	Ensure(ctx context.Context, dat ServerData) error
+	// Stop ends both; none running is no error.
+	Stop(ctx context.Context, host string) error
+	// Running tells whether somebody monitors host.
+	Running(host string) (bool, error)
+}
+
+// Hands does the steps. Its methods may run in parallel.
+type Hands struct {
+	Fleet    Fleet
+	Files    Files
+	Monitors Monitors
+	Clock    clock.Clock
+	Settings settings.Settings
+	Log      zerolog.Logger
+	// Data is the management data (the .dat files) as it stands now.
+	Data func() Data
+	// Wakes remembers which real servers have proved a wake.
+	Wakes Wakes
+	// Forget takes a server out of the set of those whose VIPs are pss's.
+	Forget func(host string) error
+	// Slot waits for one of the boot slots that all programs share.
+	Slot func(ctx context.Context) (release func(), err error)
+
+	moves  moves
+	waking sync.Map // netip.Addr -> *sync.Mutex: one wake of a real server at a time
+}
+
+// Wakes is the memory of wakes (wake-IP.json in the state directory).
+type Wakes interface {
+	Woke(real netip.Addr, took time.Duration) error
+	Missed(real netip.Addr) error
+	// Proved is false from a missed wake until the real server answers again.
+	Proved(real netip.Addr) bool
+}
+
+// lockTime bounds one step under the lock, undoTime its undoing; together they
+// stay below the five seconds that nobody may exceed (SPEC 3).
+const (
+	lockTime = 3 * time.Second
+	undoTime = 1500 * time.Millisecond
+	pollTime = 100 * time.Millisecond
+	callTime = 3 * time.Second
+	pingTime = 300 * time.Millisecond // one ping of a host that is about to answer
+)
+
+// fine is the resolution of durations in the log, that of its times.
+const fine = 10 * time.Millisecond
+
+// Took is how long something has lasted since begun, as the log says it.
+func (h *Hands) Took(begun time.Time) time.Duration { return h.Clock.Since(begun).Round(fine) }

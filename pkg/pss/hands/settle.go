@@ -1,0 +1,168 @@
+package hands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Astray lists the VIPs whose holder is not the server that the operation file
+// names, as far as the network tells: servers that do not answer for their own
+// address are their monitors' business, and VIPs in separation their owner's.
+func (h *Hands) Astray(ctx context.Context, t cluster.Tables) []netip.Addr {
+	ctx, cancel := h.Clock.Timeout(ctx, callTime)
+	defer cancel()
+	var mu sync.Mutex
+	var out []netip.Addr
+	var all sync.WaitGroup
+	for _, r := range t.Operation {
+		if rowOf(t.Separation, r.VIP) >= 0 {
+			continue
+		}
+		all.Go(func() {
+			macs, err := h.whoHave(ctx, r.VIP, r.IP)
+			if err == nil && len(macs[1]) > 0 && !sameHolder(macs[0], macs[1]) {
+				mu.Lock()
+				defer mu.Unlock()
+				out = append(out, r.VIP)
+			}
+		})
+	}
+	all.Wait()
+	slices.SortFunc(out, netip.Addr.Compare)
+	return out
+}
+
+func sameHolder(vip, own []cluster.MAC) bool { return len(vip) == 1 && slices.Equal(vip, own) }
+
+// Settle makes reality follow the operation row of vip: under the lock it asks
+// again, strips whoever else holds it and puts it back. It tells whether there
+// was anything to mend.
+func (h *Hands) Settle(ctx context.Context, vip netip.Addr) (bool, error) {
+	held, err := h.Files.Hold(ctx)
+	if err != nil {
+		return false, fmt.Errorf("cannot mend %v: %w", vip, err)
+	}
+	defer held.Close()
+	ctx, cancel := h.Clock.Timeout(ctx, lockTime)
+	defer cancel()
+	t := held.Tables()
+	i := rowOf(t.Operation, vip)
+	if i < 0 || rowOf(t.Separation, vip) >= 0 {
+		return false, nil
+	}
+	row := t.Operation[i]
+	macs, err := h.whoHave(ctx, vip, row.IP)
+	if err != nil || len(macs[1]) == 0 || sameHolder(macs[0], macs[1]) {
+		return false, err
+	}
+	strays, err := h.strays(ctx, t, row, macs[0])
+	if err == nil {
+		err = h.hand(ctx, vip, strays, row.Guest())
+	}
+	if err != nil {
+		return false, fmt.Errorf("cannot mend %v: %w", vip, err)
+	}
+	h.Log.Warn().Stringer("vip", vip).Str("on", row.Host).Strs("off", hosts(strays)).Msg("mended: VIP put where the files have it")
+	return true, nil
+}
+
+func hosts(guests []cluster.Guest) []string {
+	out := []string{}
+	for _, g := range guests {
+		out = append(out, g.Host)
+	}
+	return out
+}
+
+// strays are the servers, other than the row's own, that answer for its VIP
+// with one of macs.
+func (h *Hands) strays(ctx context.Context, t cluster.Tables, row cluster.ServerRow, macs []cluster.MAC) ([]cluster.Guest, error) {
+	others := slices.DeleteFunc(h.Known(ctx, t), func(g cluster.Guest) bool { return g.Host == row.Host })
+	found := make([]bool, len(others))
+	var all sync.WaitGroup
+	for i, g := range others {
+		all.Go(func() {
+			own, err := h.Fleet.WhoHas(ctx, g.IP)
+			found[i] = err == nil && slices.ContainsFunc(own, func(m cluster.MAC) bool { return slices.Contains(macs, m) })
+		})
+	}
+	all.Wait()
+	var out []cluster.Guest
+	for i, g := range others {
+		if found[i] {
+			out = append(out, g)
+		}
+	}
+	own, err := h.Fleet.WhoHas(ctx, row.IP)
+	strangers := slices.ContainsFunc(macs, func(m cluster.MAC) bool { return !slices.Contains(own, m) })
+	if err == nil && strangers && len(out) == 0 {
+		err = fmt.Errorf("it is held by %v, which is no server of this system", macs)
+	}
+	return out, err
+}
+
+// Known lists the guests that may hold a VIP, where they are: those of the
+// three files, the backups, and spares wherever they run.
+func (h *Hands) Known(ctx context.Context, t cluster.Tables) []cluster.Guest {
+	var out []cluster.Guest
+	add := func(g cluster.Guest) {
+		if !slices.ContainsFunc(out, func(o cluster.Guest) bool { return o.Host == g.Host }) {
+			out = append(out, g)
+		}
+	}
+	for _, rows := range [][]cluster.ServerRow{t.Operation, t.Separation, t.AccessStop} {
+		for _, r := range rows {
+			add(r.Guest())
+		}
+	}
+	for _, s := range h.Data().Servers {
+		if s.Backup != "" {
+			add(cluster.Guest{Host: s.Backup, IP: s.BackupIP, Real: h.Settings.Management.IP})
+		}
+	}
+	placed, _ := h.Placed(ctx, t) // a real server that does not say has its own monitor
+	for _, s := range t.Spares {
+		if p, ok := placed[s.Host]; ok {
+			add(cluster.Guest{Host: s.Host, IP: s.IP, Real: p.Real})
+		}
+	}
+	return out
+}
+
+// Place is where a guest runs, and how.
+type Place struct {
+	Real  netip.Addr
+	State cluster.GuestState
+}
+
+// Placed asks every active real server which guests are up on it. The error
+// joins those of real servers that did not say.
+func (h *Hands) Placed(ctx context.Context, t cluster.Tables) (map[string]Place, error) {
+	ctx, cancel := h.Clock.Timeout(ctx, callTime)
+	defer cancel()
+	out := map[string]Place{}
+	var mu sync.Mutex
+	var errs error
+	var all sync.WaitGroup
+	for _, r := range t.Real {
+		all.Go(func() {
+			guests, err := h.Fleet.Guests(ctx, r.IP)
+			mu.Lock()
+			defer mu.Unlock()
+			errs = errors.Join(errs, err)
+			for _, g := range guests {
+				if g.State != cluster.GuestSaved && !g.State.Dead() {
+					out[g.Host] = Place{r.IP, g.State}
+				}
+			}
+		})
+	}
+	all.Wait()
+	return out, errs
+}

@@ -1,0 +1,152 @@
+package hands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// ErrNotCreated says that a spare has no saved image yet: it is being created.
+var ErrNotCreated = errors.New("the spare is not created yet")
+
+// StartSpare brings a spare up on real, with the sif and dbss that monitor it
+// (paper, Fig. 10(b)); it returns once its services answer. vip is what it is
+// about to serve.
+func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) error {
+	begun := h.Clock.Now()
+	h.Log.Info().Str("spare", s.Host).Stringer("real", real).Msg("spare server start")
+	g := cluster.Guest{Host: s.Host, IP: s.IP, Real: real}
+	both, bctx := errgroup.WithContext(ctx)
+	both.Go(func() error { return h.bringUp(bctx, g, s.Group) })
+	both.Go(func() error { return h.monitor(bctx, s, real, vip) })
+	if err := both.Wait(); err != nil {
+		return fmt.Errorf("cannot start spare %s on %v: %w", s.Host, real, err)
+	}
+	h.Log.Info().Str("spare", s.Host).Stringer("real", real).
+		Stringer("took", h.Took(begun)).Msg("spare server started")
+	return nil
+}
+
+func (h *Hands) monitor(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) error {
+	ctx, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
+	defer cancel()
+	return h.Monitors.Ensure(ctx, h.Data().Spare(s, real, vip))
+}
+
+// bringUp restores a spare, or takes the one that runs there already.
+func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) error {
+	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
+	defer cancel()
+	if err := h.Fleet.Restore(long, g); err != nil {
+		st, serr := h.stateOf(long, g)
+		switch {
+		case serr != nil:
+			return serr
+		case st.Dead():
+			return ErrNotCreated
+		case st == cluster.GuestSaved:
+			return err // the image is there, restoring it failed
+		}
+	}
+	return h.Ready(long, g, group)
+}
+
+// StopSpare puts a spare to rest: its VIPs off, saved to shared storage. Its
+// sif and dbss end and its access-stop rows go, unless keep says that only its
+// real server goes to sleep (PS2).
+func (h *Hands) StopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr, keep bool) error {
+	begun := h.Clock.Now()
+	if err := h.stopSpare(ctx, s, real, keep); err != nil {
+		return fmt.Errorf("cannot stop spare %s: %w", s.Host, err)
+	}
+	h.Log.Info().Str("spare", s.Host).Stringer("real", real).
+		Stringer("took", h.Took(begun)).Msg("spare server stopped")
+	return nil
+}
+
+func (h *Hands) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr, keep bool) error {
+	if err := h.idle(ctx, s); err != nil {
+		return err
+	}
+	if !keep {
+		if err := h.Monitors.Stop(ctx, s.Host); err != nil {
+			return err
+		}
+	}
+	if err := h.Rest(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: real}, s.Group); err != nil || keep {
+		return err
+	}
+	return h.Files.Update(ctx, func(t *cluster.Tables) error {
+		t.AccessStop = without(t.AccessStop, s.Host)
+		return nil
+	})
+}
+
+// idle refuses to stop a spare that serves or is in trouble.
+func (h *Hands) idle(ctx context.Context, s cluster.SpareRow) error {
+	t, err := h.Files.View(ctx)
+	if err != nil {
+		return err
+	}
+	if len(cluster.RowsOf(t.Operation, s.Host)) > 0 {
+		return fmt.Errorf("%w: it serves", ErrStale)
+	}
+	if len(cluster.RowsOf(t.Separation, s.Host)) > 0 {
+		return ErrRecovery
+	}
+	return nil
+}
+
+// Rest saves a guest without any VIP: a saved guest keeps what it had. One
+// whose services do not answer is thrown away instead, since it would come
+// back as it is; it is created anew.
+func (h *Hands) Rest(ctx context.Context, g cluster.Guest, group string) error {
+	st, err := h.stateOf(ctx, g)
+	if err != nil || st == cluster.GuestSaved || st.Dead() {
+		return err
+	}
+	quick, cancel := h.Clock.Timeout(ctx, callTime)
+	defer cancel()
+	if err := errors.Join(h.strip(quick, g), h.Greets(quick, g, group)); err != nil {
+		h.Log.Warn().Str("spare", g.Host).Err(err).Msg("spare server unhealthy, thrown away")
+		return h.Discard(ctx, g)
+	}
+	long, done := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
+	defer done()
+	return h.Fleet.Save(long, g)
+}
+
+// Discard destroys a guest.
+func (h *Hands) Discard(ctx context.Context, g cluster.Guest) error {
+	short, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.StepDeadline.D())
+	defer cancel()
+	return h.Fleet.Destroy(short, g)
+}
+
+// strip takes every VIP of the system off g.
+func (h *Hands) strip(ctx context.Context, g cluster.Guest) error {
+	t, err := h.Files.View(ctx)
+	if err != nil {
+		return err
+	}
+	addrs, err := h.Fleet.Addrs(ctx, g)
+	if err != nil {
+		return err
+	}
+	all := t.VIPs()
+	for _, a := range addrs {
+		if !slices.Contains(all, a) {
+			continue
+		}
+		if err := h.Fleet.DelVIP(ctx, g, a); err != nil {
+			return err
+		}
+	}
+	return nil
+}

@@ -1,0 +1,85 @@
+package hands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/plan"
+)
+
+// Take gives a VIP that stands only in separation, and is pss's, to a server of
+// its group. Its monitor has fenced the server that failed, so nobody may
+// answer for it; somebody who does makes Take fail.
+func (h *Hands) Take(ctx context.Context, group string, vip netip.Addr, to cluster.Guest) error {
+	begun := h.Clock.Now()
+	held, err := h.Files.Hold(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot give %v to %s: %w", vip, to.Host, err)
+	}
+	defer held.Close()
+	if err := h.take(ctx, held, vip, to); err != nil {
+		return fmt.Errorf("cannot give %v to %s: %w", vip, to.Host, err)
+	}
+	h.Log.Warn().Str("group", group).Stringer("vip", vip).Str("to", to.Host).
+		Stringer("took", h.Took(begun)).Msg("VIP taken from a failed server")
+	return nil
+}
+
+func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.Guest) error {
+	short, cancel := h.Clock.Timeout(ctx, lockTime)
+	defer cancel()
+	t := held.Tables()
+	if rowOf(t.Operation, vip) >= 0 || rowOf(t.Separation, vip) < 0 {
+		return fmt.Errorf("%w: %v does not stand in separation alone", ErrStale, vip)
+	}
+	if err := receivable(t, to); err != nil {
+		return err
+	}
+	macs, err := h.whoHave(short, vip, to.IP)
+	if err != nil {
+		return err
+	}
+	if len(macs[0]) > 0 && !slices.Equal(macs[0], macs[1]) {
+		return fmt.Errorf("%v is held by %v", vip, macs[0])
+	}
+	err = h.hand(short, vip, nil, to)
+	if err == nil {
+		err = held.Commit(func(t *cluster.Tables) error {
+			*t = plan.MoveRows(*t, plan.Move{VIP: vip, To: to})
+			return nil
+		})
+	}
+	if err == nil {
+		return nil
+	}
+	undo, done := h.detached(ctx, undoTime)
+	defer done()
+	return errors.Join(err, h.Fleet.DelVIP(undo, to, vip))
+}
+
+// Retire throws away a spare that failed and ends its monitor; it is created
+// anew.
+func (h *Hands) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables) error {
+	if err := h.idle(ctx, s); err != nil {
+		return fmt.Errorf("cannot retire spare %s: %w", s.Host, err)
+	}
+	if err := h.Monitors.Stop(ctx, s.Host); err != nil {
+		return fmt.Errorf("cannot retire spare %s: %w", s.Host, err)
+	}
+	placed, err := h.Placed(ctx, t)
+	if p, ok := placed[s.Host]; ok {
+		err = h.Discard(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: p.Real})
+	}
+	if err == nil {
+		err = h.Forget(s.Host)
+	}
+	if err != nil {
+		return fmt.Errorf("cannot retire spare %s: %w", s.Host, err)
+	}
+	h.Log.Warn().Str("spare", s.Host).Msg("failed spare server thrown away")
+	return nil
+}

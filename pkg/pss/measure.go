@@ -1,0 +1,192 @@
+package pss
+
+import (
+	"context"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/load"
+	"pss-msbs/pkg/settings"
+)
+
+// sampleTime is what one sample may take: free and one second of sar.
+const sampleTime = 3 * time.Second
+
+// measure measures every distinct server in operation, in parallel, each with
+// its own deadline: one that hangs delays the others by that at most.
+func (s *System) measure(ctx context.Context, t cluster.Tables) map[string]load.Server {
+	out := map[string]load.Server{}
+	var mu sync.Mutex
+	var all sync.WaitGroup
+	for _, g := range distinct(t.Operation) {
+		all.Go(func() {
+			v, err := s.average(ctx, g)
+			if ctx.Err() == nil {
+				s.said.once("measure "+g.Host, err, "server not measured")
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			out[g.Host] = v
+		})
+	}
+	all.Wait()
+	return out
+}
+
+func distinct(rows []cluster.ServerRow) []cluster.Guest {
+	var out []cluster.Guest
+	for _, r := range rows {
+		if !slices.Contains(out, r.Guest()) {
+			out = append(out, r.Guest())
+		}
+	}
+	return out
+}
+
+// average takes the samples of one server: A_n of equations (1)-(3).
+func (s *System) average(ctx context.Context, g cluster.Guest) (load.Server, error) {
+	samples := max(s.opt.Settings.Measure.Samples, 1)
+	limit := min(time.Duration(samples)*sampleTime, s.opt.Settings.Measure.Interval.D()*4/5)
+	ctx, cancel := s.opt.Clock.Timeout(ctx, limit)
+	defer cancel()
+	out := load.Server{Host: g.Host, Capacity: capacity(s.opt.Settings.ServerOf(g.Host))}
+	var sum Sample
+	for range samples {
+		v, err := s.opt.Meter.Measure(ctx, g)
+		if err != nil {
+			return out, err
+		}
+		sum.MemKB, sum.CPUPercent, sum.NetKBs = sum.MemKB+v.MemKB, sum.CPUPercent+v.CPUPercent, sum.NetKBs+v.NetKBs
+		if v.MaxMemKB > 0 {
+			out.Capacity.MemKB = v.MaxMemKB
+		}
+	}
+	n := float64(samples)
+	out.Reading = load.Reading{MemKB: sum.MemKB / n, CPUPercent: sum.CPUPercent / n, NetKBs: sum.NetKBs / n}
+	out.Measured = true
+	return out, nil
+}
+
+func capacity(v settings.Server) load.Capacity {
+	return load.Capacity{MemKB: float64(v.MemoryKB), Cores: float64(v.Cores), NetKBs: load.RatedKBs(v.NetworkMbps)}
+}
+
+// groups puts together what the cycle knows of each group.
+func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load.Group {
+	now := s.opt.Clock.Now()
+	out := make([]load.Group, 0, len(t.State))
+	for _, row := range t.State {
+		class := s.opt.Settings.ClassOf(row.Group)
+		g := load.Group{Name: row.Group, Condition: row.Condition, Rules: rules(class, s.opt.Settings.TypeOf(row.Group)),
+			Separated: unserved(t, row.Group)}
+		for _, server := range distinct(t.Operation) {
+			if cluster.RowsOf(t.Operation, server.Host)[0].Group == row.Group {
+				g.Servers = append(g.Servers, servers[server.Host])
+			}
+		}
+		g.Accesses, g.FullTime = s.counts.clients(now, vipsOf(t, row.Group), class)
+		out = append(out, g)
+	}
+	return out
+}
+
+func rules(c settings.Class, kind cluster.Type) load.Rules {
+	return load.Rules{Type: kind, Light: c.Light, Moderate: c.Moderate, LightStreak: c.LightStreak,
+		ModerateStreak: c.ModerateStreak, Accesses: c.PS2Accesses, AccessStreak: c.PS2Streak}
+}
+
+// unserved are the VIPs of group that stand only in separation.
+func unserved(t cluster.Tables, group string) []netip.Addr {
+	var out []netip.Addr
+	for _, r := range t.Separation {
+		served := slices.ContainsFunc(t.Operation, func(o cluster.ServerRow) bool { return o.VIP == r.VIP })
+		if r.Group == group && !served {
+			out = append(out, r.VIP)
+		}
+	}
+	return out
+}
+
+func vipsOf(t cluster.Tables, group string) []netip.Addr {
+	var rows []cluster.ServerRow
+	for _, r := range slices.Concat(t.Operation, t.Separation, t.AccessStop) {
+		if r.Group == group {
+			rows = append(rows, r)
+		}
+	}
+	return cluster.VIPsOf(rows)
+}
+
+// counter remembers the access counts of the last window (Fig. 6(c)).
+type counter struct {
+	log   zerolog.Logger
+	past  []count
+	quiet bool // the last count failed
+}
+
+type count struct {
+	at time.Time
+	of map[netip.Addr]uint64
+}
+
+// take counts once and forgets what no window needs any more. A count that went
+// back is a counter that began anew.
+func (c *counter) take(now time.Time, of map[netip.Addr]uint64, longest time.Duration) {
+	if n := len(c.past); n > 0 {
+		for vip, was := range c.past[n-1].of {
+			if of[vip] < was {
+				c.past = nil
+				break
+			}
+		}
+	}
+	c.past = append(c.past, count{now, of})
+	for len(c.past) > 1 && !c.past[1].at.After(now.Add(-longest)) {
+		c.past = c.past[1:]
+	}
+}
+
+// clients are the client accesses of the last y seconds, z - k*y, and whether a
+// whole window has been counted. Where nothing was counted lately it is just
+// more than PS2 allows: nobody may be turned to a lone server unseen.
+func (c *counter) clients(now time.Time, vips []netip.Addr, class settings.Class) (float64, bool) {
+	window := class.PS2Window.D()
+	n := len(c.past)
+	if n == 0 || now.Sub(c.past[n-1].at) > window {
+		return class.PS2Accesses + 1, false
+	}
+	first, last := 0, c.past[n-1]
+	for first+1 < n && !c.past[first+1].at.After(last.at.Add(-window)) {
+		first++
+	}
+	from := c.past[first]
+	var z int64
+	for _, vip := range vips {
+		z += int64(last.of[vip] - from.of[vip])
+	}
+	seconds := last.at.Sub(from.at)
+	return load.ClientAccesses(z, class.MonitorAccessesPerSecond, seconds.Seconds(), len(vips)), seconds >= window
+}
+
+// count counts the accesses of this cycle.
+func (s *System) count(ctx context.Context) {
+	ctx, cancel := s.opt.Clock.Timeout(ctx, sampleTime)
+	defer cancel()
+	of, err := s.opt.Accesses.Accesses(ctx)
+	if ctx.Err() == nil {
+		s.said.once("accesses", err, "accesses not counted, no group goes to PS2")
+	}
+	if err != nil {
+		return
+	}
+	longest := s.opt.Settings.Class.PS2Window.D()
+	for _, g := range s.opt.Settings.Group {
+		longest = max(longest, g.Class.PS2Window.D())
+	}
+	s.counts.take(s.opt.Clock.Now(), of, longest)
+}

@@ -1,0 +1,216 @@
+package pss
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/pss/hands"
+)
+
+// mend makes reality follow the files: who holds which VIP, which spares run
+// with sif and dbss, which hosts sleep.
+func (s *System) mend(ctx context.Context, t cluster.Tables) {
+	for _, vip := range s.hands.Astray(ctx, t) {
+		mended, err := s.hands.Settle(ctx, vip)
+		s.said.once("mend "+vip.String(), err, "VIP not mended")
+		if mended {
+			s.report.mended("VIP " + vip.String())
+		}
+	}
+	var all sync.WaitGroup
+	all.Go(func() { s.mendMonitors(ctx, t) })
+	all.Go(func() { s.mendBackups(ctx, t) })
+	all.Go(func() { s.mendSpares(ctx, t) })
+	all.Go(func() { s.mendSleep(ctx, t) })
+	all.Wait()
+}
+
+// rowsOf are all rows of a server in the three files.
+func rowsOf(t cluster.Tables, host string) []cluster.ServerRow {
+	return slices.Concat(cluster.RowsOf(t.Operation, host), cluster.RowsOf(t.AccessStop, host), cluster.RowsOf(t.Separation, host))
+}
+
+// mendMonitors starts the sif and dbss of every spare in use and ends those of
+// the others. A spare's processes outlive a pss that died and are adopted.
+func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
+	for _, spare := range t.Spares {
+		rows := rowsOf(t, spare.Host)
+		running, err := s.opt.Monitors.Running(spare.Host)
+		switch {
+		case err != nil:
+		case len(rows) > 0 && !running:
+			err = s.adopt(ctx, s.serverData().Spare(spare, rows[0].Real, rows[0].VIP))
+		case len(rows) == 0 && running && !s.spares.claimed(spare.Host):
+			if err = s.opt.Monitors.Stop(ctx, spare.Host); err == nil {
+				s.mended(ctx, "monitor of unused spare "+spare.Host+" ended")
+			}
+		}
+		if ctx.Err() == nil {
+			s.said.once("monitor "+spare.Host, err, "monitor of a spare not mended")
+		}
+	}
+}
+
+func (s *System) mended(_ context.Context, what string) {
+	s.opt.Log.Warn().Str("what", what).Msg("mended")
+	s.report.mended(what)
+}
+
+// adopt starts a monitor that should run.
+func (s *System) adopt(ctx context.Context, dat mgmtdata.Server) error {
+	ctx, cancel := s.opt.Clock.Timeout(ctx, s.opt.Settings.PSS.SpareDeadline.D())
+	defer cancel()
+	if err := s.opt.Monitors.Ensure(ctx, dat); err != nil {
+		return err
+	}
+	s.mended(ctx, "monitor of "+dat.Host+" started")
+	return nil
+}
+
+// mendBackups starts the monitor of a serving backup that has lost it: it was
+// started by another dbss and has no launcher. Its target's dbss watches it
+// too, so only when neither was there in two cycles in a row.
+func (s *System) mendBackups(ctx context.Context, t cluster.Tables) {
+	data, seen := s.serverData(), map[string]int{}
+	for _, g := range distinct(t.Operation) {
+		target, is := data.TargetOf(g.Host)
+		if !is || s.monitored(g.Host) || s.monitored(target.Host) {
+			continue
+		}
+		if seen[g.Host] = s.orphans[g.Host] + 1; seen[g.Host] < 2 {
+			continue
+		}
+		dat, known := data.Of(g.Host)
+		if !known {
+			dat = mgmtdata.Server{Host: g.Host, IP: g.IP, Group: target.Group, Daemons: target.Daemons}
+		}
+		if err := s.adopt(ctx, dat); ctx.Err() == nil {
+			s.said.once("monitor "+g.Host, err, "monitor of a backup not started")
+		}
+	}
+	s.orphans = seen
+}
+
+// monitored tells whether somebody monitors host; where that cannot be found
+// out it counts as monitored.
+func (s *System) monitored(host string) bool {
+	running, err := s.opt.Monitors.Running(host)
+	return err != nil || running
+}
+
+// mendSpares has every spare that no row uses created, if it does not exist
+// yet, and put to rest.
+func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
+	placed, err := s.hands.Placed(ctx, t)
+	for _, spare := range t.Spares {
+		if len(rowsOf(t, spare.Host)) > 0 || s.spares.claimed(spare.Host) {
+			continue
+		}
+		p, runs := placed[spare.Host]
+		g := cluster.Guest{Host: spare.Host, IP: spare.IP, Real: p.Real}
+		if !runs {
+			if g.Real = awakeBase(t, spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
+				continue // nowhere to create it, perhaps it runs where nobody answered, or it is at rest
+			}
+		}
+		s.create(ctx, g, spare.Group, runs)
+	}
+}
+
+// awakeBase is the first base of group that is awake.
+func awakeBase(t cluster.Tables, group string) netip.Addr {
+	for _, row := range t.State {
+		for _, b := range row.Bases {
+			if row.Group == group && slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == b }) {
+				return b
+			}
+		}
+	}
+	return netip.Addr{}
+}
+
+// saved tells whether the spare is at rest; where nobody says it counts as such.
+func (s *System) saved(ctx context.Context, g cluster.Guest) bool {
+	state, err := s.opt.Fleet.GuestState(ctx, g)
+	return err != nil || state == cluster.GuestSaved
+}
+
+// create creates one spare behind the cycles, or puts one to rest that runs
+// without need.
+func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs bool) {
+	if s.pauses.waits("create "+g.Host, s.opt.Clock.Now()) || !s.spares.claim(g.Host) {
+		return
+	}
+	s.jobs.Go(func() {
+		defer s.spares.release(g.Host)
+		err := s.hands.Create(ctx, g, group)
+		if ctx.Err() != nil {
+			return
+		}
+		if s.said.once("create "+g.Host, err, "spare server not created") {
+			s.pauses.failed("create "+g.Host, s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D())
+			return
+		}
+		s.pauses.clear("create " + g.Host)
+		if runs {
+			s.mended(ctx, "unused spare "+g.Host+" put to rest")
+		}
+	})
+}
+
+// nursery are the spares that somebody is busy with: created, put to rest, or
+// started to take a failed server's VIPs.
+type nursery struct {
+	mu   sync.Mutex
+	busy map[string]bool
+}
+
+func (n *nursery) claim(host string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.busy[host] {
+		return false
+	}
+	if n.busy == nil {
+		n.busy = map[string]bool{}
+	}
+	n.busy[host] = true
+	return true
+}
+
+func (n *nursery) release(host string) { n.mu.Lock(); defer n.mu.Unlock(); delete(n.busy, host) }
+
+func (n *nursery) claimed(host string) bool { n.mu.Lock(); defer n.mu.Unlock(); return n.busy[host] }
+
+// mendSleep puts hosts to sleep that the files have asleep and that are awake,
+// and notes of the others which have answered again after a missed wake.
+func (s *System) mendSleep(ctx context.Context, t cluster.Tables) {
+	var all sync.WaitGroup
+	for _, r := range t.Suspended {
+		all.Go(func() {
+			slept, err := s.hands.SleepAgain(ctx, r.IP)
+			if slept {
+				s.mended(ctx, "real server "+r.IP.String()+" suspended, as the files have it")
+			}
+			if ctx.Err() == nil && !errors.Is(err, hands.ErrStale) {
+				s.said.once("sleep "+r.IP.String(), err, "real server is awake though the files have it asleep")
+			}
+		})
+	}
+	for _, r := range t.Real {
+		if s.hands.Wakes.Proved(r.IP) {
+			continue
+		}
+		all.Go(func() {
+			if s.hands.Awake(ctx, r.IP) == nil {
+				s.said.once("prove "+r.IP.String(), s.hands.Wakes.Woke(r.IP, 0), "wake not remembered")
+			}
+		})
+	}
+	all.Wait()
+}

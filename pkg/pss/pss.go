@@ -1,0 +1,301 @@
+// Package pss is the power-saving server system (paper, section 2.2, Fig. 2):
+// it measures the servers in operation, classifies the load of each service
+// group, and shifts groups between Moderate, PS1 and PS2.
+//
+// Three loops share the work, each waiting for nobody but itself:
+//
+//	cycles   every [measure] interval: measure, predict, classify, want;
+//	         then hand the wants to
+//	settle   mend what is not as the files say, plan all groups, carry out
+//	         what is missing (one at a time; cycles go on meanwhile)
+//	rescue   whenever the files change: VIPs whose server failed and that no
+//	         backup takes go to another server of the group at once
+//
+// The files are the truth, so every settle is a reconciliation and a killed
+// pss goes on from them at its next start.
+package pss
+
+import (
+	"context"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/load"
+	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/settings"
+)
+
+// Files are the seven PSS files, watched.
+type Files interface {
+	hands.Files
+	// Watch tells of changes until ctx ends.
+	Watch(ctx context.Context) <-chan struct{}
+}
+
+// Sample is one reading of a server (paper, section 2.5).
+type Sample struct {
+	MemKB, MaxMemKB float64 // used, and M_max; kilobytes
+	CPUPercent      float64 // of all cores
+	NetKBs          float64 // kilobytes sent and received a second
+}
+
+// Meter runs free and sar in a server.
+type Meter interface {
+	Measure(ctx context.Context, g cluster.Guest) (Sample, error)
+}
+
+// Accesses counts TCP SYNs to each VIP, never decreasing.
+type Accesses interface {
+	Accesses(ctx context.Context) (map[netip.Addr]uint64, error)
+}
+
+// Options is what pss needs.
+type Options struct {
+	Fleet    hands.Fleet
+	Files    Files
+	Monitors hands.Monitors
+	Meter    Meter
+	Accesses Accesses
+	// Slot waits for one of the boot slots that all programs share.
+	Slot func(ctx context.Context) (release func(), err error)
+	// Data reads the .dat files.
+	Data func() (hands.Data, error)
+	// Abandoned names the servers whose VIPs are pss's while they stand in
+	// separation: fenced, and no backup takes them (SPEC 4).
+	Abandoned func() (map[string]bool, error)
+	// Forget takes a server out of that set.
+	Forget func(host string) error
+	// Changed tells whether settings.toml differs from Settings.
+	Changed func() bool
+
+	Settings settings.Settings
+	Clock    clock.Clock
+	Log      zerolog.Logger
+	RunDir   string // the last cycle is published here
+	StateDir string // wake-IP.json
+}
+
+// System is the power-saving server system.
+type System struct {
+	opt     Options
+	hands   *hands.Hands
+	decider *load.Decider
+	counts  counter
+	said    said
+
+	data struct {
+		sync.Mutex
+		hands.Data
+	}
+	last    cluster.Tables // last good view; only the cycles use it
+	settles flight
+	spares  nursery
+	forced  forced
+	pauses  pauses
+	orphans map[string]int // cycles in a row that nobody monitored a serving backup; only settle uses it
+	report  report
+	jobs    sync.WaitGroup
+}
+
+// New returns a system that has touched nothing yet.
+func New(opt Options) *System {
+	s := &System{opt: opt, decider: load.NewDecider(), orphans: map[string]int{}}
+	s.counts.log = opt.Log
+	s.said.log = opt.Log
+	s.report = report{path: LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
+	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
+		Log: opt.Log, Data: s.serverData, Wakes: wakes{dir: opt.StateDir, clk: opt.Clock}, Slot: opt.Slot, Forget: opt.Forget}
+	return s
+}
+
+// Run works until ctx ends, and returns once everything it started has ended.
+func (s *System) Run(ctx context.Context) error {
+	if err := s.begin(ctx); err != nil {
+		return err
+	}
+	s.jobs.Go(func() { s.watch(ctx) })
+	s.cycles(ctx)
+	s.jobs.Wait()
+	return nil
+}
+
+// begin reads the files once: pss does not start without a first good view.
+func (s *System) begin(ctx context.Context) error {
+	data, err := s.opt.Data()
+	if err != nil {
+		return err
+	}
+	s.data.Data = data
+	if s.last, err = s.opt.Files.View(ctx); err != nil {
+		return err
+	}
+	s.opt.Log.Info().Int("groups", len(s.last.State)).Int("servers", len(s.last.Operation)).Msg("pss started")
+	return nil
+}
+
+// cycles runs one cycle each interval, at fixed times, until ctx ends.
+func (s *System) cycles(ctx context.Context) {
+	interval := s.opt.Settings.Measure.Interval.D()
+	next := s.opt.Clock.Now()
+	for ctx.Err() == nil {
+		s.cycle(ctx)
+		next = next.Add(interval)
+		if late := s.opt.Clock.Since(next); late > 0 {
+			next = next.Add(late.Truncate(interval))
+		}
+		if s.opt.Clock.Sleep(ctx, -s.opt.Clock.Since(next)) != nil {
+			return
+		}
+	}
+}
+
+// watch looks for abandoned VIPs whenever the files change, and each interval.
+func (s *System) watch(ctx context.Context) {
+	changes := s.opt.Files.Watch(ctx)
+	for ctx.Err() == nil {
+		s.rescueAll(ctx)
+		select {
+		case <-ctx.Done():
+		case <-s.opt.Clock.After(s.opt.Settings.Measure.Interval.D()):
+		case _, open := <-changes:
+			if !open {
+				changes = nil
+			}
+		}
+	}
+}
+
+// serverData is the management data as last read.
+func (s *System) serverData() hands.Data {
+	s.data.Lock()
+	defer s.data.Unlock()
+	return s.data.Data
+}
+
+// reload reads the management data again; where it is faulty the last good one stays.
+func (s *System) reload() {
+	data, err := s.opt.Data()
+	if s.said.once("data", err, "management data not readable, going on with the last good one") {
+		return
+	}
+	s.data.Lock()
+	defer s.data.Unlock()
+	s.data.Data = data
+}
+
+// flight lets one of its kind run at a time.
+type flight struct {
+	mu   sync.Mutex
+	busy bool
+}
+
+func (f *flight) begin() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.busy {
+		return false
+	}
+	f.busy = true
+	return true
+}
+
+func (f *flight) end() { f.mu.Lock(); defer f.mu.Unlock(); f.busy = false }
+
+func (f *flight) under() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.busy }
+
+// said keeps the log to one message per outcome.
+type said struct {
+	log zerolog.Logger
+	mu  sync.Mutex
+	of  map[string]string
+}
+
+// once logs err when it is another one than the last of its kind, and tells
+// whether there is one.
+func (s *said) once(kind string, err error, message string) bool {
+	text := ""
+	if err != nil {
+		text = err.Error()
+	}
+	if s.news(kind, text) && err != nil {
+		s.log.Error().Err(err).Msg(message)
+	}
+	return err != nil
+}
+
+// news tells whether text is another one than the last of its kind.
+func (s *said) news(kind, text string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.of == nil {
+		s.of = map[string]string{}
+	}
+	if s.of[kind] == text {
+		return false
+	}
+	s.of[kind] = text
+	return true
+}
+
+// forced are the groups whose want became Moderate because a server without a
+// backup failed.
+type forced struct {
+	mu     sync.Mutex
+	groups map[string]bool
+}
+
+func (f *forced) add(group string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.groups == nil {
+		f.groups = map[string]bool{}
+	}
+	f.groups[group] = true
+}
+
+// has tells whether group is forced; it is no more once it is in Moderate.
+func (f *forced) has(group string, now cluster.Condition) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if now == cluster.Moderate {
+		delete(f.groups, group)
+	}
+	return f.groups[group]
+}
+
+// pauses keep a failed shift from being tried again at once: each failure in a
+// row doubles the pause.
+type pauses struct {
+	mu sync.Mutex
+	of map[string]pause
+}
+
+type pause struct {
+	until time.Time
+	long  time.Duration
+}
+
+const longestPause = 10 * time.Minute
+
+func (p *pauses) failed(what string, now time.Time, first time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.of == nil {
+		p.of = map[string]pause{}
+	}
+	long := min(max(2*p.of[what].long, first), longestPause)
+	p.of[what] = pause{until: now.Add(long), long: long}
+}
+
+func (p *pauses) clear(what string) { p.mu.Lock(); defer p.mu.Unlock(); delete(p.of, what) }
+
+func (p *pauses) waits(what string, now time.Time) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return now.Before(p.of[what].until)
+}

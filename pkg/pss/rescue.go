@@ -1,0 +1,237 @@
+package pss
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/plan"
+)
+
+// rescueAll gives the VIPs that no backup takes (a server without backup
+// failed, or A4-failed) to other servers of their groups, each group for
+// itself, and stops spares that failed.
+func (s *System) rescueAll(ctx context.Context) {
+	t, err := s.opt.Files.View(ctx)
+	if err != nil {
+		return // the cycles tell
+	}
+	abandoned, err := s.opt.Abandoned()
+	if s.said.once("abandoned", err, "failed servers not known") {
+		return
+	}
+	var all sync.WaitGroup
+	for _, row := range t.State {
+		if rows := orphaned(t, row.Group, abandoned); len(rows) > 0 {
+			all.Go(func() { s.rescue(ctx, row.Group, rows) })
+		}
+	}
+	all.Wait()
+	s.retire(ctx, abandoned)
+}
+
+// orphaned are the separation rows of abandoned servers whose VIP nobody serves.
+func orphaned(t cluster.Tables, group string, abandoned map[string]bool) []cluster.ServerRow {
+	free := unserved(t, group)
+	return slices.DeleteFunc(slices.Clone(t.Separation), func(r cluster.ServerRow) bool {
+		return r.Group != group || !abandoned[r.Host] || !slices.Contains(free, r.VIP)
+	})
+}
+
+// rescue serves the VIPs of one group again, wherever that is possible, and has
+// the group go to Moderate.
+func (s *System) rescue(ctx context.Context, group string, rows []cluster.ServerRow) {
+	s.forced.add(group)
+	err := s.placeAll(ctx, group, cluster.VIPsOf(rows))
+	if ctx.Err() != nil {
+		return
+	}
+	s.said.once("rescue "+group, err, "VIPs served by nobody")
+	if s.settles.begin() {
+		s.jobs.Go(func() {
+			defer s.settles.end()
+			s.settle(ctx, nil)
+		})
+	}
+}
+
+// placeAll gives the VIPs one by one to the server of the group with fewest; if
+// none serves, to a free spare on an awake base; else to the first home that wakes.
+func (s *System) placeAll(ctx context.Context, group string, vips []netip.Addr) error {
+	var errs error
+	for i, vip := range vips {
+		t, err := s.opt.Files.View(ctx)
+		if err != nil {
+			return err
+		}
+		if err = s.placeOnServing(ctx, t, group, vip); err == nil {
+			continue
+		}
+		errs = errors.Join(errs, err)
+		if len(s.serving(t, group)) > 0 {
+			continue // they serve, but did not take it: it is tried again
+		}
+		if err := s.placeOnSpare(ctx, t, group, vip); err == nil {
+			continue
+		} else {
+			return errors.Join(errs, err, s.placeAtHome(ctx, t, group, vips[i:]))
+		}
+	}
+	return errs
+}
+
+func (s *System) placeOnServing(ctx context.Context, t cluster.Tables, group string, vip netip.Addr) error {
+	errs := fmt.Errorf("no server of %s serves", group)
+	for _, g := range s.serving(t, group) {
+		err := s.take(ctx, group, vip, g)
+		if err == nil {
+			return nil
+		}
+		errs = errors.Join(errs, err)
+	}
+	return errs
+}
+
+// serving are the home servers and spares that serve group, those with fewest
+// VIPs first; never a backup, which holds only its target's VIPs.
+func (s *System) serving(t cluster.Tables, group string) []cluster.Guest {
+	data := s.serverData()
+	own := slices.DeleteFunc(slices.Clone(t.Operation), func(r cluster.ServerRow) bool { return r.Group != group })
+	out := slices.DeleteFunc(distinct(own), func(g cluster.Guest) bool {
+		return data.IsBackup(g.Host) || len(cluster.RowsOf(t.Separation, g.Host)) > 0
+	})
+	bases := basesOf(t, group)
+	rank := func(g cluster.Guest) int {
+		if i := slices.Index(bases, g.Real); i >= 0 {
+			return i
+		}
+		return len(bases)
+	}
+	slices.SortFunc(out, func(a, b cluster.Guest) int {
+		return cmp.Or(cmp.Compare(len(cluster.RowsOf(t.Operation, a.Host)), len(cluster.RowsOf(t.Operation, b.Host))),
+			cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Host, b.Host))
+	})
+	return out
+}
+
+func basesOf(t cluster.Tables, group string) []netip.Addr {
+	for _, row := range t.State {
+		if row.Group == group {
+			return row.Bases
+		}
+	}
+	return nil
+}
+
+// take gives a VIP that nobody serves to g, if its services answer.
+func (s *System) take(ctx context.Context, group string, vip netip.Addr, g cluster.Guest) error {
+	short, cancel := s.opt.Clock.Timeout(ctx, sampleTime)
+	defer cancel()
+	if err := s.hands.Greets(short, g, group); err != nil {
+		return fmt.Errorf("cannot give %v to %s: %w", vip, g.Host, err)
+	}
+	return s.hands.Take(ctx, group, vip, g)
+}
+
+// placeOnSpare starts a free spare on an awake base for vip.
+func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group string, vip netip.Addr) error {
+	base, errs := awakeBase(t, group), error(nil)
+	if !base.IsValid() {
+		return fmt.Errorf("no base of %s is awake", group)
+	}
+	for _, spare := range t.Spares {
+		if spare.Group != group || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
+			continue
+		}
+		err := s.hands.StartSpare(ctx, spare, base, vip)
+		if err == nil {
+			err = s.hands.Take(ctx, group, vip, cluster.Guest{Host: spare.Host, IP: spare.IP, Real: base})
+		}
+		s.spares.release(spare.Host)
+		if err == nil {
+			return nil
+		}
+		errs = errors.Join(errs, err)
+	}
+	return errors.Join(errs, errors.New("no free spare"))
+}
+
+// placeAtHome wakes the real servers of the group's home servers in parallel;
+// the first that is ready takes the VIPs. The others go on waking: Moderate
+// needs them.
+func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string, vips []netip.Addr) error {
+	type answer struct {
+		home cluster.Guest
+		err  error
+	}
+	var homes []cluster.Guest
+	for _, r := range t.AccessStop {
+		if r.Group == group && !t.IsSpare(r.Host) {
+			homes = append(homes, r.Guest())
+		}
+	}
+	answers := make(chan answer, len(homes))
+	for _, g := range homes {
+		s.jobs.Go(func() {
+			err := s.hands.Wake(ctx, g.Real)
+			if err == nil {
+				err = s.hands.Ready(ctx, g, group)
+			}
+			answers <- answer{g, err}
+		})
+	}
+	errs := errors.New("no home server is left")
+	for range homes {
+		a := <-answers // every waker ends with ctx
+		if a.err == nil {
+			return s.takeAll(ctx, t, group, vips, a.home)
+		}
+		errs = errors.Join(errs, a.err)
+	}
+	return errs
+}
+
+// takeAll gives all VIPs to a home server in access stop, its own first: the
+// row that names its home VIP is then never without it.
+func (s *System) takeAll(ctx context.Context, t cluster.Tables, group string, vips []netip.Addr, g cluster.Guest) error {
+	own := plan.Homes(t)
+	vips = slices.SortedStableFunc(slices.Values(vips), func(a, b netip.Addr) int {
+		return cmp.Compare(btoi(own[a].Host != g.Host), btoi(own[b].Host != g.Host))
+	})
+	var errs error
+	for _, vip := range vips {
+		errs = errors.Join(errs, s.hands.Take(ctx, group, vip, g))
+	}
+	return errs
+}
+
+func btoi(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+// retire stops the spares that failed and whose VIPs others serve by now; they
+// are created anew.
+func (s *System) retire(ctx context.Context, abandoned map[string]bool) {
+	t, err := s.opt.Files.View(ctx)
+	if err != nil {
+		return
+	}
+	for _, spare := range t.Spares {
+		if !abandoned[spare.Host] || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
+			continue
+		}
+		err := s.hands.Retire(ctx, spare, t)
+		s.spares.release(spare.Host)
+		if ctx.Err() == nil {
+			s.said.once("retire "+spare.Host, err, "failed spare server not stopped")
+		}
+	}
+}

@@ -1,0 +1,150 @@
+package pss
+
+import (
+	"context"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/load"
+	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/pss/shift"
+)
+
+// settle is the reconciliation of one cycle: mend, plan all groups, carry out
+// what is missing.
+func (s *System) settle(ctx context.Context, decisions []load.Decision) {
+	if t, ok := s.fresh(ctx); ok {
+		s.mend(ctx, t)
+	}
+	t, ok := s.fresh(ctx)
+	if !ok {
+		return
+	}
+	steps := s.plan(t, decisions)
+	if !slices.ContainsFunc(steps, func(p plan.Step) bool { return p.Do != plan.Refuse }) {
+		return
+	}
+	s.learn(steps, shift.Execute(ctx, s.hands, t, steps))
+}
+
+// fresh is the files as they are now.
+func (s *System) fresh(ctx context.Context) (cluster.Tables, bool) {
+	t, err := s.opt.Files.View(ctx)
+	return t, err == nil && ctx.Err() == nil
+}
+
+// plan plans all groups: with what they want, or, without a new want, with
+// their recorded condition.
+func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
+	now := s.opt.Clock.Now()
+	wants, back := map[string]cluster.Condition{}, map[string]cluster.Condition{}
+	for _, row := range t.State {
+		want, instead := s.want(row, decisions)
+		if want != row.Condition && s.pauses.waits(shiftOf(row.Group, want), now) {
+			want, instead = row.Condition, ""
+		}
+		wants[row.Group], back[row.Group] = want, instead
+	}
+	steps := plan.Make(t, wants)
+	for group, instead := range back {
+		if instead != "" && steps.Refused(group) != "" {
+			wants[group] = instead
+		}
+	}
+	for _, group := range s.unborn(plan.Make(t, wants)) {
+		wants[group] = recorded(t, group)
+	}
+	steps = plan.Make(t, wants)
+	s.refusals(t, steps)
+	return s.without(steps)
+}
+
+// want is what a group wants, and what instead if that is refused. A decision
+// made before the recorded condition changed counts no more.
+func (s *System) want(row cluster.StateRow, decisions []load.Decision) (want, instead cluster.Condition) {
+	if s.forced.has(row.Group, row.Condition) {
+		return cluster.Moderate, ""
+	}
+	for _, d := range decisions {
+		if d.Group == row.Group && d.Condition == row.Condition {
+			return d.Want, d.IfRefused
+		}
+	}
+	return row.Condition, ""
+}
+
+// shiftOf names a group's shift for the pauses.
+func shiftOf(group string, want cluster.Condition) string { return group + " " + string(want) }
+
+func recorded(t cluster.Tables, group string) cluster.Condition {
+	i := slices.IndexFunc(t.State, func(r cluster.StateRow) bool { return r.Group == group })
+	if i < 0 {
+		return cluster.Moderate
+	}
+	return t.State[i].Condition
+}
+
+// unborn are the groups that would start a spare which is still being created.
+func (s *System) unborn(steps plan.Steps) []string {
+	var out []string
+	for _, p := range steps.Of(plan.StartSpare) {
+		if s.spares.claimed(p.Spare) {
+			out = append(out, p.Group)
+			if s.said.news("unborn "+p.Group, p.Spare) {
+				s.opt.Log.Info().Str("group", p.Group).Str("spare", p.Spare).Msg("shift waits, its spare is still being created")
+			}
+		}
+	}
+	return out
+}
+
+// refusals logs each refusal once.
+func (s *System) refusals(t cluster.Tables, steps plan.Steps) {
+	for _, row := range t.State {
+		why := steps.Refused(row.Group)
+		if s.said.news("refused "+row.Group, why) && why != "" {
+			s.opt.Log.Warn().Str("group", row.Group).Str("why", why).Msg("shift refused")
+		}
+	}
+}
+
+// without leaves out what failed a while ago and pauses: whole groups, and real
+// servers that would not sleep.
+func (s *System) without(steps plan.Steps) plan.Steps {
+	now := s.opt.Clock.Now()
+	return slices.DeleteFunc(steps, func(p plan.Step) bool {
+		if p.Do == plan.SuspendReal {
+			return s.pauses.waits("suspend "+p.Real.String(), now)
+		}
+		return p.Group != "" && s.pauses.waits("group "+p.Group, now)
+	})
+}
+
+// learn lets what failed rest for a while, longer each time.
+func (s *System) learn(steps plan.Steps, out shift.Outcome) {
+	now, first := s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D()
+	settle := func(what string, failed bool) {
+		if failed {
+			s.pauses.failed(what, now, first)
+		} else {
+			s.pauses.clear(what)
+		}
+	}
+	for _, p := range steps {
+		switch p.Do {
+		case plan.SetState:
+			settle(shiftOf(p.Group, p.Condition), out.Failed[p.Group] != nil)
+		case plan.MoveVIP:
+			if recordedIn(steps, p.Group) {
+				settle("group "+p.Group, out.Failed[p.Group] != nil)
+			}
+		case plan.SuspendReal:
+			settle("suspend "+p.Real.String(), out.Reals[p.Real] != nil)
+		}
+	}
+}
+
+// recordedIn tells whether the group was planned with its recorded condition.
+func recordedIn(steps plan.Steps, group string) bool {
+	return !slices.ContainsFunc(steps.Of(plan.SetState), func(p plan.Step) bool { return p.Group == group })
+}

@@ -1,0 +1,247 @@
+package sif
+
+import (
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// Tables are written as in the paper's system, addresses by their last octet:
+// "FILE: group real VIP host ip", FILE being op, stop or sep, "real: ip" and
+// "asleep: ip".
+
+const subnet = "172.21.14."
+
+func ip(octet string) netip.Addr { return netip.MustParseAddr(subnet + octet) }
+
+func tables(t testing.TB, text string) cluster.Tables {
+	t.Helper()
+	var out cluster.Tables
+	for line := range strings.Lines(text) {
+		f := strings.Fields(line)
+		if len(f) == 0 {
+			continue
+		}
+		switch f[0] {
+		case "op:":
+			out.Operation = append(out.Operation, row(f))
+		case "stop:":
+			out.AccessStop = append(out.AccessStop, row(f))
+		case "sep:":
+			out.Separation = append(out.Separation, row(f))
+		case "real:":
+			out.Real = append(out.Real, cluster.RealRow{IP: ip(f[1]), MAC: cluster.MAC{5: 1}})
+		case "asleep:":
+			out.Suspended = append(out.Suspended, cluster.RealRow{IP: ip(f[1]), MAC: cluster.MAC{5: 1}})
+		case "spare:":
+			out.Spares = append(out.Spares, cluster.SpareRow{Group: f[1], Host: f[2], IP: ip(f[3])})
+		default:
+			t.Fatalf("bad line %q", line)
+		}
+	}
+	return out
+}
+
+func row(f []string) cluster.ServerRow {
+	return cluster.ServerRow{Group: f[1], Real: ip(f[2]), VIP: ip(f[3]), Host: f[4], IP: ip(f[5])}
+}
+
+func text(t cluster.Tables) string {
+	var b strings.Builder
+	last := func(a netip.Addr) string { return strings.TrimPrefix(a.String(), subnet) }
+	for _, f := range []struct {
+		name string
+		rows []cluster.ServerRow
+	}{{"op", t.Operation}, {"stop", t.AccessStop}, {"sep", t.Separation}} {
+		for _, r := range f.rows {
+			fmt.Fprintf(&b, "%s: %s %s %s %s %s\n", f.name, r.Group, last(r.Real), last(r.VIP), r.Host, last(r.IP))
+		}
+	}
+	for _, r := range t.Spares {
+		fmt.Fprintf(&b, "spare: %s %s %s\n", r.Group, r.Host, last(r.IP))
+	}
+	for _, r := range t.Real {
+		fmt.Fprintf(&b, "real: %s\n", last(r.IP))
+	}
+	for _, r := range t.Suspended {
+		fmt.Fprintf(&b, "asleep: %s\n", last(r.IP))
+	}
+	return b.String()
+}
+
+// clean spells text as text() does.
+func clean(s string) string {
+	var b strings.Builder
+	for line := range strings.Lines(s) {
+		if f := strings.Fields(line); len(f) > 0 {
+			b.WriteString(strings.Join(f, " ") + "\n")
+		}
+	}
+	return b.String()
+}
+
+var (
+	mb   = ipc.Server{Host: "Mb", IP: ip("61"), Group: "Mail"}
+	mgmt = ip("200")
+)
+
+func homeM1() target { return target{host: "M1", kind: homeKind, home: ip("101")} }
+
+func TestRowEdits(t *testing.T) {
+	a3 := func(host string) func(*cluster.Tables) error {
+		return func(t *cluster.Tables) error { return separate(t, host) }
+	}
+	a4 := func(t *cluster.Tables) error { return substitute(t, "M1", mb, mgmt) }
+	a4failed := func(t *cluster.Tables) error { return abandon(t, "M1", &mb) }
+	a5 := func(t *cluster.Tables) error { return giveBack(t, homeM1(), "Mb") }
+	moving := func(t *cluster.Tables) error { return relocate(t, "M1", mb, ip("201")) }
+	for _, tc := range []struct {
+		name    string
+		edit    func(*cluster.Tables) error
+		in, out string
+		refused ipc.State // set: refused, nothing changed
+		why     string
+	}{
+		{name: "A3 takes one row", edit: a3("M1"),
+			in:  "op: Mail 201 101 M1 1\n op: Mail 202 104 M2 4",
+			out: "op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1"},
+		{name: "A3 takes every VIP of a light target", edit: a3("M1"),
+			in:  "op: Mail 201 101 M1 1\n op: Mail 201 104 M1 1\n stop: Mail 202 104 M2 4",
+			out: "stop: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1"},
+		{name: "A3 again", edit: a3("M1"),
+			in:  "op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1",
+			out: "op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1"},
+		{name: "A3 of a serving backup leaves the target's row", edit: a3("Mb"),
+			in:  "op: Mail 201 101 Mb 61\n sep: Mail 201 101 M1 1",
+			out: "sep: Mail 201 101 M1 1\n sep: Mail 201 101 Mb 61"},
+		{name: "A3 in access stop", edit: a3("M2"), in: "op: Mail 201 104 M1 1\n stop: Mail 202 104 M2 4",
+			refused: ipc.AccessStop, why: "M2 has no operation row"},
+		{name: "A3 of a stranger", edit: a3("X1"), in: "op: Mail 201 101 M1 1",
+			refused: ipc.NotInFiles, why: "X1 has no operation row"},
+
+		{name: "A4 gives the backup each VIP", edit: a4,
+			in:  "sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1",
+			out: "op: Mail 200 101 Mb 61\n op: Mail 200 104 Mb 61\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1"},
+		{name: "A4 again, after a migration", edit: a4,
+			in:  "op: Mail 203 101 Mb 61\n sep: Mail 201 101 M1 1",
+			out: "op: Mail 203 101 Mb 61\n sep: Mail 201 101 M1 1"},
+		{name: "A4 leaves a VIP that pss gave to another", edit: a4,
+			in:  "op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1",
+			out: "op: Mail 202 104 M2 4\n op: Mail 200 101 Mb 61\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1"},
+		{name: "A4 ends the backup's own separation", edit: a4,
+			in:  "sep: Mail 201 101 M1 1\n sep: Mail 200 101 Mb 61",
+			out: "op: Mail 200 101 Mb 61\n sep: Mail 201 101 M1 1"},
+		{name: "A4 where another serves", edit: a4, in: "op: Mail 202 101 M2 4\n sep: Mail 201 101 M1 1",
+			refused: ipc.Separated, why: "others serve every VIP of M1"},
+		{name: "A4 of a target in operation", edit: a4, in: "op: Mail 201 101 M1 1",
+			refused: ipc.Operating, why: "M1 has no separation row"},
+
+		{name: "A4-failed before A4", edit: a4failed, in: "sep: Mail 201 101 M1 1", out: "sep: Mail 201 101 M1 1"},
+		{name: "A4-failed after A4", edit: a4failed,
+			in:  "op: Mail 202 104 M2 4\n op: Mail 200 101 Mb 61\n sep: Mail 201 101 M1 1",
+			out: "op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1"},
+		{name: "A4-failed loses no VIP of the backup", edit: a4failed,
+			in:  "op: Mail 200 101 Mb 61\n op: Mail 200 104 Mb 61\n sep: Mail 201 101 M1 1",
+			out: "sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1"},
+		{name: "A4-failed of a target in operation", edit: a4failed, in: "op: Mail 201 101 M1 1",
+			refused: ipc.Operating, why: "M1 has no separation row"},
+
+		{name: "A5 recovered", edit: a5,
+			in:  "op: Mail 202 104 M2 4\n op: Mail 200 101 Mb 61\n sep: Mail 201 101 M1 1",
+			out: "op: Mail 202 104 M2 4\n op: Mail 201 101 M1 1"},
+		{name: "A5 recovered again", edit: a5, in: "op: Mail 201 101 M1 1", out: "op: Mail 201 101 M1 1"},
+		{name: "A5 recovered, two VIPs", edit: a5,
+			in:  "op: Mail 200 101 Mb 61\n op: Mail 200 104 Mb 61\n stop: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1",
+			out: "op: Mail 201 101 M1 1\n op: Mail 201 104 M1 1\n stop: Mail 202 104 M2 4"},
+		{name: "A5 recovered, nobody serves", edit: a5, in: "sep: Mail 201 101 M1 1", out: "op: Mail 201 101 M1 1"},
+		{name: "A5 recovered, pss took the foreign VIP and its row", edit: a5,
+			in:  "op: Mail 200 101 Mb 61\n op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1",
+			out: "op: Mail 202 104 M2 4\n op: Mail 201 101 M1 1"},
+		{name: "A5 recovered, another serves the foreign VIP", edit: a5,
+			in:  "op: Mail 200 101 Mb 61\n op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1",
+			out: "op: Mail 202 104 M2 4\n op: Mail 201 101 M1 1"},
+		{name: "A5 recovered, others serve all: access stop with the home VIP", edit: a5,
+			in:  "op: Mail 202 101 M2 4\n op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1",
+			out: "op: Mail 202 101 M2 4\n op: Mail 202 104 M2 4\n stop: Mail 201 101 M1 1"},
+		{name: "A5 recovered again, in access stop", edit: a5,
+			in:  "op: Mail 202 101 M2 4\n stop: Mail 201 101 M1 1",
+			out: "op: Mail 202 101 M2 4\n stop: Mail 201 101 M1 1"},
+		{name: "A5 recovered ends the backup's separation", edit: a5,
+			in:  "sep: Mail 201 101 M1 1\n sep: Mail 200 101 Mb 61",
+			out: "op: Mail 201 101 M1 1"},
+		{name: "A5 recovered takes over a VIP of the backup without a row", edit: a5,
+			in:  "op: Mail 200 101 Mb 61\n op: Mail 200 104 Mb 61\n sep: Mail 201 101 M1 1",
+			out: "op: Mail 201 101 M1 1\n op: Mail 201 104 M1 1"},
+		{name: "A5 recovered, no row of the target", edit: a5, in: "op: Mail 202 101 M2 4",
+			refused: ipc.NotInFiles, why: "M1 has no separation row left"},
+		{name: "A5 recovered, no row of the target, the backup serves", edit: a5, in: "op: Mail 200 101 Mb 61",
+			refused: ipc.NotInFiles, why: "M1 has no separation row left"},
+		{name: "A5 recovered, a spare", edit: func(t *cluster.Tables) error { return giveBack(t, target{host: "Ms", kind: spareKind}, "") },
+			in:  "op: Mail 202 101 M2 4\n op: Mail 202 104 M2 4\n sep: Mail 201 101 Ms 51\n sep: Mail 201 104 Ms 51\n spare: Mail Ms 51",
+			out: "op: Mail 202 101 M2 4\n op: Mail 202 104 M2 4\n stop: Mail 201 101 Ms 51\n stop: Mail 201 104 Ms 51\n spare: Mail Ms 51"},
+		{name: "A5 recovered, a backup that nobody replaced", edit: func(t *cluster.Tables) error { return giveBack(t, target{host: "Mb", kind: backupKind}, "") },
+			in:  "sep: Mail 201 101 M1 1\n sep: Mail 203 101 Mb 61",
+			out: "op: Mail 203 101 Mb 61\n sep: Mail 201 101 M1 1"},
+		{name: "A5 recovered, a backup that pss replaced", edit: func(t *cluster.Tables) error { return giveBack(t, target{host: "Mb", kind: backupKind}, "") },
+			in:  "op: Mail 202 101 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 203 101 Mb 61",
+			out: "op: Mail 202 101 M2 4\n sep: Mail 201 101 M1 1"},
+		{name: "A5 recovered, no .dat tells the home", edit: func(t *cluster.Tables) error { return giveBack(t, target{host: "M1"}, "Mb") },
+			in:  "op: Mail 203 101 M3 9\n op: Mail 203 104 M3 9\n stop: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1",
+			out: "op: Mail 203 101 M3 9\n op: Mail 203 104 M3 9\n stop: Mail 202 104 M2 4\n stop: Mail 201 101 M1 1"},
+
+		{name: "A5 moving", edit: moving,
+			in:  "op: Mail 200 101 Mb 61\n op: Mail 200 104 Mb 61\n op: Web 201 102 W1 2\n sep: Mail 201 101 M1 1",
+			out: "op: Mail 201 101 Mb 61\n op: Mail 201 104 Mb 61\n op: Web 201 102 W1 2\n sep: Mail 201 101 M1 1"},
+		{name: "A5 moving again", edit: moving,
+			in:  "op: Mail 201 101 Mb 61\n sep: Mail 201 101 M1 1",
+			out: "op: Mail 201 101 Mb 61\n sep: Mail 201 101 M1 1"},
+		{name: "A5 moving after the target came back", edit: moving, in: "op: Mail 201 101 M1 1",
+			refused: ipc.Operating, why: "M1 has no separation row left"},
+		{name: "A5 moving a backup that serves nothing", edit: moving, in: "sep: Mail 201 101 M1 1",
+			refused: ipc.Separated, why: "Mb has no operation row"},
+
+		{name: "B3", edit: func(t *cluster.Tables) error { return dropReal(t, ip("201")) },
+			in: "real: 201\n real: 202", out: "real: 202"},
+		{name: "B3 again", edit: func(t *cluster.Tables) error { return dropReal(t, ip("201")) },
+			in: "real: 202", out: "real: 202"},
+		{name: "B3 of a suspended one", edit: func(t *cluster.Tables) error { return dropReal(t, ip("201")) },
+			in: "real: 202\n asleep: 201", refused: ipc.RealAsleep, why: subnet + "201 is suspended"},
+		{name: "B4 row", edit: func(t *cluster.Tables) error {
+			return returnReal(t, cluster.RealRow{IP: ip("201"), MAC: cluster.MAC{5: 1}})
+		}, in: "real: 202", out: "real: 202\n real: 201"},
+		{name: "B4 row again", edit: func(t *cluster.Tables) error { return returnReal(t, cluster.RealRow{IP: ip("201")}) },
+			in: "real: 201", out: "real: 201"},
+		{name: "B4 row of a suspended one", edit: func(t *cluster.Tables) error { return returnReal(t, cluster.RealRow{IP: ip("201")}) },
+			in: "asleep: 201", refused: ipc.RealAsleep, why: subnet + "201 is suspended"},
+		{name: "B4 row without MAC", edit: func(t *cluster.Tables) error { return returnReal(t, cluster.RealRow{IP: ip("201")}) },
+			in: "real: 202", refused: ipc.RealOutside, why: "the MAC address of " + subnet + "201 is not known"},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			before := tables(t, tc.in)
+			got := before.Clone()
+			err := tc.edit(&got)
+			if tc.refused != "" {
+				var no *refusal
+				if !errors.As(err, &no) || no.state != tc.refused || no.why != tc.why {
+					t.Fatalf("got error %v, want refusal %q (%s)", err, tc.why, tc.refused)
+				}
+				tc.out = tc.in
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			if d := cmp.Diff(clean(tc.out), text(got)); d != "" {
+				t.Errorf("(-want +got)\n%s", d)
+			}
+			if d := cmp.Diff(clean(tc.in), text(before)); d != "" {
+				t.Errorf("the edit changed the tables of its caller (-want +got)\n%s", d)
+			}
+		})
+	}
+}
