@@ -14,9 +14,8 @@ import (
 	"strings"
 )
 
-// programs are what the lab needs on the machine, with where else than on PATH
-// they may be.
-var programs = []string{"ip", "unshare", "bash", "busybox", "libvirtd", "qemu-system-x86_64", "qemu-ga"}
+// programs are what the lab needs on the machine.
+var programs = []string{"ip", "unshare", "busybox", "virsh", "libvirtd", "qemu-system-x86_64", "qemu-ga"}
 
 // modules are what a guest's kernel lacks, in the order in which they load.
 var modules = []string{

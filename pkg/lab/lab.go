@@ -15,6 +15,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"pss-msbs/pkg/cluster"
 )
 
@@ -86,12 +88,14 @@ func Up(ctx context.Context, plan Plan, dir string) (_ *Lab, err error) {
 	if err := l.buildSwitch(ctx); err != nil {
 		return nil, err
 	}
+	var all errgroup.Group
 	for i, h := range plan.Hosts {
 		m := &machine{Host: h, lab: l, uuid: fmt.Sprintf("6d736273-0000-4000-8000-%012d", i+1)}
 		l.hosts = append(l.hosts, m)
-		if err := m.up(ctx); err != nil {
-			return nil, err
-		}
+		all.Go(func() error { return m.up(ctx) })
+	}
+	if err := all.Wait(); err != nil {
+		return nil, err
 	}
 	if err := l.writeDefinitions(); err != nil {
 		return nil, err

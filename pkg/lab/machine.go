@@ -3,7 +3,6 @@ package lab
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -83,20 +82,21 @@ func (m *machine) startLibvirtd() error {
 	return nil
 }
 
-// awaitLibvirtd waits until libvirtd listens, as seen from its own namespace.
+// awaitLibvirtd waits until libvirtd answers, and has it examine QEMU, which
+// the first guest would have to wait for.
 func (m *machine) awaitLibvirtd(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	address := net.JoinHostPort(m.IP.String(), "16509")
 	for {
-		_, err := run(ctx, "ip", "netns", "exec", m.namespace(), "bash", "-c", `exec 3<>"/dev/tcp/$1/$2"`, "sh", m.IP.String(), "16509")
+		_, err := run(ctx, "ip", "netns", "exec", m.namespace(),
+			"virsh", "-c", "qemu+tcp://"+m.IP.String()+"/system", "domcapabilities", "--virttype", "qemu")
 		if err == nil {
 			return nil
 		}
 		select {
 		case <-ctx.Done():
 			log, _ := os.ReadFile(filepath.Join(m.dir(), "log", "libvirtd.log"))
-			return fmt.Errorf("cannot reach libvirtd of %s at %s: %v\n%s", m.Name, address, err, log)
+			return fmt.Errorf("cannot reach libvirtd of %s: %v\n%s", m.Name, err, log)
 		case <-time.After(100 * time.Millisecond):
 		}
 	}
