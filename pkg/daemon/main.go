@@ -68,9 +68,9 @@ func exitCode(ctx context.Context, program string, err error, stderr io.Writer) 
 // Parse reads the command line args into cli, a pointer to a kong grammar.
 // Asked for help it prints it on stdout and exits 0; a bad command line is a
 // Usage error.
-func Parse(program, description string, cli any, args []string) (*kong.Context, error) {
-	k, err := kong.New(cli, kong.Name(program), kong.Description(description),
-		kong.UsageOnError(), kong.Writers(os.Stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))
+func Parse(program, description string, cli any, args []string, more ...kong.Option) (*kong.Context, error) {
+	k, err := kong.New(cli, append(more, kong.Name(program), kong.Description(description),
+		kong.UsageOnError(), kong.Writers(os.Stdout, os.Stderr), kong.ConfigureHelp(kong.HelpOptions{Compact: true}))...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot build the command line: %v", err)
 	}
