@@ -8,8 +8,8 @@ import (
 )
 
 // Apply says what the seven files look like once the steps are done.
-func Apply(t cluster.Tables, steps Steps) cluster.Tables {
-	t = moved(t, Homes(t), steps.Of(MoveVIP))
+func (k Known) Apply(t cluster.Tables, steps Steps) cluster.Tables {
+	t = moved(t, k.Homes(t), steps.Of(MoveVIP))
 	for _, s := range steps {
 		switch s.Do {
 		case WakeReal:
@@ -27,11 +27,17 @@ func Apply(t cluster.Tables, steps Steps) cluster.Tables {
 	return t
 }
 
+// Apply is Known.Apply with the seven files alone.
+func Apply(t cluster.Tables, steps Steps) cluster.Tables { return Known(nil).Apply(t, steps) }
+
 // Move is one VIP given to another server.
 type Move struct {
-	VIP  netip.Addr
-	To   cluster.Guest
-	Held []netip.Addr // what the old holder held before the shift; a spare that ends with nothing stands in access-stop for each
+	VIP netip.Addr
+	To  cluster.Guest
+	// Held are the VIPs for which the old holder stands in access-stop once it
+	// holds none: of a home server its home VIP, of a spare each VIP it held, of
+	// a backup none. A plan knows them; empty means as the files tell now.
+	Held []netip.Addr
 }
 
 // Move is what a move-vip step changes.
@@ -39,13 +45,15 @@ func (s Step) Move() Move { return Move{VIP: s.VIP, To: s.To, Held: s.Held} }
 
 // MoveRows gives a VIP to another server in the files, by the rules of SPEC 3:
 // the receiver leaves access-stop; the old holder, once it holds no VIP any
-// more, enters it (a home server for its home VIP, a spare for each VIP it held,
-// a backup not at all); a VIP only held for another leaves no row behind, also
-// in separation. A home server in separation stays there with at least the row
-// of its home VIP: its owner still has to bring it back.
-func MoveRows(t cluster.Tables, m Move) cluster.Tables {
-	return moveRows(t.Clone(), Homes(t), m)
+// more, enters it; a VIP only held for another leaves no row behind, also in
+// separation. A home server in separation stays there with at least the row of
+// its home VIP: its owner still has to bring it back.
+func (k Known) MoveRows(t cluster.Tables, m Move) cluster.Tables {
+	return moveRows(t.Clone(), k.Homes(t), m)
 }
+
+// MoveRows is Known.MoveRows with the seven files alone.
+func MoveRows(t cluster.Tables, m Move) cluster.Tables { return Known(nil).MoveRows(t, m) }
 
 // moved is t after all moves, whatever their order.
 func moved(t cluster.Tables, homes map[netip.Addr]cluster.Guest, steps Steps) cluster.Tables {
@@ -69,25 +77,25 @@ func moveRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, m Move) clus
 	t.AccessStop = without(t.AccessStop, m.To.Host)
 	t.Separation = leaveSeparation(t, homes, m.VIP)
 	if old.Host != "" && len(cluster.RowsOf(t.Operation, old.Host)) == 0 {
-		t.AccessStop = append(without(t.AccessStop, old.Host), accessStopRows(t, homes, old, m.Held)...)
+		held := m.Held
+		if len(held) == 0 || len(held) > 1 && !t.IsSpare(old.Host) {
+			held = heldBy(t, homes, old)
+		}
+		t.AccessStop = without(t.AccessStop, old.Host)
+		for _, v := range held {
+			old.VIP = v
+			t.AccessStop = append(t.AccessStop, old)
+		}
 	}
 	return t
 }
 
-// accessStopRows are the rows of a server that has just lost its last VIP.
-func accessStopRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, old cluster.ServerRow, held []netip.Addr) []cluster.ServerRow {
-	if !t.IsSpare(old.Host) {
-		held = homeVIPs(homes, old.Host)
-	} else if len(held) == 0 {
-		held = []netip.Addr{old.VIP}
+// heldBy is Move.Held of the server that holds, or held, row's VIP.
+func heldBy(t cluster.Tables, homes map[netip.Addr]cluster.Guest, row cluster.ServerRow) []netip.Addr {
+	if t.IsSpare(row.Host) {
+		return cluster.VIPsOf(append(cluster.RowsOf(t.Operation, row.Host), row))
 	}
-	var out []cluster.ServerRow
-	for _, v := range held {
-		r := old
-		r.VIP = v
-		out = append(out, r)
-	}
-	return out
+	return homeVIPs(homes, row.Host)
 }
 
 // leaveSeparation drops the separation rows of a VIP that has got a new holder.

@@ -8,18 +8,28 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
+// Known says which host is the home of a VIP where management data tell (line 1
+// and 2 of a .dat). It may be nil or incomplete: the seven files alone will do,
+// but for one rare state: a home server that serves another's VIP while two of
+// its group hold its own and theirs (half of a shift, or a host lost in PS1).
+type Known map[netip.Addr]string
+
 // Homes tells for every VIP which server holds it in Moderate, and where that
-// server is. The seven files do not say so outright: an access-stop row of a
-// home server names its home VIP; of the others each home server has exactly
-// one. A spare is never a home, and a backup (all its VIPs stand in separation
-// for another server) is none either. A VIP whose home no row tells is missing.
-func Homes(t cluster.Tables) map[netip.Addr]cluster.Guest {
+// server is. Where k does not say, the files do, if not outright: an access-stop
+// row of a home server names its home VIP; of the others each home server has
+// exactly one. A spare is never a home, and a backup (all its VIPs stand in
+// separation for another server) is none either. A VIP whose home no row tells
+// is missing.
+func (k Known) Homes(t cluster.Tables) map[netip.Addr]cluster.Guest {
 	homes := map[netip.Addr]cluster.Guest{}
 	for _, g := range groupsOf(t) {
-		findHomes(rowsOfGroup(t, g), homes)
+		k.findHomes(rowsOfGroup(t, g), homes)
 	}
 	return homes
 }
+
+// Homes is Known.Homes with the seven files alone.
+func Homes(t cluster.Tables) map[netip.Addr]cluster.Guest { return Known(nil).Homes(t) }
 
 // groupRows are one group's rows, sorted, so that no row order matters.
 type groupRows struct {
@@ -74,14 +84,21 @@ func (g groupRows) isBackup(host string) bool {
 	return true
 }
 
-// findHomes matches the group's VIPs with its home servers: first what
-// access-stop says, then the VIPs that only one server can be home of, then
-// what is left, by address.
-func findHomes(g groupRows, homes map[netip.Addr]cluster.Guest) {
+// findHomes matches the group's VIPs with its home servers: first what is known
+// and what access-stop says, then the VIPs that only one server can be home of,
+// then what is left, by address.
+func (k Known) findHomes(g groupRows, homes map[netip.Addr]cluster.Guest) {
 	taken := map[string]bool{}
 	settle := func(r cluster.ServerRow, vip netip.Addr) { homes[vip], taken[r.Host] = r.Guest(), true }
+	for _, r := range slices.Concat(g.accessStop, g.separation, g.operation) {
+		for _, v := range g.vips() {
+			if k[v] == r.Host && !g.isSpare(r.Host) {
+				settle(r, v)
+			}
+		}
+	}
 	for _, r := range g.accessStop {
-		if !g.isSpare(r.Host) {
+		if _, known := k[r.VIP]; !known && !g.isSpare(r.Host) {
 			settle(r, r.VIP)
 		}
 	}

@@ -17,12 +17,21 @@ type Layout struct {
 
 // LayoutOf is the layout of group in condition c: a function of its home
 // layout, its bases and its spares alone. It returns why c is refused, or nothing.
-func LayoutOf(t cluster.Tables, group string, c cluster.Condition) (Layout, string) {
+func (k Known) LayoutOf(t cluster.Tables, group string, c cluster.Condition) (Layout, string) {
 	row, ok := stateOf(t, group)
 	if !ok {
 		return Layout{}, NoServerOnBase
 	}
-	site := newSite(t, row, Homes(t))
+	return layoutOf(t, row, k.Homes(t), c)
+}
+
+// LayoutOf is Known.LayoutOf with the seven files alone.
+func LayoutOf(t cluster.Tables, group string, c cluster.Condition) (Layout, string) {
+	return Known(nil).LayoutOf(t, group, c)
+}
+
+func layoutOf(t cluster.Tables, row cluster.StateRow, homes map[netip.Addr]cluster.Guest, c cluster.Condition) (Layout, string) {
+	site := newSite(t, row, homes)
 	switch {
 	case c.Lighter(row.Condition) && len(site.rows.separation) > 0:
 		return Layout{}, RecoveryUnderWay

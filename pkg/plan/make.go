@@ -12,8 +12,8 @@ import (
 // wants ask for. A group without a want is planned with its recorded condition;
 // a name that is no group is ignored. The result depends on no row order but
 // that of the spare-server and state files.
-func Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
-	m := maker{before: t, homes: Homes(t), condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
+func (k Known) Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
+	m := maker{before: t, homes: k.Homes(t), condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
 	for _, row := range t.State {
 		m.group(row, wants)
 	}
@@ -24,6 +24,11 @@ func Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
 	m.suspend(needed)
 	m.stopSpares()
 	return m.list()
+}
+
+// Make is Known.Make with the seven files alone.
+func Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
+	return Known(nil).Make(t, wants)
 }
 
 // maker collects the steps of one plan.
@@ -43,7 +48,7 @@ func (m *maker) group(row cluster.StateRow, wants map[string]cluster.Condition) 
 		want = row.Condition
 	}
 	m.condition[row.Group] = row.Condition
-	layout, why := LayoutOf(m.before, row.Group, want)
+	layout, why := layoutOf(m.before, row, m.homes, want)
 	if why != "" {
 		m.refused[row.Group] = true
 		m.refusals = append(m.refusals, Step{Do: Refuse, Group: row.Group, Why: why})
@@ -68,7 +73,7 @@ func (m *maker) move(group string, layout Layout) {
 			to.Real = rows[0].Real // a spare that serves keeps its real server
 		}
 		m.moves = append(m.moves, Step{Do: MoveVIP, Group: group, VIP: r.VIP, From: r.Guest(), To: to,
-			Held: cluster.VIPsOf(cluster.RowsOf(m.before.Operation, r.Host))})
+			Held: heldBy(m.before, m.homes, r)})
 	}
 }
 

@@ -14,6 +14,7 @@ import (
 type world struct {
 	t       cluster.Tables
 	origin  cluster.Tables // in Moderate, before anything happened
+	known   Known          // the homes, as the .dat files would tell
 	backups map[string]cluster.Guest
 	lost    []cluster.RealRow // rows of real servers that B3 took out
 }
@@ -35,7 +36,10 @@ func drawWorld(rt *rapid.T) *world {
 	for i := range w.t.Operation {
 		w.t.Operation[i].VIP = vips[i]
 	}
-	w.origin = w.t.Clone()
+	w.origin, w.known = w.t.Clone(), Known{}
+	for _, r := range w.t.Operation {
+		w.known[r.VIP] = r.Host
+	}
 	return w
 }
 
@@ -76,7 +80,7 @@ func (w *world) drawWants(rt *rapid.T) map[string]cluster.Condition {
 func (w *world) step(rt *rapid.T) {
 	switch rapid.SampledFrom([]string{"shift", "shift", "trouble", "recovered", "lost", "back"}).Draw(rt, "event") {
 	case "shift":
-		w.t = Apply(w.t, Make(w.t, w.drawWants(rt)))
+		w.t = w.known.Apply(w.t, w.known.Make(w.t, w.drawWants(rt)))
 	case "trouble":
 		w.trouble(rt)
 	case "recovered":
