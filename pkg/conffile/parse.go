@@ -264,3 +264,14 @@ func stateRow(rows *[]cluster.StateRow) func(*parser, []string) {
 }
 
 func serverKey(r cluster.ServerRow) string { return r.VIP.String() + " " + r.Host }
+
+// Clean tells whether none of the named files has a fault of its own: only
+// then is a row that is not there really missing.
+func (s *Snapshot) Clean(files ...string) bool {
+	for _, f := range files {
+		if !s.clean[f] {
+			return false
+		}
+	}
+	return true
+}

@@ -84,7 +84,7 @@ func ParseServer(file string, b []byte) (Server, error) {
 		BackupIP: p.addr(LineBackupIP, "backup IP address", true),
 		Real:     p.addr(LineReal, "real server IP address", true),
 	}
-	p.both(LineVIP, LineReal, "VIP", "real server (both blank for a backup)")
+	p.both(LineVIP, LineReal, "VIP", "real server")
 	p.both(LineBackup, LineBackupIP, "backup host", "backup IP address")
 	if s.Backup != "" && s.Backup == s.Host {
 		p.faults.Add(file, LineBackup, "%s is its own backup", s.Host)
@@ -141,6 +141,9 @@ func lines(file string, b []byte, n int, of string) (*parser, bool) {
 	}
 	if len(p.text) != n {
 		have := strings.Count(strings.TrimSuffix(string(b), "\n"), "\n") + 1
+		if len(b) == 0 {
+			have = 0
+		}
 		p.faults.Add(file, min(have, n)+1, "want %d lines for a %s, have %d", n, of, have)
 		return p, false
 	}
@@ -212,9 +215,9 @@ func (p *parser) names(n int, what string, check func(string) error) []string {
 func (p *parser) both(a, b int, whatA, whatB string) {
 	switch {
 	case p.line(a) == "" && p.line(b) != "":
-		p.faults.Add(p.file, a, "%s missing, but line %d has a %s", whatA, b, whatB)
+		p.faults.Add(p.file, a, "%s missing, but line %d has a %s: both or neither", whatA, b, whatB)
 	case p.line(a) != "" && p.line(b) == "":
-		p.faults.Add(p.file, b, "%s missing, but line %d has a %s", whatB, a, whatA)
+		p.faults.Add(p.file, b, "%s missing, but line %d has a %s: both or neither", whatB, a, whatA)
 	}
 }
 

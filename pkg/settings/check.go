@@ -43,9 +43,17 @@ func (r *reader) check(s Settings) {
 }
 
 func (r *reader) demand(ok bool, path, text string) {
-	if !ok {
+	if !ok && !r.inherited(path) {
 		r.faults.Add(r.file, r.line(path), "%s: %s", path, text)
 	}
+}
+
+// inherited tells whether a table by name has its value from the table under
+// it, whose own fault it is.
+func (r *reader) inherited(path string) bool {
+	_, own := r.lines[path]
+	named := strings.HasPrefix(path, "group.") || strings.HasPrefix(path, "real.") || strings.HasPrefix(path, "server.")
+	return named && !own
 }
 
 func (r *reader) oneOf(path, have string, want ...string) {

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"maps"
 	"os"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -21,6 +22,9 @@ import (
 
 // File is the name of the settings in the configuration directory.
 const File = "settings.toml"
+
+// wrongType is how the TOML library puts it, in the words of Go.
+var wrongType = regexp.MustCompile(`cannot decode (TOML \w+) into .* of type (\S+)`)
 
 // MaxSize bounds settings.toml, in bytes.
 const MaxSize = 1 << 20
@@ -136,7 +140,7 @@ func (r *reader) decode(b []byte, into any, at string) bool {
 		}
 		return true
 	case errors.As(err, &bad):
-		text := strings.TrimPrefix(bad.Error(), "toml: ")
+		text := wrongType.ReplaceAllString(strings.TrimPrefix(bad.Error(), "toml: "), "want $2, have $1")
 		if key := dotted(at, bad.Key()); key != "" {
 			text = key + ": " + text
 		}

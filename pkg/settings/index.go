@@ -64,3 +64,15 @@ func (r *reader) line(path string) int {
 		path = path[:i]
 	}
 }
+
+// Line is where the first of the keys stands in a settings.toml, or its table; 1 where none does.
+func Line(b []byte, paths ...string) int {
+	r := &reader{lines: map[string]int{}, kinds: map[string]unstable.Kind{}}
+	r.index(b)
+	for _, p := range paths {
+		if n, ok := r.lines[p]; ok {
+			return n
+		}
+	}
+	return r.line(paths[0])
+}
