@@ -1,0 +1,148 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"strings"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/budget"
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/dbss"
+	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/settings"
+)
+
+// describe prints the management data of a virtual server for people.
+func describe(s mgmtdata.Server) string {
+	var b strings.Builder
+	line := func(what, value string) {
+		if value == "" {
+			value = "-"
+		}
+		fmt.Fprintf(&b, "%-16s %s\n", what, value)
+	}
+	addr := func(ip netip.Addr) string {
+		if !ip.IsValid() {
+			return ""
+		}
+		return ip.String()
+	}
+	line("VIP", addr(s.VIP))
+	line("host", s.Host)
+	line("IP", addr(s.IP))
+	line("service group", s.Group)
+	line("daemons", strings.Join(s.Daemons, " "))
+	line("backup", s.Backup)
+	line("backup IP", addr(s.BackupIP))
+	line("real server", addr(s.Real))
+	return b.String()
+}
+
+// monitor is one dbss from its lock to its end.
+func (c *command) monitor(ctx context.Context, target mgmtdata.Server) error {
+	if err := c.Prepare(); err != nil {
+		return err
+	}
+	set, err := settings.Read(c.Settings())
+	if err != nil {
+		return daemon.Invalid(err)
+	}
+	clk, err := clock.Load(c.Dirs.Run)
+	if err != nil {
+		return err
+	}
+	lock, err := c.lock(target.Host)
+	if err != nil {
+		return err
+	}
+	defer lock.Close()
+	log, logFile, err := daemon.NewLogger(c.Dirs, "dbss", target.Host, set.LogFormat, clk)
+	if err != nil {
+		return err
+	}
+	defer logFile.Close()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	control, err := daemon.ServeControl(c.Dirs, "dbss", target.Host, cancel)
+	if err != nil {
+		return err
+	}
+	defer control.Close()
+	companion, err := c.companion(ctx, target.Host, clk, log)
+	if err != nil {
+		return err
+	}
+	defer companion.Close()
+	driver, err := fleet.Open(ctx, set, c.Dirs.Run, clk)
+	if err != nil {
+		return err
+	}
+	defer driver.Close()
+	return c.newMonitor(target, set, clk, log, driver).Run(ctx)
+}
+
+func (c *command) newMonitor(target mgmtdata.Server, set settings.Settings, clk clock.Clock, log zerolog.Logger, driver fleet.Driver) *dbss.Monitor {
+	return dbss.New(dbss.Options{
+		Target: target, Settings: set, Clock: clk, Log: log, Fleet: driver,
+		Companion: ipc.NewClient(ipc.DialUnix(c.SifSocket(target.Host)), "dbss", clk),
+		Monitors:  monitors{c.Dirs},
+		Budget: budget.File{Path: c.Budget(target.Host), Host: target.Host,
+			Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()},
+		BootSlot: func(ctx context.Context) (func(), error) {
+			return daemon.BootSlot(ctx, clk, c.Dirs.Run, set.DSRS.BootSlots)
+		},
+		Ready: func() {
+			if err := daemon.Ready(c.ReadyFD); err != nil {
+				log.Warn().Err(err).Msg("nobody waits for this monitor")
+			}
+		},
+	})
+}
+
+// lock takes the monitor lock, or takes over the one that dsrs holds.
+func (c *command) lock(name string) (*daemon.MonitorLock, error) {
+	if c.LockFD != 0 {
+		return daemon.AdoptMonitorLock(c.Dirs.Run, name, c.LockFD)
+	}
+	return daemon.LockMonitor(c.Dirs.Run, name)
+}
+
+// companion starts the sif of this monitor, or keeps the one of a spare alive.
+func (c *command) companion(ctx context.Context, name string, clk clock.Clock, log zerolog.Logger) (*daemon.Companion, error) {
+	if c.Companion == "" {
+		return daemon.StartSif(ctx, c.Dirs, name, clk, log)
+	}
+	return daemon.KeepSpareSif(ctx, c.Dirs, name, os.Getpid(), clk, log), nil
+}
+
+// monitors are the other dbss of this management server.
+type monitors struct{ dirs daemon.Dirs }
+
+var _ dbss.Monitors = monitors{}
+
+// Running implements dbss.Monitors.
+func (m monitors) Running(name string) (bool, error) {
+	_, held, err := daemon.MonitorHolder(m.dirs.Run, name)
+	return held, err
+}
+
+// Start implements dbss.Monitors.
+func (m monitors) Start(ctx context.Context, name string) error {
+	_, err := daemon.StartMonitor(ctx, m.dirs, name, m.dirs.Dat(name), nil)
+	return err
+}
+
+// Stop implements dbss.Monitors.
+func (m monitors) Stop(ctx context.Context, name string) error {
+	if !daemon.Listening(m.dirs.ControlSocket("dbss", name)) {
+		return nil
+	}
+	return daemon.Stop(ctx, m.dirs, "dbss", name)
+}
