@@ -19,26 +19,37 @@ var (
 func (m *Model) hang(ctx context.Context, why error) error {
 	select {
 	case <-ctx.Done():
-		if errors.Is(ctx.Err(), context.Canceled) {
-			return ctx.Err()
-		}
-		return why
+		return late(ctx, why)
 	case <-m.quit:
 		return errClosed
 	}
 }
 
-func (m *Model) wait(ctx context.Context, d time.Duration) error {
+// wait lets d pass. A deadline that ends first means that nobody answered in
+// time: why. On a busy machine both may be over; then the answer counts.
+func (m *Model) wait(ctx context.Context, d time.Duration, why error) error {
+	begin := time.Now()
 	t := time.NewTimer(m.clk.Wall(d))
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
-	case <-ctx.Done():
-		return ctx.Err()
 	case <-m.quit:
 		return errClosed
+	case <-ctx.Done():
+		if time.Since(begin) >= m.clk.Wall(d) {
+			return nil
+		}
+		return late(ctx, why)
 	}
+}
+
+// late is why a call ended with its context.
+func late(ctx context.Context, why error) error {
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return ctx.Err()
+	}
+	return why
 }
 
 // reach waits until real's hypervisor has answered a call that takes d; a
@@ -57,14 +68,14 @@ func (m *Model) reach(ctx context.Context, real netip.Addr, d time.Duration) err
 	m.unlock()
 	switch {
 	case refuses:
-		if err := m.wait(ctx, d); err != nil {
+		if err := m.wait(ctx, d, cluster.ErrHostSilent); err != nil {
 			return err
 		}
 		return fmt.Errorf("%w: connection refused", cluster.ErrHostSilent)
 	case silent:
 		return m.hang(ctx, cluster.ErrHostSilent)
 	}
-	return m.wait(ctx, d+slow)
+	return m.wait(ctx, d+slow, cluster.ErrHostSilent)
 }
 
 // call does do on real's hypervisor after d, with the lock held.
@@ -108,7 +119,7 @@ func (m *Model) operate(ctx context.Context, real netip.Addr, begin func(*host) 
 	select {
 	case err = <-done:
 	case <-ctx.Done():
-		return ctx.Err()
+		return late(ctx, cluster.ErrHostSilent)
 	case <-m.quit:
 		return errClosed
 	}

@@ -108,7 +108,9 @@ func (c *Client) call(ctx context.Context, q request, silent error) (reply, erro
 	end, _ := ctx.Deadline()
 	left := time.Until(end)
 	q.LeaveUS = max(1, (left - margin(left)).Microseconds())
-	r, err := c.exchange(ctx, q)
+	patient, cancel := c.patient(ctx)
+	defer cancel()
+	r, err := c.exchange(patient, q)
 	switch {
 	case err == nil:
 		return r, r.err()
@@ -118,6 +120,23 @@ func (c *Client) call(ctx context.Context, q request, silent error) (reply, erro
 		return r, fmt.Errorf("cannot call %s: %w", q.Method, ctx.Err())
 	}
 	return r, fmt.Errorf("cannot call %s: %v", q.Method, err)
+}
+
+// grace is how long, on the wall clock, an answer may be late. The fleet itself
+// keeps to the caller's deadline; what is more is this machine's own slowness,
+// which at speed N would count N times as a server's silence.
+const grace = 250 * time.Millisecond
+
+// patient outlives ctx's deadline, not its cancellation, by the grace.
+func (c *Client) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	end, _ := ctx.Deadline()
+	p, cancel := context.WithDeadline(context.WithoutCancel(ctx), end.Add(grace))
+	stop := context.AfterFunc(ctx, func() {
+		if errors.Is(ctx.Err(), context.Canceled) {
+			cancel()
+		}
+	})
+	return p, func() { stop(); cancel() }
 }
 
 // exchange sends q and reads the answer; an idle connection may have died
@@ -193,7 +212,7 @@ func (c *Client) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Ev
 func (c *Client) subscribe(ctx context.Context, real netip.Addr) (*conn, error) {
 	i, err := c.conn(ctx)
 	if err != nil {
-		return nil, err
+		return nil, fmt.Errorf("cannot watch %s: %w", real, err)
 	}
 	defer context.AfterFunc(ctx, func() { i.Close() })()
 	var r reply

@@ -149,11 +149,13 @@ func (m *Model) reboot(i *instance) {
 func (m *Model) Destroy(ctx context.Context, g cluster.Guest) error {
 	err := m.call(ctx, g.Real, m.spec.Times.Hypervisor, func(h *host) error {
 		i := h.on[g.Host]
-		if i == nil || !i.live() {
+		if i == nil || i.state == cluster.GuestOff {
 			return nil
 		}
+		if i.live() {
+			m.publish(h, i.Host, cluster.EventShutdown, 0)
+		}
 		m.stop(i, cluster.GuestOff)
-		m.publish(h, i.Host, cluster.EventShutdown, 0)
 		m.forget(i)
 		return nil
 	})

@@ -49,7 +49,7 @@ const (
 func hostFaults() map[string]func(*Model, *host, Fault) {
 	return map[string]func(*Model, *host, Fault){
 		RealRestart: func(m *Model, h *host, _ Fault) {
-			m.fall(h, Off)
+			m.fall(h, Booting)
 			m.rise(h, Booting, m.spec.Times.RealRestart)
 		},
 		RealShutdown:     func(m *Model, h *host, _ Fault) { m.fall(h, Off) },
@@ -231,7 +231,7 @@ func (m *Model) healHost(h *host) {
 	h.partitioned, h.slow, h.wolLost, h.neverWakes, h.failSuspend = false, 0, 0, false, 0
 	h.hypervisor = running
 	if h.state == Frozen {
-		m.awake(h, true)
+		m.awake(h, false)
 	}
 }
 

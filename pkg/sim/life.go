@@ -83,11 +83,8 @@ func (m *Model) turn(h *host, s HostState) {
 func (m *Model) fall(h *host, s HostState) {
 	h.life++
 	clear(h.warm)
-	for _, i := range h.on {
-		if i.live() {
-			m.stop(i, cluster.GuestOff)
-		}
-		i.seenUntil = time.Time{}
+	for _, i := range h.inOrder() {
+		m.stop(i, cluster.GuestOff)
 		m.forget(i)
 	}
 	m.turn(h, s)
@@ -111,7 +108,7 @@ func (m *Model) awake(h *host, slept bool) {
 	if !slept {
 		h.hypervisor = running
 	}
-	for _, i := range h.on {
+	for _, i := range h.inOrder() {
 		if slept && i.state == cluster.GuestRunning {
 			i.staleClock = true
 		}
@@ -139,7 +136,7 @@ func (m *Model) SuspendReal(ctx context.Context, real netip.Addr) error {
 		select {
 		case err = <-done:
 		case <-ctx.Done():
-			err = ctx.Err()
+			err = late(ctx, cluster.ErrHostSilent)
 		case <-m.quit:
 			err = errClosed
 		}
@@ -163,7 +160,7 @@ func (m *Model) asleep(h *host) error {
 
 // WakeReal sends one magic packet. Like a real one it is not acknowledged.
 func (m *Model) WakeReal(ctx context.Context, mac cluster.MAC) error {
-	if err := m.wait(ctx, m.spec.Times.Ping); err != nil {
+	if err := m.wait(ctx, m.spec.Times.Ping, cluster.ErrNoAnswer); err != nil {
 		return fmt.Errorf("cannot wake %s: %w", mac, err)
 	}
 	m.lock()
@@ -214,7 +211,7 @@ func (m *Model) restartHypervisor(ctx context.Context, real netip.Addr) error {
 	if err := ask(m.heard); err != nil {
 		return err
 	}
-	if err := m.wait(ctx, m.spec.Times.RestartHypervisor); err != nil {
+	if err := m.wait(ctx, m.spec.Times.RestartHypervisor, cluster.ErrHostSilent); err != nil {
 		return err
 	}
 	return ask(func(h *host) { h.hypervisor, m.dirty = running, true })

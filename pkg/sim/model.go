@@ -5,6 +5,7 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -204,6 +205,13 @@ func (i *instance) live() bool {
 		return true
 	}
 	return false
+}
+
+// inOrder are the guests on the host by name, so that one run is like another.
+func (h *host) inOrder() []*instance {
+	out := slices.Collect(maps.Values(h.on))
+	slices.SortFunc(out, func(a, b *instance) int { return strings.Compare(a.Host, b.Host) })
+	return out
 }
 
 // up tells whether the host's processors run, whoever can reach it.

@@ -69,7 +69,7 @@ func (m *Model) heard(h *host) {
 // probe waits for an answer that takes d, or in vain as long as the caller may.
 func (m *Model) probe(ctx context.Context, d time.Duration, answer bool) error {
 	if answer {
-		return m.wait(ctx, d)
+		return m.wait(ctx, d, cluster.ErrNoAnswer)
 	}
 	ctx, cancel := context.WithTimeout(ctx, m.clk.Wall(m.spec.Times.ProbeTimeout))
 	defer cancel()
@@ -130,7 +130,7 @@ func (m *Model) WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error
 	if len(macs) > 0 {
 		d = m.spec.Times.ARP
 	}
-	if err := m.wait(ctx, d); err != nil {
+	if err := m.wait(ctx, d, cluster.ErrNoAnswer); err != nil {
 		return nil, fmt.Errorf("cannot ask who has %s: %w", ip, err)
 	}
 	return macs, nil

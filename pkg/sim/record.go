@@ -120,7 +120,7 @@ func (m *Model) blameTwin(i *instance) {
 }
 
 func (m *Model) blameSuspend(h *host) {
-	for _, i := range h.on {
+	for _, i := range h.inOrder() {
 		switch {
 		case i.state == cluster.GuestRunning && len(i.vips) > 0:
 			m.violate(SuspendedHolder, i.sortedVIPs()[0], "%s suspended with %s on %s", h.Name, vipText(i), i.Host)

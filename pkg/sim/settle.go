@@ -44,7 +44,7 @@ func (m *Model) index() {
 		m.holders[v] = m.holders[v][:0]
 	}
 	for _, h := range m.order {
-		for _, i := range h.on {
+		for _, i := range h.inOrder() {
 			for v := range i.vips {
 				m.holders[v] = append(m.holders[v], i)
 			}
@@ -131,6 +131,7 @@ func (m *Model) excuse(vip netip.Addr, a, b *instance) *host {
 func (m *Model) limit(key string, c *conflict) {
 	if m.record.conflicts[key] == c && !c.excused.silent {
 		c.violation = m.violate(TwoHolders, c.vip, "%s held by %s longer than %v after %s answered", c.vip, c.names, m.spec.StripDeadline, c.excused.Name)
+		c.excused = nil
 	}
 	c.limited = false
 }

@@ -8,6 +8,7 @@
 package sim
 
 import (
+	"hash/fnv"
 	"net/netip"
 	"time"
 
@@ -150,6 +151,8 @@ func DefaultBalancer() Balancer {
 
 // GuestMAC is the Ethernet address of the guest with the own address ip.
 func GuestMAC(ip netip.Addr) cluster.MAC {
-	b := ip.As16()
-	return cluster.MAC{0x52, 0x54, 0x00, b[13], b[14], b[15]}
+	h := fnv.New64a()
+	h.Write(ip.AsSlice())
+	b := h.Sum(nil)
+	return cluster.MAC{0x52, b[1], b[2], b[3], b[4], b[5]} // 0x52: locally administered
 }

@@ -79,7 +79,8 @@ func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
 	if q.Since.Before(m.record.start) {
 		q.Since = m.record.start
 	}
-	s := Status{Now: m.now, Since: q.Since, Watts: m.watts(), EnergyWh: m.energyWh(q.Since), Violations: []Violation{}, Exceptions: []Exception{}}
+	s := Status{Now: m.now, Since: q.Since, Watts: m.watts(), EnergyWh: m.energyWh(q.Since),
+		Clients: []ClientStatus{}, Violations: []Violation{}, Exceptions: []Exception{}}
 	m.placeStatus(&s)
 	for _, c := range m.lb.groups {
 		s.Clients = append(s.Clients, m.clientStatus(c, q.Since))
