@@ -8,13 +8,8 @@ import (
 	"fmt"
 	"os"
 
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
-	"pss-msbs/pkg/dsrs"
-	"pss-msbs/pkg/fleet"
-	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/settings"
 )
 
 const description = `dsrs monitors the real server that RS.dat describes (4 lines: IP, host, MAC, virtual servers),
@@ -61,51 +56,4 @@ func (c *command) stop(ctx context.Context) error {
 		return err
 	}
 	return daemon.Stop(ctx, c.Dirs, "dsrs", c.Stop)
-}
-
-// monitor is one dsrs from its lock to its end.
-func (c *command) monitor(ctx context.Context, data mgmtdata.Real) error {
-	if err := c.Prepare(); err != nil {
-		return err
-	}
-	set, err := settings.Read(c.Settings())
-	if err != nil {
-		return daemon.Invalid(err)
-	}
-	clk, err := clock.Load(c.Dirs.Run)
-	if err != nil {
-		return err
-	}
-	lock, err := daemon.LockMonitor(c.Dirs.Run, data.Host)
-	if err != nil {
-		return err
-	}
-	defer lock.Close()
-	log, logFile, err := daemon.NewLogger(c.Dirs, "dsrs", data.Host, set.LogFormat, clk)
-	if err != nil {
-		return err
-	}
-	defer logFile.Close()
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	control, err := daemon.ServeControl(c.Dirs, "dsrs", data.Host, cancel)
-	if err != nil {
-		return err
-	}
-	defer control.Close()
-	companion, err := daemon.StartSif(ctx, c.Dirs, data.Host, clk, log)
-	if err != nil {
-		return err
-	}
-	defer companion.Close()
-	driver, err := fleet.Open(ctx, set, c.Dirs.Run, clk)
-	if err != nil {
-		return err
-	}
-	defer driver.Close()
-	local := local{dirs: c.Dirs, clk: clk, set: set}
-	return dsrs.New(dsrs.Deps{Data: data, Settings: set, Clock: clk, Log: log,
-		Sif:   ipc.NewClient(ipc.DialUnix(companion.Socket), "dsrs", clk),
-		Fleet: driver, Monitors: local, Servers: local, Limits: local,
-		Ready: func() error { return daemon.Ready(c.ReadyFD) }}).Run(ctx)
 }

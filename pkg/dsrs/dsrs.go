@@ -22,6 +22,7 @@ type DSRS struct {
 	Deps
 	state   State
 	entered time.Time // when state began
+	due     time.Time // the next monitoring
 
 	changed <-chan struct{} // the files changed (profile fast)
 	remarks remarks

@@ -67,56 +67,71 @@ func (d *DSRS) ping(ctx context.Context, ip netip.Addr) error {
 }
 
 // normal is one monitoring: B1, a look at the real server, and what its
-// servers lack.
+// servers lack. When the files changed before the next one is due, only B1 and
+// the servers are looked at.
 func (d *DSRS) normal(ctx context.Context) (State, string) {
-	began := d.Clock.Now()
 	r, err := d.ask(ctx, ipc.B1)
 	switch {
 	case err != nil:
 		if d.news("sif", err.Error()) {
 			d.Log.Warn().Str("step", "B1").Err(err).Msg(MsgNoSif)
 		}
-		return d.watch(ctx)
 	case r.State == ipc.RealAsleep:
 		return Suspended, "suspension-real file"
 	case r.State == ipc.RealOutside:
 		d.beginOutage(true)
 		d.Log.Info().Str("step", "B1").Str("files", string(r.State)).Msg(MsgResumed)
 		return Waiting, "in neither real file"
+	default:
+		d.news("sif", "")
 	}
-	d.news("sif", "")
-	return d.examine(ctx, r, began)
+	if d.Clock.Now().Before(d.due) {
+		return d.between(ctx, r, err == nil)
+	}
+	return d.examine(ctx, r, err == nil)
 }
 
-// watch examines the real server although the files cannot be asked.
-func (d *DSRS) watch(ctx context.Context) (State, string) {
+// examine looks at an active real server and, where the files could be asked,
+// tends its servers.
+func (d *DSRS) examine(ctx context.Context, r ipc.Reply, asked bool) (State, string) {
+	d.due = d.Clock.Now().Add(d.interval())
 	if h := d.look(ctx); !h.ok() {
 		return d.detect(h)
 	}
-	d.rest(ctx, soon)
+	if asked && d.news("state", MsgNormal) {
+		d.Log.Info().Str("step", "B1").Msg(MsgNormal)
+	}
+	return d.tendAndRest(ctx, r, asked)
+}
+
+// between two monitorings a silent host is no trouble yet. But its servers'
+// monitors may take over meanwhile, so its first answer is listened for: stale
+// VIPs must go within strip_deadline.
+func (d *DSRS) between(ctx context.Context, r ipc.Reply, asked bool) (State, string) {
+	if d.ping(ctx, d.Data.IP) == nil {
+		return d.tendAndRest(ctx, r, asked)
+	}
+	if d.pingFor(ctx, d.due.Sub(d.Clock.Now())) == nil {
+		if r, err := d.askWithin(ctx, ipc.B2, callTimeout); err == nil {
+			d.stripSeparated(ctx, r)
+		}
+	}
 	return Normal, "monitoring"
 }
 
-// examine looks at an active real server and tends its servers until the next
-// monitoring is due.
-func (d *DSRS) examine(ctx context.Context, r ipc.Reply, began time.Time) (State, string) {
-	if h := d.look(ctx); !h.ok() {
-		return d.detect(h)
+func (d *DSRS) tendAndRest(ctx context.Context, r ipc.Reply, asked bool) (State, string) {
+	pause := d.due.Sub(d.Clock.Now())
+	if !asked || d.tend(ctx, r) {
+		pause = min(pause, soon)
 	}
-	if d.news("state", MsgNormal) {
-		d.Log.Info().Str("step", "B1").Msg(MsgNormal)
-	}
-	pause := d.Settings.DSRS.MonitorInterval.D()
-	if d.tend(ctx, r) {
-		pause = soon
-	}
-	d.rest(ctx, pause-d.Clock.Since(began))
+	d.rest(ctx, pause)
 	return Normal, "monitoring"
 }
 
 // detect begins an outage.
 func (d *DSRS) detect(h health) (State, string) {
 	d.beginOutage(h.ping != nil)
+	d.due = time.Time{}
 	d.news("state", MsgTrouble)
 	d.Log.Warn().Str("kind", h.kind()).Err(h.err()).Msg(MsgTrouble)
 	return Trouble, "no answer"
