@@ -80,23 +80,24 @@ func New(dir string, opt Options) *Store {
 func (s *Store) Read(ctx context.Context, read func() error) error {
 	for {
 		fl, err := s.acquire(ctx, false)
-		if errors.Is(err, fs.ErrNotExist) {
-			err := read()
-			if !s.exists(lockName) {
+		unlocked := errors.Is(err, fs.ErrNotExist)
+		switch {
+		case err != nil && !unlocked:
+			return err
+		case s.exists(journalName):
+			if !unlocked {
+				fl.Close()
+			}
+			if err := s.mend(ctx); err != nil {
 				return err
 			}
-			continue
-		}
-		if err != nil {
-			return err
-		}
-		if !s.exists(journalName) {
+		case !unlocked:
 			defer fl.Close()
 			return read()
-		}
-		fl.Close()
-		if err := s.mend(ctx); err != nil {
-			return err
+		default:
+			if err := read(); !s.exists(lockName) {
+				return err
+			}
 		}
 	}
 }
