@@ -47,7 +47,7 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 			err = s.adopt(ctx, s.serverData().Spare(spare, rows[0].Real, rows[0].VIP))
 		case len(rows) == 0 && running && !s.spares.claimed(spare.Host):
 			if err = s.opt.Monitors.Stop(ctx, spare.Host); err == nil {
-				s.mended("monitor of unused spare "+spare.Host+" ended")
+				s.mended("monitor of unused spare " + spare.Host + " ended")
 			}
 		}
 		if ctx.Err() == nil {
@@ -68,7 +68,7 @@ func (s *System) adopt(ctx context.Context, dat mgmtdata.Server) error {
 	if err := s.opt.Monitors.Ensure(ctx, dat); err != nil {
 		return err
 	}
-	s.mended("monitor of "+dat.Host+" started")
+	s.mended("monitor of " + dat.Host + " started")
 	return nil
 }
 
@@ -158,7 +158,7 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 		}
 		s.pauses.clear("create " + g.Host)
 		if runs {
-			s.mended("unused spare "+g.Host+" put to rest")
+			s.mended("unused spare " + g.Host + " put to rest")
 		}
 	})
 }
@@ -195,7 +195,7 @@ func (s *System) mendSleep(ctx context.Context, t cluster.Tables) {
 		all.Go(func() {
 			slept, err := s.hands.SleepAgain(ctx, r.IP)
 			if slept {
-				s.mended("real server "+r.IP.String()+" suspended, as the files have it")
+				s.mended("real server " + r.IP.String() + " suspended, as the files have it")
 			}
 			if ctx.Err() == nil && !errors.Is(err, hands.ErrStale) {
 				s.said.once("sleep "+r.IP.String(), err, "real server is awake though the files have it asleep")

@@ -67,11 +67,14 @@ type Options struct {
 	Data func() (hands.Data, error)
 	// Abandoned names the servers whose VIPs are pss's while they stand in
 	// separation: fenced, and no backup takes them (SPEC 4).
-	Abandoned func() (map[string]bool, error)
+	Abandoned func() ([]string, error)
 	// Forget takes a server out of that set.
 	Forget func(host string) error
 	// Changed tells whether settings.toml differs from Settings.
 	Changed func() bool
+
+	// Ready, if set, is called once pss works.
+	Ready func() error
 
 	Settings settings.Settings
 	Clock    clock.Clock
@@ -117,6 +120,11 @@ func New(opt Options) *System {
 func (s *System) Run(ctx context.Context) error {
 	if err := s.begin(ctx); err != nil {
 		return err
+	}
+	if s.opt.Ready != nil {
+		if err := s.opt.Ready(); err != nil {
+			return err
+		}
 	}
 	s.jobs.Go(func() { s.watch(ctx) })
 	s.cycles(ctx)

@@ -36,10 +36,10 @@ func (s *System) rescueAll(ctx context.Context) {
 }
 
 // orphaned are the separation rows of abandoned servers whose VIP nobody serves.
-func orphaned(t cluster.Tables, group string, abandoned map[string]bool) []cluster.ServerRow {
+func orphaned(t cluster.Tables, group string, abandoned []string) []cluster.ServerRow {
 	free := unserved(t, group)
 	return slices.DeleteFunc(slices.Clone(t.Separation), func(r cluster.ServerRow) bool {
-		return r.Group != group || !abandoned[r.Host] || !slices.Contains(free, r.VIP)
+		return r.Group != group || !slices.Contains(abandoned, r.Host) || !slices.Contains(free, r.VIP)
 	})
 }
 
@@ -219,13 +219,13 @@ func btoi(b bool) int {
 
 // retire stops the spares that failed and whose VIPs others serve by now; they
 // are created anew.
-func (s *System) retire(ctx context.Context, abandoned map[string]bool) {
+func (s *System) retire(ctx context.Context, abandoned []string) {
 	t, err := s.opt.Files.View(ctx)
 	if err != nil {
 		return
 	}
 	for _, spare := range t.Spares {
-		if !abandoned[spare.Host] || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
+		if !slices.Contains(abandoned, spare.Host) || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
 			continue
 		}
 		err := s.hands.Retire(ctx, spare, t)

@@ -16,6 +16,7 @@ type ServerData = mgmtdata.Server
 // home servers, backups and spares apart.
 type Data struct {
 	Servers []mgmtdata.Server
+	Reals   []mgmtdata.Real
 }
 
 // Of returns the data of host.

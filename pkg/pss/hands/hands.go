@@ -73,7 +73,7 @@ type Files interface {
 type Held interface {
 	Tables() cluster.Tables
 	Commit(change func(*cluster.Tables) error) error
-	Close() error
+	Close()
 }
 
 // Monitors runs the sif and dbss of a spare, or of a serving backup whose own

@@ -1,0 +1,354 @@
+package pss_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/guest"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
+)
+
+const paper = "../../testdata/paper"
+
+func ip(last int) netip.Addr { return netip.AddrFrom4([4]byte{172, 21, 14, byte(last)}) }
+
+var rs1, rs2, rs3, mgmt = ip(201), ip(202), ip(203), ip(200)
+
+// rig is an emulated fleet, the seven files in a directory and a pss on both,
+// in a bubble of virtual time.
+type rig struct {
+	*testing.T
+	ctx     context.Context
+	model   *sim.Model
+	fleet   hands.Fleet // model, or something around it
+	dir     string
+	conf    *conffile.Dir
+	files   pss.Files
+	set     settings.Settings
+	data    hands.Data
+	mon     *monitors
+	log     *syncBuffer
+	running context.CancelFunc
+	ended   chan error
+	// orderly is false where a takeover is played by hand.
+	orderly bool
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	b  bytes.Buffer
+}
+
+func (s *syncBuffer) Write(p []byte) (int, error) { s.mu.Lock(); defer s.mu.Unlock(); return s.b.Write(p) }
+func (s *syncBuffer) String() string              { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
+
+// monitors plays the sif and dbss of spares.
+type monitors struct {
+	mu   sync.Mutex
+	dats map[string]mgmtdata.Server
+	fail map[string]bool
+}
+
+func (m *monitors) Ensure(_ context.Context, dat mgmtdata.Server) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.fail[dat.Host] {
+		return errors.New("no monitor today")
+	}
+	m.dats[dat.Host] = dat
+	return nil
+}
+
+func (m *monitors) Stop(_ context.Context, host string) error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	delete(m.dats, host)
+	return nil
+}
+
+func (m *monitors) Running(host string) (bool, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.dats[host]
+	return ok, nil
+}
+
+func (m *monitors) hosts() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Sorted(maps.Keys(m.dats))
+}
+
+type meter struct{ in guest.Runner }
+
+func (m meter) Measure(ctx context.Context, g cluster.Guest) (pss.Sample, error) {
+	r, err := guest.Measure(ctx, m.in, g)
+	return pss.Sample{MemKB: float64(r.MemoryKB), MaxMemKB: float64(r.MaxMemoryKB), CPUPercent: r.CPU, NetKBs: r.NetworkKBs}, err
+}
+
+// play runs do with the system of conf ("" is the paper's), changed by edit
+// before anything starts.
+func play(t *testing.T, conf string, edit func(r *rig), do func(r *rig)) {
+	t.Helper()
+	dir := t.TempDir()
+	if conf == "" {
+		conf = paper
+	}
+	if err := os.CopyFS(dir, os.DirFS(conf)); err != nil {
+		t.Fatal(err)
+	}
+	for _, sub := range []string{"run", "state"} {
+		if err := os.Mkdir(filepath.Join(dir, sub), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Test(t, func(t *testing.T) {
+		r := newRig(t, dir)
+		if edit != nil {
+			edit(r)
+		}
+		r.open()
+		defer r.model.Close()
+		defer r.stop()
+		do(r)
+		r.stop()
+		if v := r.model.Violations(); len(v) > 0 {
+			t.Errorf("violations: %+v", v)
+		}
+		if t.Failed() {
+			t.Log(r.log.String())
+		}
+	})
+}
+
+func newRig(t *testing.T, dir string) *rig {
+	r := &rig{T: t, ctx: t.Context(), dir: dir, orderly: true, log: &syncBuffer{}, mon: &monitors{dats: map[string]mgmtdata.Server{}, fail: map[string]bool{}}}
+	r.conf = conffile.Open(dir, conffile.Options{NoNotify: true, Poll: 500 * time.Millisecond, Holder: "test"})
+	set, err := settings.Read(filepath.Join(dir, settings.File))
+	r.ok(err)
+	set.Fleet.Driver = "sim"
+	set.Management.IP = mgmt
+	r.set = set
+	all, err := mgmtdata.ReadDir(dir)
+	r.ok(err)
+	for _, p := range slices.Sorted(maps.Keys(all.Servers)) {
+		r.data.Servers = append(r.data.Servers, all.Servers[p])
+	}
+	for _, p := range slices.Sorted(maps.Keys(all.Reals)) {
+		r.data.Reals = append(r.data.Reals, all.Reals[p])
+	}
+	return r
+}
+
+// open starts the fleet that the files speak of, its client asking so rarely
+// that PS2 is possible.
+func (r *rig) open() {
+	spec, err := sim.FromTables(r.tables(), r.data.Servers, r.data.Reals, r.set)
+	r.ok(err)
+	spec.Balancer.AskInterval = 10 * time.Second
+	spec.Load = 10
+	r.model, err = sim.New(spec, clock.Clock{})
+	r.ok(err)
+	r.fleet, r.files = r.model, pss.ConfFiles(r.conf)
+}
+
+func (r *rig) options() pss.Options {
+	failed := ipc.Failed{Dir: filepath.Join(r.dir, "run")}
+	return pss.Options{
+		Fleet: r.fleet, Files: r.files, Monitors: r.mon, Meter: meter{r.model}, Accesses: r.model,
+		Slot:      func(context.Context) (func(), error) { return func() {}, nil },
+		Data:      func() (hands.Data, error) { return r.data, nil },
+		Abandoned: failed.Hosts, Forget: failed.Remove,
+		Settings: r.set, RunDir: filepath.Join(r.dir, "run"), StateDir: filepath.Join(r.dir, "state"),
+		Log: zerolog.New(r.log).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
+			e.Str("time", time.Now().Format("15:04:05.000"))
+		})),
+	}
+}
+
+// start starts a pss; stop ends it.
+func (r *rig) start() {
+	r.Helper()
+	ctx, cancel := context.WithCancel(r.ctx)
+	r.running, r.ended = cancel, make(chan error, 1)
+	s := pss.New(r.options())
+	go func() { r.ended <- s.Run(ctx) }()
+}
+
+func (r *rig) stop() {
+	if r.running == nil {
+		return
+	}
+	r.running()
+	if err := <-r.ended; err != nil {
+		r.Errorf("pss ended: %v", err)
+	}
+	r.running = nil
+}
+
+func (r *rig) ok(err error) {
+	r.Helper()
+	if err != nil {
+		r.Fatal(err)
+	}
+}
+
+func (r *rig) tables() cluster.Tables {
+	r.Helper()
+	t, err := r.conf.View(r.ctx)
+	r.ok(err)
+	return t
+}
+
+// load sets the load of groups, all of them if none is named.
+func (r *rig) load(percent float64, groups ...string) {
+	r.Helper()
+	if len(groups) == 0 {
+		groups = r.groups()
+	}
+	for _, g := range groups {
+		r.ok(r.model.SetLoad(g, percent, 0, 0))
+	}
+}
+
+func (r *rig) accesses(perSecond float64) {
+	for _, g := range r.groups() {
+		r.ok(r.model.SetLoad(g, 10, perSecond, 0))
+	}
+}
+
+func (r *rig) groups() []string {
+	var out []string
+	for _, s := range r.tables().State {
+		out = append(out, s.Group)
+	}
+	return out
+}
+
+func (r *rig) inject(kind, target string) {
+	r.Helper()
+	r.ok(r.model.Inject(sim.Fault{Kind: kind, Target: target}))
+}
+
+// until waits for a condition in virtual time.
+func (r *rig) until(limit time.Duration, what string, ok func() bool) time.Duration {
+	r.Helper()
+	begun := time.Now()
+	for !ok() {
+		if time.Since(begun) > limit {
+			r.Fatalf("not within %v: %s\n%s\n%s", limit, what, r.describe(), r.log)
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
+	return time.Since(begun)
+}
+
+// reach waits until all groups have a condition and reality is as the files say.
+func (r *rig) reach(c cluster.Condition, limit time.Duration) {
+	r.Helper()
+	r.until(limit, string(c), func() bool {
+		t, err := r.conf.View(r.ctx)
+		if err != nil {
+			return false
+		}
+		for _, s := range t.State {
+			if s.Condition != c {
+				return false
+			}
+		}
+		return r.consistent() == nil
+	})
+}
+
+// consistent is nil when VIPs, power and spares are as the files say.
+func (r *rig) consistent() error {
+	t := r.tables()
+	for _, row := range t.Operation {
+		if got := r.model.Holders(row.VIP); !slices.Equal(got, []string{row.Host}) {
+			return fmt.Errorf("%v: held by %v, the files say %s", row.VIP, got, row.Host)
+		}
+	}
+	st, err := r.model.Status(r.ctx, sim.Query{})
+	if err != nil {
+		return err
+	}
+	for _, h := range st.Hosts {
+		asleep := slices.ContainsFunc(t.Suspended, func(s cluster.RealRow) bool { return s.IP == h.IP })
+		if h.IP != mgmt && asleep != (h.State == sim.Suspended) {
+			return fmt.Errorf("%s is %s", h.Name, h.State)
+		}
+	}
+	return nil
+}
+
+func (r *rig) describe() string {
+	var b strings.Builder
+	t, err := r.conf.View(r.ctx)
+	fmt.Fprintln(&b, "files:", err, "consistent:", r.consistent())
+	for name, rows := range map[string][]cluster.ServerRow{"operation": t.Operation, "access-stop": t.AccessStop, "separation": t.Separation} {
+		for _, row := range rows {
+			fmt.Fprintln(&b, name, row)
+		}
+	}
+	fmt.Fprintln(&b, "real", t.Real, "suspended", t.Suspended, "state", t.State, "monitors", r.mon.hosts())
+	return b.String()
+}
+
+// holder is who holds a VIP by the files.
+func (r *rig) holder(vip int) string {
+	for _, row := range r.tables().Operation {
+		if row.VIP == ip(vip) {
+			return row.Host
+		}
+	}
+	return ""
+}
+
+// noLoss fails when a client's access failed or was late since then.
+func (r *rig) noLoss(since time.Time) {
+	r.Helper()
+	st, err := r.model.Status(r.ctx, sim.Query{Since: since})
+	r.ok(err)
+	for _, c := range st.Clients {
+		if c.Failed > 0 || c.Delayed > 0 {
+			r.Errorf("client of %s: asked %d, failed %d, delayed %d, longest %v", c.Group, c.Asked, c.Failed, c.Delayed, c.Longest)
+		}
+	}
+}
+
+// spares waits until all spares are created and at rest.
+func (r *rig) spares() {
+	r.Helper()
+	r.until(5*time.Minute, "spares at rest", func() bool {
+		for _, s := range r.tables().Spares {
+			if st, err := r.model.GuestState(r.ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: rs1}); err != nil || st != cluster.GuestSaved {
+				return false
+			}
+		}
+		return true
+	})
+}
+
+func (r *rig) logged(message string) int { return strings.Count(r.log.String(), `"message":"`+message+`"`) }
