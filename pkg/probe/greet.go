@@ -57,7 +57,7 @@ func (p Prober) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, timeLeft(ctx, 2*time.Second))
+	ctx, cancel := withDeadline(ctx, 2*time.Second)
 	defer cancel()
 	results := make(chan error, len(checks))
 	for _, c := range checks {

@@ -45,3 +45,12 @@ func timeLeft(ctx context.Context, otherwise time.Duration) time.Duration {
 	}
 	return otherwise
 }
+
+// withDeadline gives ctx a deadline where it has none. One that it has is kept
+// as it is: a caller tells silence from refusal by whether its own has passed.
+func withDeadline(ctx context.Context, otherwise time.Duration) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, otherwise)
+}
