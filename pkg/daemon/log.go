@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 
 	"github.com/rs/zerolog"
@@ -50,7 +51,7 @@ func NewLoggerTo(out io.Writer, program, name, format string, clk clock.Clock) z
 		e.Str(zerolog.TimestampFieldName, clk.Now().Format(timeLayout))
 	})
 	if format == "json" {
-		c := zerolog.New(out).With().Str("prog", program)
+		c := zerolog.New(out).Level(zerolog.InfoLevel).With().Str("prog", program)
 		if name != "" {
 			c = c.Str("target", name)
 		}
@@ -60,7 +61,7 @@ func NewLoggerTo(out io.Writer, program, name, format string, clk clock.Clock) z
 	if who == "" {
 		who = program
 	}
-	return zerolog.New(&textWriter{out: out, who: who}).Hook(stamp)
+	return zerolog.New(&textWriter{out: out, who: who}).Level(zerolog.InfoLevel).Hook(stamp)
 }
 
 // textWriter turns zerolog's JSON into the lines of Fig. 12 and 13.
@@ -113,7 +114,7 @@ func textLine(event []byte, who string) ([]byte, error) {
 	if job == JobBackground {
 		prefix = "__"
 	}
-	return []byte(prefix + at + " " + who + " " + step + oneLine(message) + rest.String() + "\n"), nil
+	return []byte(oneLine(prefix+at+" "+who+" "+step+message+rest.String()) + "\n"), nil
 }
 
 type field struct{ key, value string }
@@ -154,8 +155,9 @@ func plain(raw json.RawMessage) string {
 
 // quote puts quotes around a value that would not read as one word.
 func quote(s string) string {
-	if s == "" || strings.ContainsAny(s, " =\"\\\n\r\t") {
-		return fmt.Sprintf("%q", s)
+	q := strconv.Quote(s)
+	if s == "" || strings.ContainsAny(s, " =") || len(q) != len(s)+2 {
+		return q
 	}
 	return s
 }

@@ -1,0 +1,204 @@
+package daemon
+
+import (
+	"context"
+	"net/netip"
+	"os"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/mgmtdata"
+)
+
+func TestStartReportsWhyItFailed(t *testing.T) {
+	for _, tc := range []struct{ mode, want string }{
+		{"dies", "cannot start sif-M1: it ended before it was ready: exit status 1: sif: cannot do it: no luck"},
+		{"silent", "cannot start sif-M1: it was not ready in time"},
+	} {
+		t.Run(tc.mode, func(t *testing.T) {
+			d := testDirs(t)
+			programs(t, tc.mode)
+			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			defer cancel()
+			_, err := Start(ctx, Command{Program: "sif", Name: "M1", Dirs: d, Life: true})
+			if err == nil || !strings.Contains(err.Error(), tc.want) {
+				t.Errorf("error %v, want %q", err, tc.want)
+			}
+		})
+	}
+	t.Run("no such program", func(t *testing.T) {
+		t.Setenv("PATH", t.TempDir())
+		if _, err := Start(t.Context(), Command{Program: "sif", Dirs: testDirs(t)}); err == nil || !strings.Contains(err.Error(), "cannot find sif") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+func TestCompanionIsRestartedAndEndsWithUs(t *testing.T) {
+	d := testDirs(t)
+	programs(t, "listens")
+	c, err := StartSif(t.Context(), d, "M1", clock.Clock{}, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !Listening(c.Socket) {
+		t.Error("ready, but nobody listens")
+	}
+	first := pidOf(t, "sif", d)
+	kill(t, first)
+	eventually(t, "another sif listens", func() bool { return Listening(c.Socket) && pidOf(t, "sif", d) != first })
+	second := pidOf(t, "sif", d)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if alive(second) {
+		t.Error("the sif outlived its master's Close")
+	}
+}
+
+// pidOf finds the one process with this test's run directory and that name.
+func pidOf(t *testing.T, program string, d Dirs) int {
+	t.Helper()
+	pid := 0
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		b, err := os.ReadFile("/proc/" + e.Name() + "/cmdline")
+		argv := strings.Split(string(b), "\x00")
+		if err != nil || !strings.HasSuffix(argv[0], "/"+program) || !strings.Contains(string(b), "\x00"+d.Run+"\x00") {
+			continue
+		}
+		if n, err := strconv.Atoi(e.Name()); err == nil && alive(n) {
+			pid = n
+		}
+	}
+	return pid
+}
+
+// alive tells whether pid runs; a zombie does not.
+func alive(pid int) bool {
+	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
+	if err != nil {
+		return false
+	}
+	_, rest, _ := strings.Cut(string(b), ") ")
+	return !strings.HasPrefix(rest, "Z")
+}
+
+func kill(t *testing.T, pid int) {
+	t.Helper()
+	if pid == 0 {
+		t.Fatal("no process to kill")
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the killed process is gone", func() bool { return !alive(pid) })
+}
+
+func TestMonitorLockIsHandedToTheChild(t *testing.T) {
+	d := testDirs(t)
+	programs(t, "monitors")
+	lock, err := LockMonitor(d.Run, "M1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := StartMonitor(t.Context(), d, "M1", "M1.dat", lock)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := lock.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if holder, held, err := MonitorHolder(d.Run, "M1"); holder != pid || !held || err != nil {
+		t.Errorf("holder %d, %v, %v, want the child %d", holder, held, err, pid)
+	}
+	if err := Stop(t.Context(), d, "dbss", "M1"); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "the lock is free", func() bool {
+		holder, held, err := MonitorHolder(d.Run, "M1")
+		return holder == 0 && !held && err == nil
+	})
+}
+
+func msDat() mgmtdata.Server {
+	a := netip.MustParseAddr
+	return mgmtdata.Server{VIP: a("172.21.14.104"), Host: "M1", IP: a("172.21.14.51"), Group: "Mail", Daemons: []string{"postfix"}, Real: a("172.21.14.201")}
+}
+
+func TestSpareMonitorIsStartedAdoptedAndFollowed(t *testing.T) {
+	for _, tc := range []struct {
+		name string
+		end  func(p *Process) error
+		died bool
+	}{
+		{"ended by a signal that it does not handle", func(p *Process) error { return p.Stop(context.Background()) }, true},
+		{"an end by intent", nil, false},
+		{"killed", func(p *Process) error { return p.Signal(syscall.SIGKILL) }, true},
+	} {
+		t.Run(tc.name, func(t *testing.T) {
+			d := testDirs(t)
+			programs(t, "monitors")
+			first, err := StartSpareMonitor(t.Context(), d, msDat())
+			if err != nil {
+				t.Fatal(err)
+			}
+			again, err := StartSpareMonitor(t.Context(), d, msDat()) // from another sif
+			if err != nil || again.PID != first.PID {
+				t.Fatalf("a second start: %+v, %v, want pid %d adopted", again, err, first.PID)
+			}
+			if got, err := mgmtdata.ReadServer(d.SpareDat("M1")); err != nil || got.IP != msDat().IP {
+				t.Errorf("the data for dbss: %+v, %v", got, err)
+			}
+			if tc.end == nil {
+				err = Stop(t.Context(), d, "dbss", "M1")
+			} else {
+				err = tc.end(again)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			<-again.Done()
+			if got := again.Err() != nil; got != tc.died {
+				t.Errorf("adopted: %v, want died %v", again.Err(), tc.died)
+			}
+		})
+	}
+}
+
+func TestAdoptingWhatDoesNotMonitor(t *testing.T) {
+	d := testDirs(t)
+	if _, err := AdoptMonitor(d, "M1", os.Getpid()); err == nil || !strings.Contains(err.Error(), "it does not monitor M1") {
+		t.Errorf("adopted: %v", err)
+	}
+}
+
+func TestSpareSifIsReplacedByOneThatAdopts(t *testing.T) {
+	d := testDirs(t)
+	programs(t, "listens")
+	if err := StartSpareSif(t.Context(), d, "Ms", 0); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if pid := pidOf(t, "sif", d); pid != 0 {
+			kill(t, pid)
+		}
+	})
+	c := KeepSpareSif(t.Context(), d, "Ms", 4711, clock.Clock{}, zerolog.Nop())
+	defer c.Close()
+	first := pidOf(t, "sif", d)
+	kill(t, first)
+	eventually(t, "another sif adopts pid 4711", func() bool {
+		b, err := os.ReadFile(d.Run + "/args")
+		return err == nil && string(b) == "true 4711" && Listening(c.Socket)
+	})
+}
