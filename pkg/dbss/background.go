@@ -211,7 +211,8 @@ func (j *job) lookAtRunning(ctx context.Context) {
 			dumb = true
 		}
 	}
-	if !dumb && j.m.answers(ctx, j.g.IP) {
+	proved := j.kind == freeze && !j.reset && !j.handsOff // it needs no second proof
+	if !dumb && !proved && j.m.answers(ctx, j.g.IP) {
 		if j.restarted || !j.booted.IsZero() && j.good == 0 {
 			j.m.timed(j.log.Info(), j.st).Msg(MsgRestarted)
 		}

@@ -29,7 +29,10 @@ type standby struct {
 	guest  cluster.Guest // where it is
 	errand errand
 	task   *task
-	left   netip.Addr // a real server on which it was left behind; only for the errand
+
+	// For the errand under way only.
+	life context.Context // the program's
+	left netip.Addr      // a real server on which it was left behind
 }
 
 func newStandby(m *Monitor) *standby {
@@ -53,11 +56,38 @@ func (b *standby) wake(ctx context.Context, s stamps) {
 	if b == nil || b.errand == waking && (b.task.running() || b.task.err == nil) {
 		return
 	}
-	b.stop()
-	g, all := b.guest, slices.Clone(b.m.view.all)
-	legal := b.m.view.of(g.Host) // it may be serving already
-	b.errand = waking
-	b.task = startTask(ctx, func(ctx context.Context) error { return b.rise(ctx, g, without(all, legal), s) })
+	g := b.guest
+	foreign := without(b.m.view.all, b.m.view.of(g.Host)) // it may be serving already
+	b.send(ctx, waking, func(ctx context.Context) error { return b.rise(ctx, g, foreign, s) })
+}
+
+// send begins an errand. The old one is told to end, and what it has asked of
+// a hypervisor is waited for: a resume that comes true after a pause would
+// leave the backup running.
+func (b *standby) send(life context.Context, e errand, do func(context.Context) error) {
+	old := b.task
+	if old != nil {
+		old.cancel()
+	}
+	b.errand = e
+	b.task = startTask(life, func(ctx context.Context) error {
+		if old != nil {
+			<-old.done
+		}
+		b.life = life
+		return do(ctx)
+	})
+}
+
+// firmly does what a hypervisor would do to its end anyway: only the end of
+// the program ends the wait for it.
+func (b *standby) firmly(ctx context.Context, do func(context.Context) error) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	ctx, cancel := b.m.clk.Timeout(b.life, slowTimeout)
+	defer cancel()
+	return do(ctx)
 }
 
 // awake waits until the backup answers.
@@ -69,14 +99,14 @@ func (b *standby) rest(ctx context.Context) {
 	if b == nil || b.errand == resting && b.task.running() || len(b.m.view.of(b.home.Host)) > 0 {
 		return
 	}
-	b.stop()
-	if b.guest.Real != b.home.Real {
-		b.left = b.guest.Real
-	}
-	all := slices.Clone(b.m.view.all)
+	from, all := b.guest.Real, slices.Clone(b.m.view.all)
 	b.guest = b.home
-	b.errand = resting
-	b.task = startTask(ctx, func(ctx context.Context) error { return b.settle(ctx, all) })
+	b.send(ctx, resting, func(ctx context.Context) error {
+		if from != b.home.Real {
+			b.left = from
+		}
+		return b.settle(ctx, all)
+	})
 }
 
 // stop ends the errand and waits for it.
@@ -116,7 +146,7 @@ func (b *standby) liven(ctx context.Context, g cluster.Guest, foreign []netip.Ad
 	}
 	switch {
 	case st == cluster.GuestPaused:
-		err = m.fleet.Resume(ctx, g)
+		err = b.firmly(ctx, func(ctx context.Context) error { return m.fleet.Resume(ctx, g) })
 	case st.Dead() || st == cluster.GuestSaved:
 		err = b.start(ctx, g)
 	}
@@ -155,7 +185,7 @@ func (b *standby) settle(ctx context.Context, all []netip.Addr) error {
 
 func (b *standby) settleOnce(ctx context.Context, all []netip.Addr) error {
 	m, g := b.m, b.home
-	if err := m.opt.Monitors.Stop(ctx, g.Host); err != nil {
+	if err := b.endMonitor(ctx, g.Host); err != nil {
 		return err
 	}
 	if err := b.evict(ctx, g); err != nil {
@@ -179,6 +209,13 @@ func (b *standby) settleOnce(ctx context.Context, all []netip.Addr) error {
 		}
 	}
 	return b.pause(ctx, g, all)
+}
+
+// endMonitor ends the backup's own monitor, left over from a hand-over.
+func (b *standby) endMonitor(ctx context.Context, host string) error {
+	ctx, cancel := b.m.clk.Timeout(ctx, slowTimeout)
+	defer cancel()
+	return b.m.opt.Monitors.Stop(ctx, host)
 }
 
 // create boots the backup within the boot slots and waits for its services.
@@ -209,7 +246,7 @@ func (b *standby) start(ctx context.Context, g cluster.Guest) error {
 			return fmt.Errorf("%s answers although %s does not run it", g.Host, g.Real)
 		}
 	}
-	return b.m.fleet.Start(ctx, g)
+	return b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Start(ctx, g) })
 }
 
 // evict destroys the backup where it was left behind.
@@ -235,12 +272,12 @@ func (b *standby) awaitAnswer(ctx context.Context, g cluster.Guest) error {
 // pause strips first: a paused server keeps what it had and would answer for
 // it the moment it is resumed.
 func (b *standby) pause(ctx context.Context, g cluster.Guest, all []netip.Addr) error {
-	ctx, cancel := b.m.clk.Timeout(ctx, slowTimeout)
+	sctx, cancel := b.m.guestCall(ctx)
 	defer cancel()
-	if err := b.m.strip(ctx, g, all); err != nil {
+	if err := b.m.strip(sctx, g, all); err != nil {
 		return err
 	}
-	if err := b.m.fleet.Pause(ctx, g); err != nil {
+	if err := b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Pause(ctx, g) }); err != nil {
 		return err
 	}
 	b.m.log.Info().Str("server", g.Host).Msg(MsgBackupPaused)
