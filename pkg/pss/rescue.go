@@ -11,6 +11,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/pss/hands"
 )
 
 // rescueAll gives the VIPs that no backup takes (a server without backup
@@ -135,7 +136,7 @@ func (s *System) take(ctx context.Context, group string, vip netip.Addr, g clust
 	if err := s.hands.Greets(short, g, group); err != nil {
 		return fmt.Errorf("cannot give %v to %s: %w", vip, g.Host, err)
 	}
-	return s.hands.Take(ctx, group, vip, g)
+	return s.hands.Take(ctx, group, vip, g, nil)
 }
 
 // placeOnSpare starts a free spare on an awake base for vip.
@@ -148,9 +149,10 @@ func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group strin
 		if spare.Group != group || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
 			continue
 		}
-		err := s.hands.StartSpare(ctx, spare, base, vip)
+		ready, err := s.hands.StartSpare(ctx, spare, base, vip)
 		if err == nil {
-			err = s.hands.Take(ctx, group, vip, cluster.Guest{Host: spare.Host, IP: spare.IP, Real: base})
+			err = s.hands.Take(ctx, group, vip, cluster.Guest{Host: spare.Host, IP: spare.IP, Real: base}, ready)
+			ready.Close()
 		}
 		s.spares.release(spare.Host)
 		if err == nil {
@@ -179,8 +181,13 @@ func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string
 	for _, g := range homes {
 		s.jobs.Go(func() {
 			err := s.hands.Wake(ctx, g.Real)
+			var ready *hands.Ready
 			if err == nil {
-				err = s.hands.Ready(ctx, g, group)
+				ready, err = s.hands.Ready(ctx, g, group)
+			}
+			if err == nil {
+				err = ready.Wait(ctx)
+				ready.Close()
 			}
 			answers <- answer{g, err}
 		})
@@ -205,7 +212,7 @@ func (s *System) takeAll(ctx context.Context, t cluster.Tables, group string, vi
 	})
 	var errs error
 	for _, vip := range vips {
-		errs = errors.Join(errs, s.hands.Take(ctx, group, vip, g))
+		errs = errors.Join(errs, s.hands.Take(ctx, group, vip, g, nil))
 	}
 	return errs
 }

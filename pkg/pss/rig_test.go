@@ -61,8 +61,12 @@ type syncBuffer struct {
 	b  bytes.Buffer
 }
 
-func (s *syncBuffer) Write(p []byte) (int, error) { s.mu.Lock(); defer s.mu.Unlock(); return s.b.Write(p) }
-func (s *syncBuffer) String() string              { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
+func (s *syncBuffer) Write(p []byte) (int, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.b.Write(p)
+}
+func (s *syncBuffer) String() string { s.mu.Lock(); defer s.mu.Unlock(); return s.b.String() }
 
 // monitors plays the sif and dbss of spares.
 type monitors struct {
@@ -137,7 +141,7 @@ func play(t *testing.T, conf string, edit func(r *rig), do func(r *rig)) {
 		if v := r.model.Violations(); len(v) > 0 {
 			t.Errorf("violations: %+v", v)
 		}
-		if t.Failed() {
+		if t.Failed() || os.Getenv("PSS_TEST_LOG") != "" {
 			t.Log(r.log.String())
 		}
 	})
@@ -351,4 +355,6 @@ func (r *rig) spares() {
 	})
 }
 
-func (r *rig) logged(message string) int { return strings.Count(r.log.String(), `"message":"`+message+`"`) }
+func (r *rig) logged(message string) int {
+	return strings.Count(r.log.String(), `"message":"`+message+`"`)
+}

@@ -105,7 +105,7 @@ type Hands struct {
 	// Slot waits for one of the boot slots that all programs share.
 	Slot func(ctx context.Context) (release func(), err error)
 
-	moves  moves
+	queue  queue
 	waking sync.Map // netip.Addr -> *sync.Mutex: one wake of a real server at a time
 }
 
@@ -122,9 +122,9 @@ type Wakes interface {
 const (
 	lockTime = 3 * time.Second
 	undoTime = 1500 * time.Millisecond
-	pollTime = 100 * time.Millisecond
+	pollTime = 50 * time.Millisecond
 	callTime = 3 * time.Second
-	pingTime = 300 * time.Millisecond // one ping of a host that is about to answer
+	pingTime = 200 * time.Millisecond // one ping of a host that is about to answer
 )
 
 // fine is the resolution of durations in the log, that of its times.

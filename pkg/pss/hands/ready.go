@@ -11,39 +11,86 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
-// Ready makes a receiver fit to take a VIP: running, clock set, services
-// answering (make before break).
-func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) error {
-	ctx, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
-	defer cancel()
-	if err := h.ready(ctx, g, group); err != nil {
-		return fmt.Errorf("cannot make %s ready: %w", g.Host, err)
-	}
-	return nil
+// Ready is a receiver whose services answer. Its clock, which stood still while
+// it was saved or asleep, is being set: that must be done before it gets a VIP.
+type Ready struct {
+	done   chan struct{}
+	err    error
+	cancel context.CancelFunc
 }
 
-// ready starts or resumes g, holding a boot slot for as long as it boots.
-func (h *Hands) ready(ctx context.Context, g cluster.Guest, group string) error {
+// Wait waits until the clock is set; a nil Ready had nothing to set.
+func (r *Ready) Wait(ctx context.Context) error {
+	if r == nil {
+		return nil
+	}
+	select {
+	case <-r.done:
+		return r.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Close ends the setting of the clock, if it still lasts, and waits for that.
+func (r *Ready) Close() {
+	if r != nil {
+		r.cancel()
+		<-r.done
+	}
+}
+
+// Ready makes a receiver fit to take a VIP: running, services answering (make
+// before break). The caller must Close the answer.
+func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
+	r := &Ready{done: make(chan struct{})}
+	var clock context.Context
+	clock, r.cancel = h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
+	var err error
+	if err = h.up(clock, g); err == nil {
+		go func() {
+			defer close(r.done)
+			r.err = h.until(clock, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
+		}()
+		err = h.until(clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
+	} else {
+		close(r.done)
+	}
+	if err != nil {
+		r.Close()
+		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, err)
+	}
+	return r, nil
+}
+
+// up has g run. One that is off boots within the boot slots: the slot is given
+// back once its agent answers.
+func (h *Hands) up(ctx context.Context, g cluster.Guest) error {
 	st, err := h.stateOf(ctx, g)
 	switch {
 	case err != nil:
 		return err
 	case st == cluster.GuestPaused:
-		err = h.Fleet.Resume(ctx, g)
+		return h.Fleet.Resume(ctx, g)
 	case st == cluster.GuestSaved:
-		err = h.Fleet.Restore(ctx, g)
+		return h.Fleet.Restore(ctx, g)
 	case st.Dead():
-		release, serr := h.Slot(ctx)
-		if serr != nil {
-			return serr
-		}
-		defer release()
-		err = h.Fleet.Start(ctx, g)
+		return h.boot(ctx, g)
 	}
+	return nil
+}
+
+// boot starts g and waits until its agent answers, holding a boot slot.
+func (h *Hands) boot(ctx context.Context, g cluster.Guest) error {
+	release, err := h.Slot(ctx)
 	if err != nil {
 		return err
 	}
-	return h.answering(ctx, g, group)
+	defer release()
+	if err := h.Fleet.Start(ctx, g); err != nil {
+		return err
+	}
+	return h.until(ctx, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
 }
 
 // Create brings a spare that no row uses to rest: booted on g.Real where it
@@ -53,7 +100,7 @@ func (h *Hands) Create(ctx context.Context, g cluster.Guest, group string) error
 	begun := h.Clock.Now()
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.DBSS.RecoverDeadline.D())
 	defer cancel()
-	if err := h.ready(long, g, group); err != nil {
+	if err := h.born(long, g, group); err != nil {
 		if ctx.Err() == nil {
 			err = errors.Join(err, h.Discard(ctx, g))
 		}
@@ -67,23 +114,17 @@ func (h *Hands) Create(ctx context.Context, g cluster.Guest, group string) error
 	return nil
 }
 
+func (h *Hands) born(ctx context.Context, g cluster.Guest, group string) error {
+	if err := h.up(ctx, g); err != nil {
+		return err
+	}
+	return h.until(ctx, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
+}
+
 func (h *Hands) stateOf(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
 	ctx, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
 	return h.Fleet.GuestState(ctx, g)
-}
-
-// answering sets the clock of g, which stood still while it was saved, and
-// waits until its services greet, both tried until ctx ends.
-func (h *Hands) answering(ctx context.Context, g cluster.Guest, group string) error {
-	e, ctx := errgroup.WithContext(ctx)
-	e.Go(func() error {
-		return h.until(ctx, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
-	})
-	e.Go(func() error {
-		return h.until(ctx, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
-	})
-	return e.Wait()
 }
 
 // Greets is nil when every daemon of g answers its protocol at the own IP.

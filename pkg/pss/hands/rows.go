@@ -18,33 +18,50 @@ var (
 	ErrRecovery = errors.New("recovery under way")
 )
 
-// Move is one VIP move as planned.
-type Move struct {
-	Group   string
-	VIP     netip.Addr
-	From    cluster.Guest
-	To      cluster.Guest
-	Lighter bool         // ends where the group has a row in separation
-	Held    []netip.Addr // VIPs From held when the shift began: a spare gets them all back
+// Change is one group's part of a shift: its VIP moves and its new condition,
+// which become true together or not at all.
+type Change struct {
+	Group string
+	Moves []plan.Step // move-vip steps
+	// From and To are the conditions; To is empty where it stays.
+	From, To cluster.Condition
 }
 
-// check refuses a move that the files as they are now, or a move of the same
-// VIP before it, do not fit.
-func (m Move) check(t cluster.Tables, before []*moving) error {
-	if slices.ContainsFunc(before, func(j *moving) bool { return j.VIP == m.VIP }) {
-		return fmt.Errorf("%w: %v moves already", ErrStale, m.VIP)
+// lighter tells whether the group goes to a lighter condition: then a row of it
+// in separation ends the shift.
+func (c Change) lighter() bool { return c.To != "" && c.To.Lighter(c.From) }
+
+// check refuses a change that the files as they are now do not fit.
+func (c Change) check(t cluster.Tables) error {
+	if i := stateRow(t, c.Group); c.To != "" && (i < 0 || t.State[i].Condition != c.From) {
+		return fmt.Errorf("%w: %s is not in %s", ErrStale, c.Group, c.From)
 	}
-	i := rowOf(t.Operation, m.VIP)
-	if i < 0 || t.Operation[i].Host != m.From.Host {
-		return fmt.Errorf("%w: %v is not on %s", ErrStale, m.VIP, m.From.Host)
-	}
-	if m.Lighter && Separated(t, m.Group) {
+	if c.lighter() && separated(t, c.Group) {
 		return ErrRecovery
 	}
-	return receivable(t, m.To)
+	for _, m := range c.Moves {
+		i := rowOf(t.Operation, m.VIP)
+		if i < 0 || t.Operation[i].Host != m.From.Host {
+			return fmt.Errorf("%w: %v is not on %s", ErrStale, m.VIP, m.From.Host)
+		}
+		if err := receivable(t, m.To); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
-// receivable refuses a receiver that is in trouble, elsewhere or asleep.
+// apply makes the change in the files.
+func (c Change) apply(t *cluster.Tables) {
+	for _, m := range c.Moves {
+		*t = plan.MoveRows(*t, m.Move())
+	}
+	if c.To != "" {
+		*t = plan.StateRows(*t, c.Group, c.To)
+	}
+}
+
+// receivable refuses a receiver that is in trouble, or whose real server is.
 func receivable(t cluster.Tables, to cluster.Guest) error {
 	if len(cluster.RowsOf(t.Separation, to.Host)) > 0 {
 		return fmt.Errorf("%w: %s is in separation", ErrRecovery, to.Host)
@@ -55,25 +72,15 @@ func receivable(t cluster.Tables, to cluster.Guest) error {
 	return nil
 }
 
-// apply gives the VIP to the receiver in the files.
-func (m Move) apply(t *cluster.Tables) error {
-	if i := rowOf(t.Operation, m.VIP); i < 0 || t.Operation[i].Host != m.From.Host {
-		return fmt.Errorf("%w: %v is not on %s", ErrStale, m.VIP, m.From.Host)
-	}
-	*t = plan.MoveRows(*t, plan.Move{VIP: m.VIP, To: m.To, Held: m.Held})
-	return nil
-}
-
 func rowOf(rows []cluster.ServerRow, vip netip.Addr) int {
 	return slices.IndexFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == vip })
 }
 
-func without(rows []cluster.ServerRow, host string) []cluster.ServerRow {
-	return slices.DeleteFunc(slices.Clone(rows), func(r cluster.ServerRow) bool { return r.Host == host })
+func stateRow(t cluster.Tables, group string) int {
+	return slices.IndexFunc(t.State, func(r cluster.StateRow) bool { return r.Group == group })
 }
 
-// Separated tells whether a server of group is in separation.
-func Separated(t cluster.Tables, group string) bool {
+func separated(t cluster.Tables, group string) bool {
 	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool { return r.Group == group })
 }
 

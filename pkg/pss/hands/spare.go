@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/plan"
 )
 
 // ErrNotCreated says that a spare has no saved image yet: it is being created.
@@ -17,20 +18,25 @@ var ErrNotCreated = errors.New("the spare is not created yet")
 
 // StartSpare brings a spare up on real, with the sif and dbss that monitor it
 // (paper, Fig. 10(b)); it returns once its services answer. vip is what it is
-// about to serve.
-func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) error {
+// about to serve. The caller must Close the answer.
+func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) (*Ready, error) {
 	begun := h.Clock.Now()
 	h.Log.Info().Str("spare", s.Host).Stringer("real", real).Msg("spare server start")
 	g := cluster.Guest{Host: s.Host, IP: s.IP, Real: real}
-	both, bctx := errgroup.WithContext(ctx)
-	both.Go(func() error { return h.bringUp(bctx, g, s.Group) })
-	both.Go(func() error { return h.monitor(bctx, s, real, vip) })
+	var ready *Ready
+	var both errgroup.Group
+	both.Go(func() (err error) {
+		ready, err = h.bringUp(ctx, g, s.Group)
+		return err
+	})
+	both.Go(func() error { return h.monitor(ctx, s, real, vip) })
 	if err := both.Wait(); err != nil {
-		return fmt.Errorf("cannot start spare %s on %v: %w", s.Host, real, err)
+		ready.Close()
+		return nil, fmt.Errorf("cannot start spare %s on %v: %w", s.Host, real, err)
 	}
 	h.Log.Info().Str("spare", s.Host).Stringer("real", real).
 		Stringer("took", h.Took(begun)).Msg("spare server started")
-	return nil
+	return ready, nil
 }
 
 func (h *Hands) monitor(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) error {
@@ -40,21 +46,21 @@ func (h *Hands) monitor(ctx context.Context, s cluster.SpareRow, real, vip netip
 }
 
 // bringUp restores a spare, or takes the one that runs there already.
-func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) error {
+func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
 	if err := h.Fleet.Restore(long, g); err != nil {
 		st, serr := h.stateOf(long, g)
 		switch {
 		case serr != nil:
-			return serr
+			return nil, serr
 		case st.Dead():
-			return ErrNotCreated
+			return nil, ErrNotCreated
 		case st == cluster.GuestSaved:
-			return err // the image is there, restoring it failed
+			return nil, err // the image is there, restoring it failed
 		}
 	}
-	return h.Ready(long, g, group)
+	return h.Ready(ctx, g, group)
 }
 
 // StopSpare puts a spare to rest: its VIPs off, saved to shared storage. Its
@@ -83,7 +89,7 @@ func (h *Hands) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Ad
 		return err
 	}
 	return h.Files.Update(ctx, func(t *cluster.Tables) error {
-		t.AccessStop = without(t.AccessStop, s.Host)
+		t.AccessStop = plan.DropAccessStop(*t, s.Host).AccessStop
 		return nil
 	})
 }
@@ -114,6 +120,9 @@ func (h *Hands) Rest(ctx context.Context, g cluster.Guest, group string) error {
 	quick, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
 	if err := errors.Join(h.strip(quick, g), h.Greets(quick, g, group)); err != nil {
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
 		h.Log.Warn().Str("spare", g.Host).Err(err).Msg("spare server unhealthy, thrown away")
 		return h.Discard(ctx, g)
 	}

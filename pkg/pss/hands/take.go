@@ -14,8 +14,11 @@ import (
 // Take gives a VIP that stands only in separation, and is pss's, to a server of
 // its group. Its monitor has fenced the server that failed, so nobody may
 // answer for it; somebody who does makes Take fail.
-func (h *Hands) Take(ctx context.Context, group string, vip netip.Addr, to cluster.Guest) error {
+func (h *Hands) Take(ctx context.Context, group string, vip netip.Addr, to cluster.Guest, ready *Ready) error {
 	begun := h.Clock.Now()
+	if err := ready.Wait(ctx); err != nil {
+		return fmt.Errorf("cannot give %v to %s: %w", vip, to.Host, err)
+	}
 	held, err := h.Files.Hold(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot give %v to %s: %w", vip, to.Host, err)

@@ -6,7 +6,6 @@ package shift
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -135,28 +134,18 @@ func (x *execution) group(ctx context.Context, g string) error {
 	return err
 }
 
-// advance makes every receiver ready, moves the VIPs and records the condition.
+// advance makes every receiver ready, then changes the group.
 func (x *execution) advance(ctx context.Context, g string, undo *revert) error {
-	if err := x.receivers(ctx, g, undo); err != nil {
+	var ready receivers
+	defer ready.close()
+	if err := x.receive(ctx, g, undo, &ready); err != nil {
 		return err
 	}
-	var all errgroup.Group // no move cancels another: they may share a hold
-	for _, s := range x.of(plan.MoveVIP, g) {
-		all.Go(func() error {
-			if err := x.Move(ctx, x.move(s)); err != nil {
-				return err
-			}
-			undo.push(func(ctx context.Context) error { return x.moveBack(ctx, s) })
-			return nil
-		})
-	}
-	if err := all.Wait(); err != nil {
-		return err
-	}
+	c := hands.Change{Group: g, Moves: x.of(plan.MoveVIP, g), From: recorded(x.before, g)}
 	for _, s := range x.of(plan.SetState, g) {
-		return x.setState(ctx, s)
+		c.To = s.Condition
 	}
-	return nil
+	return x.Change(ctx, c, ready.of)
 }
 
 // of lists the steps of one kind for one group.
@@ -164,18 +153,38 @@ func (x *execution) of(do plan.Do, group string) plan.Steps {
 	return slices.DeleteFunc(x.steps.Of(do), func(s plan.Step) bool { return s.Group != group })
 }
 
-// receivers starts the group's spares and makes its other receivers ready, in
-// parallel, each once its real server is awake.
-func (x *execution) receivers(ctx context.Context, g string, undo *revert) error {
-	all, actx := errgroup.WithContext(ctx)
-	spares := x.of(plan.StartSpare, g)
-	for _, s := range spares {
-		all.Go(func() error { return x.startSpare(actx, s, undo) })
+// receivers are the servers that are ready to take a VIP.
+type receivers struct {
+	mu sync.Mutex
+	of map[string]*hands.Ready
+}
+
+func (r *receivers) add(host string, ready *hands.Ready) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.of == nil {
+		r.of = map[string]*hands.Ready{}
 	}
+	r.of[host] = ready
+}
+
+func (r *receivers) close() {
+	for _, ready := range r.of {
+		ready.Close()
+	}
+}
+
+// receive starts the group's spares and makes its other receivers ready, in
+// parallel, each once its real server is awake.
+func (x *execution) receive(ctx context.Context, g string, undo *revert, ready *receivers) error {
+	all := errgroup.Group{}
 	seen := map[string]bool{}
+	for _, s := range x.of(plan.StartSpare, g) {
+		seen[s.Spare] = true
+		all.Go(func() error { return x.startSpare(ctx, s, undo, ready) })
+	}
 	for _, s := range x.of(plan.MoveVIP, g) {
-		starts := slices.ContainsFunc(spares, func(p plan.Step) bool { return p.Spare == s.To.Host })
-		if seen[s.To.Host] || starts {
+		if seen[s.To.Host] {
 			continue
 		}
 		seen[s.To.Host] = true
@@ -183,13 +192,15 @@ func (x *execution) receivers(ctx context.Context, g string, undo *revert) error
 			if err := x.wakes[s.To.Real].wait(); err != nil {
 				return err
 			}
-			return x.Ready(actx, s.To, g)
+			r, err := x.Ready(ctx, s.To, g)
+			ready.add(s.To.Host, r)
+			return err
 		})
 	}
 	return all.Wait()
 }
 
-func (x *execution) startSpare(ctx context.Context, s plan.Step, undo *revert) error {
+func (x *execution) startSpare(ctx context.Context, s plan.Step, undo *revert, ready *receivers) error {
 	if err := x.wakes[s.Real].wait(); err != nil {
 		return err
 	}
@@ -197,7 +208,9 @@ func (x *execution) startSpare(ctx context.Context, s plan.Step, undo *revert) e
 	if !x.realOf(s.Spare).IsValid() {
 		undo.push(func(ctx context.Context) error { return x.StopSpare(ctx, row, s.Real, false) })
 	}
-	return x.StartSpare(ctx, row, s.Real, x.firstVIP(s))
+	r, err := x.StartSpare(ctx, row, s.Real, x.firstVIP(s))
+	ready.add(s.Spare, r)
+	return err
 }
 
 // firstVIP is the VIP that a spare is started for.
@@ -228,34 +241,6 @@ func (x *execution) realOf(host string) netip.Addr {
 	return netip.Addr{}
 }
 
-func (x *execution) move(s plan.Step) hands.Move {
-	return hands.Move{Group: s.Group, VIP: s.VIP, From: s.From, To: s.To, Held: s.Held, Lighter: x.lighter(s.Group)}
-}
-
-// moveBack undoes a move. A VIP that is elsewhere by now, or in separation, is
-// left to whoever moved it.
-func (x *execution) moveBack(ctx context.Context, s plan.Step) error {
-	m := hands.Move{Group: s.Group, VIP: s.VIP, From: s.To, To: s.From, Held: x.had(s.To.Host)}
-	if err := x.Move(ctx, m); err != nil && !errors.Is(err, hands.ErrStale) && !errors.Is(err, hands.ErrRecovery) {
-		return err
-	}
-	return nil
-}
-
-// had are the VIPs that host stood for when the shift began.
-func (x *execution) had(host string) []netip.Addr {
-	return append(cluster.VIPsOf(cluster.RowsOf(x.before.Operation, host)),
-		cluster.VIPsOf(cluster.RowsOf(x.before.AccessStop, host))...)
-}
-
-// lighter tells whether the plan takes the group to a lighter condition.
-func (x *execution) lighter(group string) bool {
-	for _, s := range x.of(plan.SetState, group) {
-		return s.Condition.Lighter(recorded(x.before, group))
-	}
-	return false
-}
-
 func recorded(t cluster.Tables, group string) cluster.Condition {
 	for _, s := range t.State {
 		if s.Group == group {
@@ -263,27 +248,6 @@ func recorded(t cluster.Tables, group string) cluster.Condition {
 		}
 	}
 	return cluster.Moderate
-}
-
-// setState records the group's condition, unless a recovery began meanwhile.
-func (x *execution) setState(ctx context.Context, s plan.Step) error {
-	lighter, old := x.lighter(s.Group), recorded(x.before, s.Group)
-	err := x.Files.Update(ctx, func(t *cluster.Tables) error {
-		i := slices.IndexFunc(t.State, func(r cluster.StateRow) bool { return r.Group == s.Group })
-		switch {
-		case i < 0 || t.State[i].Condition != old:
-			return fmt.Errorf("%w: %s is not in %s", hands.ErrStale, s.Group, old)
-		case lighter && hands.Separated(*t, s.Group):
-			return hands.ErrRecovery
-		}
-		t.State[i].Condition = s.Condition
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("cannot set the condition of %s: %w", s.Group, err)
-	}
-	x.Log.Info().Str("group", s.Group).Str("condition", string(s.Condition)).Msg("condition set")
-	return nil
 }
 
 // sleeps tells whether the plan suspends real.

@@ -6,7 +6,8 @@ import (
 	"sync"
 )
 
-// revert is a stack of undo functions.
+// revert is a stack of undo functions: what has to be undone of a group beside
+// its Change, which undoes itself.
 type revert struct {
 	mu    sync.Mutex
 	steps []func(context.Context) error

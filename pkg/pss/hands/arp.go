@@ -1,0 +1,64 @@
+package hands
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// whoHave asks for several addresses at once.
+func (h *Hands) whoHave(ctx context.Context, ips ...netip.Addr) ([][]cluster.MAC, error) {
+	out := make([][]cluster.MAC, len(ips))
+	g, ctx := errgroup.WithContext(ctx)
+	for i, ip := range ips {
+		g.Go(func() (err error) {
+			out[i], err = h.Fleet.WhoHas(ctx, ip)
+			return err
+		})
+	}
+	return out, g.Wait()
+}
+
+// hand takes vip off the old holders and puts it on the new one, and returns
+// once the new one alone answers for it.
+func (h *Hands) hand(ctx context.Context, vip netip.Addr, off []cluster.Guest, on cluster.Guest) error {
+	for _, g := range off {
+		if err := h.Fleet.DelVIP(ctx, g, vip); err != nil {
+			return err
+		}
+	}
+	if err := h.Fleet.AddVIP(ctx, on, vip); err != nil {
+		return err
+	}
+	return h.verify(ctx, vip, on)
+}
+
+// verify waits until on, and nobody else, answers for vip.
+func (h *Hands) verify(ctx context.Context, vip netip.Addr, on cluster.Guest) error {
+	var last error
+	err := h.Clock.Poll(ctx, pollTime, func() bool {
+		last = h.holds(ctx, vip, on)
+		return last == nil
+	})
+	if err != nil && last != nil {
+		return last
+	}
+	return err
+}
+
+// holds is nil where on, and nobody else, answers for vip.
+func (h *Hands) holds(ctx context.Context, vip netip.Addr, on cluster.Guest) error {
+	macs, err := h.whoHave(ctx, vip, on.IP)
+	if err != nil {
+		return err
+	}
+	if len(macs[0]) != 1 || !slices.Equal(macs[0], macs[1]) {
+		return fmt.Errorf("%v is not on %s alone: it answers %v, the VIP %v", vip, on.Host, macs[1], macs[0])
+	}
+	return nil
+}

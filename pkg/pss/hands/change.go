@@ -1,0 +1,214 @@
+package hands
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/plan"
+)
+
+// gather is how long the first of several changes waits for the others: groups
+// whose receivers got ready together change under one hold of the lock.
+const gather = 2 * time.Millisecond
+
+// queue are the changes that wait; the first to come carries out those that
+// came meanwhile.
+type queue struct {
+	mu      sync.Mutex
+	waiting []*changing
+	busy    bool
+}
+
+// changing is a change under way.
+type changing struct {
+	Change
+	begun time.Time
+	ready map[string]*Ready // by receiver
+	err   error
+	done  chan struct{}
+}
+
+// Change carries out one group's part of a shift: under the exclusive lock
+// re-check, ask who holds each VIP, off the old holder, on the new one (with
+// gratuitous ARP), verify, commit. On failure all address changes are undone
+// before the lock is given back. Changes that are asked for at the same time
+// share one hold and one transaction.
+func (h *Hands) Change(ctx context.Context, c Change, ready map[string]*Ready) error {
+	j := &changing{Change: c, begun: h.Clock.Now(), ready: ready, done: make(chan struct{})}
+	h.queue.mu.Lock()
+	h.queue.waiting = append(h.queue.waiting, j)
+	leads := !h.queue.busy
+	h.queue.busy = true
+	h.queue.mu.Unlock()
+	if leads {
+		h.lead(ctx)
+	}
+	<-j.done
+	if j.err != nil {
+		return fmt.Errorf("cannot change %s: %w", c.Group, j.err)
+	}
+	for _, m := range c.Moves {
+		h.Log.Info().Stringer("vip", m.VIP).Str("from", m.From.Host).Str("to", m.To.Host).
+			Stringer("took", h.Took(j.begun)).Msg("VIP moved")
+	}
+	if c.To != "" {
+		h.Log.Info().Str("group", c.Group).Str("condition", string(c.To)).Msg("condition set")
+	}
+	return nil
+}
+
+// lead carries out the waiting changes until there is none.
+func (h *Hands) lead(ctx context.Context) {
+	_ = h.Clock.Sleep(ctx, gather)
+	for {
+		h.queue.mu.Lock()
+		batch := h.queue.waiting
+		h.queue.waiting = nil
+		h.queue.busy = len(batch) > 0
+		h.queue.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		h.carry(ctx, batch)
+		for _, j := range batch {
+			close(j.done)
+		}
+	}
+}
+
+// carry carries out changes under one hold.
+func (h *Hands) carry(ctx context.Context, batch []*changing) {
+	held, err := h.Files.Hold(ctx)
+	if err != nil {
+		for _, j := range batch {
+			j.err = err
+		}
+		return
+	}
+	defer held.Close()
+	short, cancel := h.Clock.Timeout(ctx, lockTime)
+	defer cancel()
+	t := held.Tables()
+	each(batch, func(j *changing) error {
+		if err := j.check(t); err != nil {
+			return err
+		}
+		return h.exchangeAll(short, j)
+	})
+	if h.commit(held, batch) == nil {
+		return
+	}
+	for _, j := range batch { // one that the files refuse must not spoil the others
+		if j.err != nil {
+			continue
+		}
+		if err := h.commit(held, []*changing{j}); err != nil {
+			j.err = errors.Join(err, h.takeBack(ctx, j.Moves))
+		}
+	}
+}
+
+// each calls do for every change that has not failed so far, in parallel.
+func each(batch []*changing, do func(j *changing) error) {
+	var all sync.WaitGroup
+	for _, j := range batch {
+		if j.err == nil {
+			all.Go(func() { j.err = do(j) })
+		}
+	}
+	all.Wait()
+}
+
+// commit writes the changes that have not failed.
+func (h *Hands) commit(held Held, batch []*changing) error {
+	return held.Commit(func(t *cluster.Tables) error {
+		for _, j := range batch {
+			if j.err == nil {
+				j.apply(t)
+			}
+		}
+		return nil
+	})
+}
+
+// exchangeAll changes the addresses of one group, or none of them.
+func (h *Hands) exchangeAll(ctx context.Context, j *changing) error {
+	var all errgroup.Group
+	for _, m := range j.Moves {
+		all.Go(func() error {
+			if err := h.exchange(ctx, m, j.ready[m.To.Host]); err != nil {
+				return fmt.Errorf("cannot move %v from %s to %s: %w", m.VIP, m.From.Host, m.To.Host, err)
+			}
+			return nil
+		})
+	}
+	if err := all.Wait(); err != nil {
+		return errors.Join(err, h.takeBack(ctx, j.Moves))
+	}
+	return nil
+}
+
+// exchange moves one VIP.
+func (h *Hands) exchange(ctx context.Context, m plan.Step, ready *Ready) error {
+	if err := h.ask(ctx, m.VIP, m.From.IP, m.To.IP); err != nil {
+		return err
+	}
+	if err := h.Fleet.DelVIP(ctx, m.From, m.VIP); err != nil {
+		return err
+	}
+	if err := ready.Wait(ctx); err != nil {
+		return err
+	}
+	if err := h.Fleet.AddVIP(ctx, m.To, m.VIP); err != nil {
+		return err
+	}
+	return h.verify(ctx, m.VIP, m.To)
+}
+
+// ask refuses the move of a VIP that somebody else answers for, and a receiver
+// that does not answer for its own address.
+func (h *Hands) ask(ctx context.Context, vip, from, to netip.Addr) error {
+	macs, err := h.whoHave(ctx, vip, from, to)
+	if err != nil {
+		return err
+	}
+	if len(macs[2]) == 0 {
+		return fmt.Errorf("%v does not answer: %w", to, cluster.ErrNoAnswer)
+	}
+	for _, mac := range macs[0] {
+		if !slices.Contains(macs[1], mac) && !slices.Contains(macs[2], mac) {
+			return fmt.Errorf("%v is held by %v", vip, mac)
+		}
+	}
+	return nil
+}
+
+// takeBack undoes moves whose addresses may have changed. Where the new holder
+// cannot be stripped the old one is left without: one holder too few is mended
+// by the next cycle, one too many would answer clients meanwhile.
+func (h *Hands) takeBack(ctx context.Context, moves []plan.Step) error {
+	ctx, cancel := h.detached(ctx, undoTime)
+	defer cancel()
+	errs := make([]error, len(moves))
+	var all sync.WaitGroup
+	for i, m := range moves {
+		all.Go(func() {
+			if errs[i] = h.Fleet.DelVIP(ctx, m.To, m.VIP); errs[i] == nil {
+				errs[i] = h.Fleet.AddVIP(ctx, m.From, m.VIP)
+			}
+		})
+	}
+	all.Wait()
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("cannot undo: %v", err)
+	}
+	return nil
+}
