@@ -171,7 +171,7 @@ func (r *replayer) groups(n int) []load.Group {
 func (r *replayer) measure(host string, homes map[netip.Addr]cluster.Guest, rows map[string]Row) (load.Server, float64) {
 	spec := r.in.Settings.ServerOf(host)
 	s := load.Server{Host: host, Capacity: load.Capacity{MemKB: float64(spec.MemoryKB), Cores: float64(spec.Cores), NetKBs: load.RatedKBs(spec.NetworkMbps)}}
-	var cores, accesses float64
+	var accesses float64
 	for _, h := range stoodFor(r.tables, host, homes) {
 		row, ok := rows[h]
 		if !ok {
@@ -180,11 +180,8 @@ func (r *replayer) measure(host string, homes map[netip.Addr]cluster.Guest, rows
 		s.Measured = true
 		s.Reading.MemKB = max(s.Reading.MemKB, row.Reading.MemKB)
 		s.Reading.NetKBs += row.Reading.NetKBs
-		cores += float64(row.Reading.CPUPercent * float64(r.in.Settings.ServerOf(h).Cores))
+		s.Reading.CPUPercent += float64(row.Reading.CPUPercent * (float64(r.in.Settings.ServerOf(h).Cores) / float64(max(1, spec.Cores))))
 		accesses += row.Accesses
-	}
-	if spec.Cores > 0 {
-		s.Reading.CPUPercent = cores / float64(spec.Cores)
 	}
 	return s, accesses
 }

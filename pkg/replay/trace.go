@@ -15,7 +15,7 @@ import (
 	"pss-msbs/pkg/load"
 )
 
-// Columns is the header line of a trace.
+// columns is the header line of a trace.
 var columns = []string{"time", "host", "mem_kb", "cpu_percent", "net_kb_s", "accesses"}
 
 // Row is what a trace says about one host in one cycle.
@@ -143,7 +143,7 @@ func (t *trace) finish() ([]Cycle, error) {
 
 var (
 	errTime   = errors.New("bad time: want RFC 3339 or seconds")
-	errNumber = errors.New("want a number, zero or more")
+	errNumber = errors.New("want a number from 0 to 1e18")
 )
 
 // maxSeconds keeps times within what nanoseconds can count (the year 2262).
@@ -174,7 +174,7 @@ func parseTime(s string) (time.Time, json.RawMessage, error) {
 
 func parseNumber(s string) (float64, error) {
 	v, err := strconv.ParseFloat(s, 64)
-	if err != nil || math.IsInf(v, 0) || !(v >= 0) {
+	if err != nil || !(v >= 0 && v <= 1e18) {
 		return 0, errNumber
 	}
 	return v, nil
