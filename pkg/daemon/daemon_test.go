@@ -14,6 +14,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pss-msbs/pkg/clock"
 )
 
@@ -230,7 +232,11 @@ func TestAdoptingALockThatIsNotThere(t *testing.T) {
 	} else {
 		defer l.Close()
 	}
-	if _, err := AdoptMonitorLock(d.Run, "M1", int(f.Fd())); err == nil || !strings.Contains(err.Error(), "is not") {
+	fd, err := unix.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := AdoptMonitorLock(d.Run, "M1", fd); err == nil || !strings.Contains(err.Error(), "is not") {
 		t.Errorf("adopted another file: %v", err)
 	}
 }

@@ -46,7 +46,7 @@ func LockMonitor(runDir, name string) (*MonitorLock, error) {
 }
 
 // AdoptMonitorLock takes over the lock that another process took and handed on
-// with the open file fd.
+// with the open file fd, which is closed if that fails.
 func AdoptMonitorLock(runDir, name string, fd int) (*MonitorLock, error) {
 	f := os.NewFile(uintptr(fd), monitorLock(runDir, name))
 	if f == nil {
@@ -54,9 +54,11 @@ func AdoptMonitorLock(runDir, name string, fd int) (*MonitorLock, error) {
 	}
 	unix.CloseOnExec(fd)
 	if err := sameFile(f, monitorLock(runDir, name)); err != nil {
+		f.Close()
 		return nil, fmt.Errorf("cannot adopt the monitor lock of %s: %v", name, err)
 	}
 	if !tryLock(f) { // granted at once when fd holds it, which keeps it
+		defer f.Close()
 		return nil, fmt.Errorf("cannot adopt the monitor of %s: %w by pid %d", name, ErrMonitored, readPID(f))
 	}
 	l := &MonitorLock{name: name, file: f}

@@ -17,14 +17,17 @@ import (
 )
 
 func TestStartReportsWhyItFailed(t *testing.T) {
-	for _, tc := range []struct{ mode, want string }{
-		{"dies", "cannot start sif-M1: it ended before it was ready: exit status 1: sif: cannot do it: no luck"},
-		{"silent", "cannot start sif-M1: it was not ready in time"},
+	for _, tc := range []struct {
+		mode, want string
+		within     time.Duration
+	}{
+		{"dies", "cannot start sif-M1: it ended before it was ready: exit status 1: sif: cannot do it: no luck", 10 * time.Second},
+		{"silent", "cannot start sif-M1: it was not ready in time", 200 * time.Millisecond},
 	} {
 		t.Run(tc.mode, func(t *testing.T) {
 			d := testDirs(t)
 			programs(t, tc.mode)
-			ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), tc.within)
 			defer cancel()
 			_, err := Start(ctx, Command{Program: "sif", Name: "M1", Dirs: d, Life: true})
 			if err == nil || !strings.Contains(err.Error(), tc.want) {
