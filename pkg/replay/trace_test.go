@@ -61,7 +61,7 @@ func TestTraceFaults(t *testing.T) {
 		{"endless network", head + "0,W1,1,2,Inf,4\n", "T.csv:2: net_kb_s: want a number from 0 to 1e18"},
 		{"no accesses", head + "0,W1,1,2,3,\n", "T.csv:2: accesses: want a number from 0 to 1e18"},
 		{"host twice", head + "0,W1,1,2,3,4\n0,W2,1,2,3,4\n0.0,W1,1,2,3,4\n", "T.csv:4: W1 twice at 0.0"},
-		{"open quote", head + "0,W1,1,2,3,4\n0,\"W2,1,2,3,4\n", "T.csv:4: extraneous or missing \" in quoted-field"},
+		{"open quote", head + "0,W1,1,2,3,4\n0,\"W2,1,2,3,4\n", "T.csv:3: extraneous or missing \" in quoted-field"},
 		{"two faults", head + "0,W1,1,2,3,x\n\n1,W1\n", "T.csv:2: accesses: want a number from 0 to 1e18\nT.csv:4: want 6 fields, have 2"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
