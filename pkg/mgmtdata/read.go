@@ -79,7 +79,7 @@ func ParseServer(file string, b []byte) (Server, error) {
 		Host:     p.name(LineHost, "host", false),
 		IP:       p.addr(LineIP, "IP address", false),
 		Group:    p.name(LineGroup, "service group", false),
-		Daemons:  p.names(LineDaemons, "daemon", cluster.CheckDaemon),
+		Daemons:  p.daemons(),
 		Backup:   p.name(LineBackup, "backup host", true),
 		BackupIP: p.addr(LineBackupIP, "backup IP address", true),
 		Real:     p.addr(LineReal, "real server IP address", true),
@@ -113,9 +113,7 @@ func ParseReal(file string, b []byte) (Real, error) {
 		p.faults.Add(file, LineRealMAC, "%v", err)
 	}
 	r.MAC = mac
-	if p.line(LineServers) != "" { // a real server may host nothing yet
-		r.Servers = p.names(LineServers, "virtual server", cluster.CheckName)
-	}
+	r.Servers = p.servers()
 	if err := p.faults.Err(); err != nil {
 		return Real{}, err
 	}
@@ -192,19 +190,30 @@ func (p *parser) name(n int, what string, optional bool) string {
 	return p.line(n)
 }
 
-// names reads a line of at least one name, none of them twice.
-func (p *parser) names(n int, what string, check func(string) error) []string {
-	if !p.want(n, what, false) {
-		return nil
-	}
-	names := strings.FieldsFunc(p.line(n), func(r rune) bool { return r == ' ' || r == '\t' })
-	seen := map[string]bool{}
+func (p *parser) names(n int) []string {
+	return strings.FieldsFunc(p.line(n), func(r rune) bool { return r == ' ' || r == '\t' })
+}
+
+func (p *parser) daemons() []string {
+	p.want(LineDaemons, "daemon", false)
+	names := p.names(LineDaemons)
 	for _, name := range names {
-		if err := check(name); err != nil {
-			p.faults.Add(p.file, n, "%s: %v", what, err)
+		if err := cluster.CheckDaemon(name); err != nil {
+			p.faults.Add(p.file, LineDaemons, "%v", err)
+		}
+	}
+	return names
+}
+
+// servers may be none: a real server may host nothing yet.
+func (p *parser) servers() []string {
+	names, seen := p.names(LineServers), map[string]bool{}
+	for _, name := range names {
+		if err := cluster.CheckName(name); err != nil {
+			p.faults.Add(p.file, LineServers, "virtual server: %v", err)
 		}
 		if seen[name] {
-			p.faults.Add(p.file, n, "%s %s stands twice", what, name)
+			p.faults.Add(p.file, LineServers, "virtual server %s stands twice", name)
 		}
 		seen[name] = true
 	}
