@@ -226,21 +226,20 @@ func (d *DSRS) startMonitor(ctx context.Context, host string, owner Owner) {
 }
 
 // pauseBackup strips and pauses the backup, brought back to the management
-// server if it had moved. The target's dbss runs by now and may need the
-// backup again at any moment: it is left alone, or resumed, in that case.
+// server if it had moved. The target's dbss runs by now and does the same at
+// its start; it may also need the backup again at any moment, which is then
+// left alone, or resumed.
 func (g *giving) pauseBackup(ctx context.Context) error {
 	needed, err := g.stripBackup(ctx)
 	if err != nil || needed {
 		return err
 	}
 	if g.backup.Real != g.Settings.Management.IP {
-		return g.bringHome(ctx)
+		if err := g.bringHome(ctx); err != nil {
+			return err
+		}
 	}
-	state, err := g.guestState(ctx, g.backup)
-	if err != nil || (state != cluster.GuestRunning && state != cluster.GuestBooting) {
-		return err
-	}
-	if err := g.within(ctx, pauseTimeout, func(ctx context.Context) error { return g.Fleet.Pause(ctx, g.backup) }); err != nil {
+	if paused, err := g.pause(ctx); err != nil || !paused {
 		return err
 	}
 	r, err := g.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: g.srv.Host})
@@ -249,6 +248,23 @@ func (g *giving) pauseBackup(ctx context.Context) error {
 	}
 	g.log(ctx).Info().Str("server", g.backup.Host).Msg(MsgPaused)
 	return err
+}
+
+// pause pauses a backup that runs. One that somebody else pauses meanwhile, or
+// that boots, is left to him.
+func (g *giving) pause(ctx context.Context) (paused bool, err error) {
+	state, err := g.guestState(ctx, g.backup)
+	if err != nil || state != cluster.GuestRunning {
+		return false, err
+	}
+	err = g.within(ctx, pauseTimeout, func(ctx context.Context) error { return g.Fleet.Pause(ctx, g.backup) })
+	if err == nil {
+		return true, nil
+	}
+	if state, serr := g.guestState(ctx, g.backup); serr == nil && state == cluster.GuestPaused {
+		return false, nil
+	}
+	return false, err
 }
 
 // stripBackup takes every VIP off a backup that serves none, under hold. A
@@ -263,9 +279,11 @@ func (g *giving) stripBackup(ctx context.Context) (needed bool, err error) {
 	if rows != nil && (len(rows.TargetSeparation) > 0 || len(rows.BackupOperation) > 0) {
 		return true, nil
 	}
-	ctx, cancel := g.limit(ctx, g.Settings.Lock.Hold.D()*9/10)
+	hctx, cancel := g.limit(ctx, g.Settings.Lock.Hold.D()*9/10)
 	defer cancel()
-	if err := g.clear(ctx, s.Reply.AllVIPs); err != nil && !g.idle(ctx) {
+	if err := g.clear(hctx, s.Reply.AllVIPs); ctx.Err() != nil {
+		return true, err // we end: nothing is wrong with the backup
+	} else if err != nil && !g.idle(ctx) {
 		return true, g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Destroy(ctx, g.backup) })
 	}
 	return false, s.Release(ctx)
@@ -289,15 +307,15 @@ func (g *giving) clear(ctx context.Context, vips []netip.Addr) error {
 }
 
 // bringHome brings a backup that moved to another real server back to the
-// management server, paused; where that fails its target's dbss recreates it.
+// management server; where that fails its target's dbss recreates it.
 func (g *giving) bringHome(ctx context.Context) error {
 	home := g.backup.On(g.Settings.Management.IP)
 	err := g.within(ctx, migrateTimeout, func(ctx context.Context) error {
 		return g.Fleet.Migrate(ctx, g.backup, home.Real)
 	})
 	if err != nil {
-		return g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Destroy(ctx, g.backup) })
+		err = g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Destroy(ctx, g.backup) })
 	}
 	g.backup = home
-	return g.within(ctx, pauseTimeout, func(ctx context.Context) error { return g.Fleet.Pause(ctx, home) })
+	return err
 }

@@ -28,20 +28,12 @@ func (h health) kind() string {
 	return "virtualization software"
 }
 
-// look pings the real server and asks its hypervisor, at the same time. A
-// host that does not answer pings is not asked for its hypervisor any longer.
+// look pings the real server and, if it answers, asks its hypervisor.
 func (d *DSRS) look(ctx context.Context) health {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	alive := make(chan error, 1)
-	go func() {
-		alive <- d.quick(ctx, func(ctx context.Context) error { return d.Fleet.HypervisorAlive(ctx, d.Data.IP) })
-	}()
 	h := health{ping: d.pingFor(ctx, d.Settings.DSRS.PingTimeout.D())}
-	if h.ping != nil {
-		cancel()
+	if h.ping == nil {
+		h.hypervisor = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.HypervisorAlive(ctx, d.Data.IP) })
 	}
-	h.hypervisor = <-alive
 	return h
 }
 

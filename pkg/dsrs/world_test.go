@@ -53,6 +53,7 @@ type world struct {
 	lim   *limits
 	log   *logBuffer
 	run   *run
+	rests sync.WaitGroup // what dbss do at their start
 }
 
 // run is one life of the dsrs.
@@ -73,8 +74,9 @@ func in(t *testing.T, edit func(*cluster.Tables), test func(w *world)) {
 		w := newWorld(t, ctx, edit)
 		defer func() {
 			w.stop()
-			w.model.Close()
 			cancel()
+			w.rests.Wait()
+			w.model.Close()
 			synctest.Wait()
 			if t.Failed() {
 				t.Logf("log:\n%s", w.log)
@@ -419,10 +421,27 @@ func (o owner) Start(ctx context.Context) error {
 		return ctx.Err()
 	}
 	o.m.set(o.host, "dbss")
+	o.m.w.rests.Go(func() { o.m.w.rest(o.host) })
 	o.m.mu.Lock()
 	defer o.m.mu.Unlock()
 	o.m.started[o.host]++
 	return nil
+}
+
+// rest is what a dbss does at its start with a backup that serves nothing: it
+// ends the backup's dbss, strips the backup and pauses it.
+func (w *world) rest(host string) {
+	time.Sleep(500 * time.Millisecond)
+	b := w.dat(host).Backup
+	if t, err := w.files.View(w.ctx); err != nil || len(cluster.RowsOf(t.Operation, b)) > 0 {
+		return
+	}
+	w.mon.set(b, "")
+	for g := w.guest(b, mgmt); w.ctx.Err() == nil && w.state(g) != cluster.GuestPaused; time.Sleep(time.Second) {
+		if w.state(g) == cluster.GuestRunning && w.model.DelVIP(w.ctx, g, w.dat(host).VIP) == nil {
+			_ = w.model.Pause(w.ctx, g)
+		}
+	}
 }
 
 func (o owner) Release() { o.m.set(o.host, "") }

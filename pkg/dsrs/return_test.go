@@ -1,0 +1,294 @@
+package dsrs
+
+import (
+	"fmt"
+	"net/netip"
+	"slices"
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim"
+)
+
+// strippedInTime checks the one exception of SPEC 10: a VIP held twice for at
+// most strip_deadline after the first answer of a host that was silent.
+func (w *world) strippedInTime(want int) {
+	w.Helper()
+	s, err := w.model.Status(w.ctx, sim.Query{})
+	w.must(err)
+	if len(s.Exceptions) < want {
+		w.Errorf("%d VIPs were held twice, the test wants %d", len(s.Exceptions), want)
+	}
+	for _, e := range s.Exceptions {
+		if e.AfterAnswer > w.set.DSRS.StripDeadline.D().Seconds() {
+			w.Errorf("%s was held twice for %.2f s after the first answer", e.VIP, e.AfterAnswer)
+		}
+	}
+}
+
+// A frozen host comes back with its servers running and their VIPs on.
+func TestReturnsWithStaleVIPs(t *testing.T) {
+	for _, silent := range []time.Duration{3600, 4000, 5500, 7000, 9000, 9300, 12000, 25000, 90000} {
+		silent *= time.Millisecond
+		t.Run(fmt.Sprint(silent), func(t *testing.T) {
+			in(t, nil, func(w *world) {
+				w.start()
+				time.Sleep(15 * time.Second)
+				w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: silent}))
+				w.takeOverBoth()
+				w.await("return of both", 3*time.Minute, func() bool { return w.mon.is("M1", "dbss") && w.mon.is("W1", "dbss") })
+				time.Sleep(20 * time.Second)
+				w.strippedInTime(2)
+				w.restored()
+			})
+		})
+	}
+}
+
+// The host answers, the agents of its servers do not: they are cut off.
+func TestReturnsWithSilentAgents(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.AgentDead, "M1")
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 20 * time.Second}))
+		w.takeOverBoth()
+		w.awaitLog(MsgFenced, time.Minute)
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		w.strippedInTime(2)
+		w.restored()
+	})
+}
+
+// A guest that is fenced but owned by a live dbss is stripped and reachable
+// again once its agent answers.
+func TestFencedServerOfAnother(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.AgentDead, "M1")
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 20 * time.Second}))
+		w.takeOverBoth()
+		w.mon.set("M1", "dbss") // still at work
+		w.awaitLog(MsgFenced, time.Minute)
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		if w.model.Ping(w.ctx, w.dat("M1").IP) == nil {
+			t.Error("the fence was lifted before the VIP was off")
+		}
+		time.Sleep(10 * time.Second)
+		w.heal("M1")
+		w.awaitLog(MsgUnfenced, 30*time.Second)
+		w.must(w.model.Ping(w.ctx, w.dat("M1").IP))
+		w.mon.set("M1", "") // and now it ends
+		w.await("restore of M1", time.Minute, func() bool { return w.mon.is("M1", "dbss") })
+		time.Sleep(5 * time.Second)
+		w.restored()
+	})
+}
+
+// The dbss of a server has not ended yet when the host is back.
+func TestHeldServerIsLeftAlone(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.RealRestart, "RS1")
+		w.takeOverBoth()
+		w.mon.set("M1", "dbss")
+		w.awaitLog(MsgRecovered, 2*time.Minute)
+		time.Sleep(30 * time.Second)
+		if rows := cluster.RowsOf(w.tables().Operation, "Mb"); len(rows) != 1 || w.mon.started["M1"] != 0 {
+			t.Errorf("the server of another was touched: %v", rows)
+		}
+		w.mon.set("M1", "")
+		w.await("restore of M1", time.Minute, func() bool { return w.mon.is("M1", "dbss") })
+		time.Sleep(5 * time.Second)
+		w.restored()
+	})
+}
+
+// B4 returns the row also where there is no server to restore, and servers in
+// access stop are started without VIP.
+func TestStoppedServersStartWithoutVIP(t *testing.T) {
+	in(t, stopRS1, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.RealRestart, "RS1")
+		w.awaitLog(MsgRecovered, 2*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		if !w.isActive(rs1) {
+			t.Error("the row is not back")
+		}
+		for _, host := range []string{"M1", "W1"} {
+			g := w.guest(host, rs1)
+			if s := w.state(g); s != cluster.GuestRunning {
+				t.Errorf("%s is %s", host, s)
+			}
+			addrs, err := w.model.Addrs(w.ctx, g)
+			w.must(err)
+			if slices.Contains(addrs, vip1) || slices.Contains(addrs, vip2) {
+				t.Errorf("%s has a VIP: %v", host, addrs)
+			}
+		}
+		if len(w.tables().AccessStop) != 2 {
+			t.Errorf("access-stop: %v", w.tables().AccessStop)
+		}
+	})
+}
+
+// A server whose VIP another home serves by now goes to access stop.
+func TestVIPServedByAnother(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.RealRestart, "RS1")
+		w.takeOverBoth()
+		// pss gives the VIP of M1 to M2
+		w.must(w.model.DelVIP(w.ctx, w.guest("Mb", mgmt), vip1))
+		w.must(w.model.AddVIP(w.ctx, w.guest("M2", rs2), vip1))
+		w.edit(func(t *cluster.Tables) {
+			for i, r := range t.Operation {
+				if r.Host == "Mb" {
+					t.Operation[i] = cluster.ServerRow{Group: r.Group, Real: rs2, VIP: r.VIP, Host: "M2", IP: ip("172.21.14.4")}
+				}
+			}
+		})
+		w.awaitLog(MsgRecovered, 2*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		if rows := cluster.RowsOf(w.tables().AccessStop, "M1"); len(rows) != 1 || rows[0].VIP != vip1 {
+			t.Errorf("access-stop rows of M1: %v", rows)
+		}
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M2"}) {
+			t.Errorf("%s is held by %v", vip1, got)
+		}
+		if s := w.state(w.guest("Mb", mgmt)); s != cluster.GuestPaused {
+			t.Errorf("Mb is %s", s)
+		}
+	})
+}
+
+// A spare that was started elsewhere while its first host was silent is
+// removed from that host.
+func TestMisplacedSpareIsRemoved(t *testing.T) {
+	ws := cluster.Guest{Host: "Ws", IP: ip("172.21.14.52"), Real: rs1}
+	row := func(real netip.Addr) cluster.ServerRow {
+		return cluster.ServerRow{Group: "Web", Real: real, VIP: ip("172.21.14.105"), Host: "Ws", IP: ws.IP}
+	}
+	light := func(t *cluster.Tables) {
+		i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == "W2" })
+		t.AccessStop = append(t.AccessStop, t.Operation[i])
+		t.Operation[i] = row(rs1)
+		for j := range t.State {
+			if t.State[j].Group == "Web" {
+				t.State[j].Condition = cluster.PS1
+			}
+		}
+	}
+	in(t, light, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		if s := w.state(ws); s != cluster.GuestRunning {
+			t.Fatalf("Ws is %s", s)
+		}
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 30 * time.Second}))
+		w.takeOverBoth()
+		w.must(w.model.SetClock(w.ctx, w.guest("W2", rs3)))
+		w.must(w.model.AddVIP(w.ctx, w.guest("W2", rs3), ip("172.21.14.105")))
+		w.edit(func(t *cluster.Tables) { // pss gives its VIP back to W2 and drops the spare
+			i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == "Ws" })
+			t.Operation[i] = t.AccessStop[0]
+			t.AccessStop = nil
+		})
+		w.awaitLog(MsgRecovered, 2*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		if s := w.state(ws); !s.Dead() && s != cluster.GuestSaved {
+			t.Errorf("Ws is still %s on RS1", s)
+		}
+		w.strippedInTime(3)
+	})
+}
+
+// A separated server that nobody owns, on a healthy host.
+func TestOrphanIsRestored(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.must(w.model.Destroy(w.ctx, w.guest("M1", rs1)))
+		w.takeOver("M1")
+		w.await("restore of M1", time.Minute, func() bool { return w.mon.is("M1", "dbss") })
+		time.Sleep(5 * time.Second)
+		w.restored()
+		if w.lim.begun["M1"] != 1 || w.logged(MsgTrouble) {
+			t.Errorf("%d recoveries counted", w.lim.begun["M1"])
+		}
+	})
+}
+
+// With the budget used up the backup keeps serving until it is due.
+func TestOrphanWithinBudget(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.lim.due["M1"] = time.Now().Add(time.Hour)
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.must(w.model.Destroy(w.ctx, w.guest("M1", rs1)))
+		w.takeOver("M1")
+		w.awaitLog(MsgBudget, time.Minute)
+		time.Sleep(30 * time.Minute)
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"Mb"}) || w.mon.Held("M1") {
+			t.Errorf("%s is held by %v", vip1, got)
+		}
+		w.await("restore of M1", time.Hour, func() bool { return w.mon.is("M1", "dbss") })
+	})
+}
+
+// An orphan that does not boot is tried again with growing pauses, and delays
+// no other server.
+func TestOrphanThatFails(t *testing.T) {
+	in(t, nil, func(w *world) {
+		for range 3 {
+			w.fault(sim.BootFail, "M1")
+		}
+		w.start()
+		time.Sleep(15 * time.Second)
+		for _, host := range []string{"M1", "W1"} {
+			w.must(w.model.Destroy(w.ctx, w.guest(host, rs1)))
+			w.takeOver(host)
+		}
+		w.await("restore of W1", time.Minute, func() bool { return w.mon.is("W1", "dbss") })
+		w.await("restore of M1", time.Hour, func() bool { return w.mon.is("M1", "dbss") })
+		time.Sleep(5 * time.Second)
+		w.restored()
+	})
+}
+
+// The monitors of servers that a dsrs started have no launcher.
+func TestMonitorThatNobodyRuns(t *testing.T) {
+	in(t, stopRS1, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.mon.set("W1", "")
+		time.Sleep(5 * time.Second)
+		if w.mon.started["W1"] != 0 {
+			t.Error("started before a launcher could")
+		}
+		w.await("a monitor", 30*time.Second, func() bool { return w.mon.is("W1", "dbss") })
+	})
+}
+
+// A backup that serves is not paused when its target's monitor is started.
+func TestBackupInUseIsNotPaused(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		srv := w.dat("M1")
+		w.must(w.model.DelVIP(w.ctx, w.guest("M1", rs1), vip1))
+		w.takeOver("M1")
+		w.mon.set("M1", "dbss")
+		g := &giving{DSRS: w.run.dsrs, srv: srv, backup: w.guest("Mb", mgmt)}
+		w.must(g.pauseBackup(w.ctx))
+		if s := w.state(g.backup); s != cluster.GuestRunning {
+			t.Errorf("Mb is %s", s)
+		}
+	})
+}

@@ -1,0 +1,222 @@
+package dsrs
+
+import (
+	"net/netip"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim"
+)
+
+// suspendRS1 moves the row of RS1 to the suspension-real file.
+func suspendRS1(t *cluster.Tables) {
+	i := slices.IndexFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == rs1 })
+	t.Suspended = append(t.Suspended, t.Real[i])
+	t.Real = slices.Delete(slices.Clone(t.Real), i, i+1)
+}
+
+func wakeRS1(t *cluster.Tables) {
+	t.Real, t.Suspended = append(t.Real, t.Suspended...), nil
+}
+
+// stopRS1 puts both servers of RS1 into access stop; M2 and W2 take their VIPs.
+func stopRS1(t *cluster.Tables) {
+	for i, r := range t.Operation {
+		for to, from := range map[string]string{"M2": "M1", "W2": "W1"} {
+			if r.Host != from {
+				continue
+			}
+			t.AccessStop = append(t.AccessStop, r)
+			o := t.Operation[slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == to })]
+			o.VIP = r.VIP
+			t.Operation[i] = o
+		}
+	}
+}
+
+func (w *world) edit(edit func(*cluster.Tables)) {
+	w.Helper()
+	w.must(w.files.Update(w.ctx, func(t *cluster.Tables) error { edit(t); return nil }))
+}
+
+func (w *world) isActive(real netip.Addr) bool {
+	return slices.ContainsFunc(w.tables().Real, func(r cluster.RealRow) bool { return r.IP == real })
+}
+
+func (w *world) logged(message string) bool { return strings.Contains(w.log.String(), message) }
+
+func TestHealthyHostIsLeftAlone(t *testing.T) {
+	in(t, nil, func(w *world) {
+		before := w.tables()
+		w.start()
+		time.Sleep(5 * time.Minute)
+		if n := strings.Count(w.log.String(), "\n"); n != 2 {
+			t.Errorf("%d log lines of a healthy host, want its start and normal", n)
+		}
+		if !slices.Equal(before.Real, w.tables().Real) {
+			t.Error("the files changed")
+		}
+	})
+}
+
+// Fig. 9(b), B1: a suspended host is no trouble, is not woken, and is
+// monitored again when the PSS has woken it.
+func TestSuspendedHostIsSkipped(t *testing.T) {
+	both := func(t *cluster.Tables) { stopRS1(t); suspendRS1(t) }
+	in(t, both, func(w *world) {
+		w.start()
+		w.awaitLog(MsgSuspended, 15*time.Second)
+		time.Sleep(2 * time.Minute)
+		if w.logged(MsgTrouble) || w.logged(MsgPacket) {
+			t.Error("a suspended host was taken for dead")
+		}
+		w.must(w.model.WakeReal(w.ctx, w.mac()))
+		time.Sleep(10 * time.Second)
+		w.edit(wakeRS1)
+		w.awaitLog(MsgNormal, 15*time.Second)
+	})
+}
+
+// Fig. 9(b), B2: the host is suspended between B1 and the trouble.
+func TestSuspendedBetweenB1AndB2(t *testing.T) {
+	in(t, stopRS1, func(w *world) {
+		w.set.Profile = "paper" // polling: the change itself does not wake it
+		w.start()
+		w.awaitLog(MsgNormal, time.Second)
+		time.Sleep(9500 * time.Millisecond) // the next B1 is due in 0.5 s
+		w.must(w.model.SuspendReal(w.ctx, rs1))
+		w.awaitLog(MsgTrouble, 15*time.Second)
+		w.edit(suspendRS1)
+		w.awaitState(Suspended, 20*time.Second)
+		if w.logged(MsgPacket) || w.logged(MsgOut) {
+			t.Error("a suspended host was taken out or woken")
+		}
+		if rows := w.tables().Suspended; len(rows) != 1 {
+			t.Errorf("suspension-real: %v", rows)
+		}
+	})
+}
+
+// The network of the management server is down: nothing may be done.
+func TestCutOffHolds(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.NetworkLost, "management")
+		w.awaitLog(MsgCutOff, 30*time.Second)
+		time.Sleep(2 * time.Minute)
+		if !w.isActive(rs1) || w.logged(MsgConfirmed) || strings.Count(w.log.String(), MsgCutOff) != 1 {
+			t.Error("not held, or not said exactly once")
+		}
+		w.heal("management")
+		w.awaitLog(MsgGone, 30*time.Second)
+		w.awaitState(Normal, 30*time.Second)
+	})
+}
+
+// A short silence of the host is no trouble.
+func TestBlipIsNoTrouble(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(19 * time.Second)
+		w.must(w.model.Inject(sim.Fault{Kind: sim.Partition, Target: "RS1", For: 3 * time.Second}))
+		w.awaitLog(MsgGone, 30*time.Second)
+		time.Sleep(20 * time.Second)
+		if w.logged(MsgOut) || !w.isActive(rs1) {
+			t.Error("a blip took the host out")
+		}
+	})
+}
+
+// Only the daemon of the virtualization software is down or hangs.
+func TestOnlyHypervisorDown(t *testing.T) {
+	for _, kind := range []string{sim.HypervisorStop, sim.HypervisorFreeze} {
+		t.Run(kind, func(t *testing.T) {
+			in(t, nil, func(w *world) {
+				w.start()
+				time.Sleep(15 * time.Second)
+				w.fault(kind, "RS1")
+				w.awaitLog(MsgRecovered, time.Minute)
+				w.awaitState(Normal, time.Minute)
+				if m := w.log.has(MsgTrouble, MsgConfirmed, "B3", MsgHypervisor, MsgAnswers, MsgStripped, "B4", MsgRecovered); m != "" {
+					t.Errorf("%q is missing or out of order", m)
+				}
+				if w.logged(MsgPacket) || w.logged(MsgStart) {
+					t.Error("a host that answers was woken, or its running servers were touched")
+				}
+				w.restored()
+			})
+		})
+	}
+}
+
+// A wake that never comes: the alarm is raised, the backups leave the
+// management server, the host is still tried, and is welcome when it comes.
+func TestWakeNeverComes(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.set.DSRS.RestoreDeadline = w.set.DSRS.RestoreDeadline / 4
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.WakeNever, "RS1")
+		w.fault(sim.RealShutdown, "RS1")
+		w.takeOverBoth()
+		w.awaitLog(MsgGivenUp, 4*time.Minute)
+		w.await("move of the backups", time.Minute, func() bool { return strings.Count(w.log.String(), MsgMoved) == 2 })
+		reals := map[netip.Addr]bool{}
+		for _, host := range []string{"Mb", "Wb"} {
+			rows := cluster.RowsOf(w.tables().Operation, host)
+			if len(rows) != 1 || rows[0].Real == mgmt || w.state(w.guest(host, rows[0].Real)) != cluster.GuestRunning {
+				t.Errorf("%s did not move: %v", host, rows)
+				continue
+			}
+			reals[rows[0].Real] = true
+		}
+		if len(reals) != 2 {
+			t.Errorf("both backups went to the same real server: free memory was not looked at")
+		}
+		time.Sleep(30 * time.Minute)
+		packets := strings.Count(w.log.String(), MsgGivenUp)
+		if packets != 1 {
+			t.Errorf("%d alarms, want 1", packets)
+		}
+		w.heal("RS1")
+		w.awaitLog(MsgRecovered, 15*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		w.restored()
+	})
+}
+
+// The wake comes on the third try only.
+func TestMagicPacketIsRepeated(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.RealShutdown, "RS1")
+		w.fault(sim.WakeLost, "RS1")
+		w.fault(sim.WakeLost, "RS1")
+		w.takeOverBoth()
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		w.restored()
+	})
+}
+
+// The host dies again while its servers boot.
+func TestLostAgainWhileRestoring(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.RealRestart, "RS1")
+		w.takeOverBoth()
+		w.awaitLog(MsgStart, 2*time.Minute)
+		time.Sleep(10 * time.Second)
+		w.fault(sim.RealShutdown, "RS1")
+		w.awaitLog(MsgLost, time.Minute)
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		w.restored()
+	})
+}
