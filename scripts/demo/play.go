@@ -1,0 +1,228 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/harness"
+)
+
+// The paper's system (SPEC 1).
+var (
+	servers = []string{"M1", "W1", "F1", "M2", "W2", "F2"}
+	reals   = []string{"RS1", "RS2", "RS3"}
+	groups  = []string{"Mail", "Web", "FTP"}
+)
+
+// The loads of the play: percent of each server, accesses a second besides
+// the client's. x is raised so that the one client, 60 accesses a minute, is
+// what is left at night.
+const (
+	dayLoad      = 60
+	eveningLoad  = 15
+	eveningRate  = 5
+	nightRate    = 0
+	ps2Accesses  = 100
+	shiftLimit   = 5 * time.Minute // emulated: streaks, window and the shift itself
+	startLimit   = 5 * time.Minute
+	recoverLimit = 6 * time.Minute
+)
+
+// demo is one play.
+type demo struct {
+	*harness.Rig
+	ctx   context.Context
+	begun time.Time
+	tally
+	cells []cell
+	fig12 []harness.Line
+	fig13 []harness.Line
+}
+
+// play runs the whole evaluation and reports whether every expectation held.
+func play(ctx context.Context, o options) (bool, error) {
+	dir, err := os.MkdirTemp("", "pss-demo-")
+	if err != nil {
+		return false, err
+	}
+	rig, err := harness.New(dir, o.bin, o.conf, o.settings)
+	if err != nil {
+		return false, err
+	}
+	defer rig.Close()
+	d := &demo{Rig: rig, ctx: ctx, begun: time.Now()}
+	fmt.Printf("pss-msbs: the paper's evaluation, profile %s, %g emulated seconds a second\nfiles and logs stay in %s\n\n", o.profile, o.speed, dir)
+	err = d.acts()
+	d.report(dir)
+	return d.close(), err
+}
+
+// settings turns the example's settings.toml into the play's.
+func (o options) settings(text string) string {
+	set := map[string]string{
+		"profile":      fmt.Sprintf("%q", o.profile),
+		"speed":        fmt.Sprintf("%g", o.speed),
+		"ps2_accesses": fmt.Sprint(ps2Accesses),
+	}
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		key, _, _ := strings.Cut(l, "=")
+		if v, ok := set[strings.TrimSpace(key)]; ok {
+			lines[i] = strings.TrimSpace(key) + " = " + v
+		}
+		if strings.Contains(key, "reexamine_interval") || strings.Contains(key, "restart_wait") {
+			lines[i] = "" // the profile's own
+		}
+	}
+	return strings.Join(lines, "\n")
+}
+
+// say prints progress: wall time, emulated time, what.
+func (d *demo) say(format string, a ...any) {
+	fmt.Printf("%5.1f s  %s  %s\n", time.Since(d.begun).Seconds(), d.Now().Format("15:04:05"), fmt.Sprintf(format, a...))
+}
+
+func (d *demo) acts() error {
+	for _, act := range []func() error{d.start, d.powerSaving, d.moderateFaults, d.ps1Faults, d.end} {
+		if err := act(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// start launches everything and waits until all monitors, backups and spares
+// are ready.
+func (d *demo) start() error {
+	if err := d.Load(dayLoad, eveningRate, groups...); err != nil {
+		return err
+	}
+	d.LaunchAll(servers, reals)
+	d.say("6 dbss, 3 dsrs and pss are launched; backup and spare servers are being created")
+	if err := d.Await(d.ctx, "the start", startLimit, d.ready); err != nil {
+		return err
+	}
+	d.say("all servers are monitored, 6 backup servers stand paused, 3 spare servers saved")
+	d.expectProcesses(nil)
+	return d.expectWatts("Moderate", 84)
+}
+
+// ready says "" once nothing of the start is left to do.
+func (d *demo) ready() string {
+	if why := d.Settled(servers, reals); why != "" {
+		return why
+	}
+	s, err := d.Status(d.Now())
+	if err != nil {
+		return err.Error()
+	}
+	for _, g := range s.Guests {
+		if g.Kind == "spare" && g.State != cluster.GuestSaved {
+			return "spare " + g.Host + " is " + string(g.State)
+		}
+	}
+	for _, n := range servers {
+		if _, ok := d.When("dbss-"+n, "normal state", time.Time{}); !ok {
+			return "dbss " + n + " has not found its target normal"
+		}
+	}
+	return ""
+}
+
+// shift changes the load and waits for the condition and its end.
+func (d *demo) shift(percent, rate float64, to cluster.Condition) (harness.Line, error) {
+	from := d.Now()
+	if err := d.Load(percent, rate, groups...); err != nil {
+		return harness.Line{}, err
+	}
+	if err := d.Await(d.ctx, "condition "+string(to), shiftLimit, func() string { return d.InCondition(to) }); err != nil {
+		return harness.Line{}, err
+	}
+	if err := d.Await(d.ctx, "the end of the shift", shiftLimit, func() string { return d.Settled(servers, reals) }); err != nil {
+		return harness.Line{}, err
+	}
+	l, err := d.AwaitLine(d.ctx, "pss", "shift done", from, shiftLimit)
+	d.say("%-10s  %s", to, l.Text)
+	return l, err
+}
+
+// powerSaving is section 4.2 and Fig. 12: Moderate, PS1, PS2, Moderate.
+func (d *demo) powerSaving() error {
+	from := d.Now()
+	d.say("the load falls to %d %%", eveningLoad)
+	l, err := d.shift(eveningLoad, eveningRate, cluster.PS1)
+	if err != nil {
+		return err
+	}
+	d.expectShift("Moderate -> PS1", l, 3.73)
+	if err := d.expectWatts("Light(PS1)", 59); err != nil {
+		return err
+	}
+	d.expectProcesses([]string{"Ws", "Fs"})
+	d.say("only the client still asks")
+	if _, err = d.shift(eveningLoad, nightRate, cluster.PS2); err != nil {
+		return err
+	}
+	if err := d.expectWatts("Light(PS2)", 34); err != nil {
+		return err
+	}
+	d.say("the load returns to %d %%", dayLoad)
+	if l, err = d.shift(dayLoad, eveningRate, cluster.Moderate); err != nil {
+		return err
+	}
+	d.expectShift("light -> Moderate", l, 9.43)
+	if err := d.expectWatts("Moderate", 84); err != nil {
+		return err
+	}
+	d.expectClient("power saving", from)
+	if _, err := d.AwaitLine(d.ctx, "dbss-F2", "monitoring resumed", from, time.Minute); err != nil {
+		d.expect("dbss F2 notes access stop and the return (Fig. 12)", false, err.Error())
+	}
+	d.fig12 = d.Merge(from, "pss", "dbss-F2")
+	return nil
+}
+
+// end goes home and looks back at the whole play.
+func (d *demo) end() error {
+	d.say("the load returns to %d %%", dayLoad)
+	if _, err := d.shift(dayLoad, eveningRate, cluster.Moderate); err != nil {
+		return err
+	}
+	t, err := d.Tables()
+	if err != nil {
+		return err
+	}
+	d.expect("every VIP is home again, no row lost", len(t.Operation) == 6 && len(t.AccessStop) == 0 && len(t.Separation) == 0 && len(t.Real) == 3,
+		fmt.Sprintf("%d rows in operation, %d in access-stop, %d in separation", len(t.Operation), len(t.AccessStop), len(t.Separation)))
+	s, err := d.Status(time.Time{})
+	if err != nil {
+		return err
+	}
+	d.expect("the fleet records no violation", len(s.Violations) == 0, fmt.Sprintf("%d violations", len(s.Violations)))
+	for _, v := range s.Violations {
+		d.say("violation: %s %s %s", v.At.Format("15:04:05.00"), v.Kind, v.What)
+	}
+	asked, failed := 0, 0
+	for _, c := range s.Clients {
+		asked, failed = asked+c.Asked, failed+c.Failed
+	}
+	d.expect("no client access fails in the whole play", failed == 0, fmt.Sprintf("%d of %d failed", failed, asked))
+	d.expect("no program gave up", len(d.Failures()) == 0, strings.Join(d.Failures(), "; "))
+	d.say("energy %.1f Wh", s.EnergyWh)
+	return nil
+}
+
+// sockets lists the companions' sockets.
+func (d *demo) sockets() map[string]bool {
+	found, _ := filepath.Glob(filepath.Join(d.Sub("run"), "sif-*.sock"))
+	out := map[string]bool{}
+	for _, f := range found {
+		out[strings.TrimSuffix(strings.TrimPrefix(filepath.Base(f), "sif-"), ".sock")] = true
+	}
+	return out
+}
