@@ -119,7 +119,12 @@ func (m *Model) freezeHost(h *host) {
 func (m *Model) Inject(f Fault) error {
 	m.lock()
 	defer m.unlock()
+	if !slices.Contains(FaultKinds(), f.Kind) {
+		return fmt.Errorf("cannot inject %q: want one of %s", f.Kind, strings.Join(FaultKinds(), " "))
+	}
+	m.note("fault", nil, f.Target, "%s %s", f.Kind, f.Target)
 	if err := m.inject(f); err != nil {
+		m.record.timeline = m.record.timeline[:len(m.record.timeline)-1] // it did not happen
 		return fmt.Errorf("cannot inject %s on %s: %v", f.Kind, f.Target, err)
 	}
 	m.dirty = true
@@ -130,10 +135,6 @@ func (m *Model) Inject(f Fault) error {
 }
 
 func (m *Model) inject(f Fault) error {
-	if !slices.Contains(FaultKinds(), f.Kind) {
-		return fmt.Errorf("no such fault: want one of %s", strings.Join(FaultKinds(), " "))
-	}
-	m.note("fault", nil, f.Target, "%s %s", f.Kind, f.Target)
 	if f.Kind == NetworkLost {
 		if f.Target != "management" {
 			return fmt.Errorf("want management")
@@ -143,8 +144,11 @@ func (m *Model) inject(f Fault) error {
 	}
 	if do, ok := hostFaults()[f.Kind]; ok {
 		h := m.hostNamed(f.Target)
-		if h == nil || h.management {
+		switch {
+		case h == nil:
 			return fmt.Errorf("no such real server")
+		case f.Kind == RealRestart && !h.up() && h.state != Frozen, f.Kind == RealFreeze && !h.up():
+			return fmt.Errorf("it is %s", h.state)
 		}
 		do(m, h, f)
 		return nil
@@ -170,8 +174,11 @@ func (m *Model) injectGuest(f Fault) error {
 		return nil
 	}
 	i := m.liveOf(name)
-	if i == nil {
+	switch {
+	case i == nil:
 		return fmt.Errorf("it runs nowhere")
+	case !i.at.up():
+		return fmt.Errorf("its real server is %s", i.at.state)
 	}
 	if do, ok := guestFaults()[f.Kind]; ok {
 		do(m, i, f)

@@ -58,9 +58,8 @@ type host struct {
 	neverWakes  bool
 	failSuspend int
 
-	silent   bool // its hypervisor cannot be reached from the management server
-	since    time.Time
-	returned time.Time // end of its last silence
+	silent   bool      // its hypervisor cannot be reached from the management server
+	since    time.Time // of its last silence
 	answered time.Time // first answer after it; zero: none yet
 }
 

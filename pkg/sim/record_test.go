@@ -98,6 +98,29 @@ func TestExceptionNeedsSilenceAtTheTakeover(t *testing.T) {
 	})
 }
 
+// Clients that reach into a partition see both holders: the same exception,
+// told while it lasts.
+func TestPartitionThatSparesClients(t *testing.T) {
+	play(t, func(s *sim.Spec) { s.PartitionSparesClients = true }, func(t *testing.T, ctx context.Context, m *sim.Model) {
+		ok(t, m.Inject(sim.Fault{Kind: sim.Partition, Target: "RS1"}))
+		if pings(ctx, m, m1) || len(m.Holders(vip1)) != 1 {
+			t.Error("want M1 lost to the management server alone")
+		}
+		takeover(t, ctx, m)
+		time.Sleep(10 * time.Second)
+		s, err := m.Status(ctx, sim.Query{})
+		ok(t, err)
+		if len(m.Holders(vip1)) != 2 || len(s.Exceptions) != 1 || s.Exceptions[0].Seconds < 10 || s.Exceptions[0].AfterAnswer != 0 {
+			t.Errorf("held by %v, exceptions %+v", m.Holders(vip1), s.Exceptions)
+		}
+		alone(t, m)
+		ok(t, m.Heal("RS1"))
+		ok(t, m.Ping(ctx, rs1))
+		time.Sleep(2 * time.Second)
+		alone(t, m, sim.TwoHolders)
+	})
+}
+
 func TestOtherViolations(t *testing.T) {
 	sleep := func(ctx context.Context, m *sim.Model) error {
 		for _, g := range []cluster.Guest{f2, {Host: "W2", IP: ip(5), Real: rs3}} {
@@ -238,7 +261,7 @@ func TestFaultsThatCannotBe(t *testing.T) {
 	play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
 		for _, f := range []sim.Fault{
 			{Kind: "earthquake", Target: "RS1"}, {Kind: sim.VMCrash, Target: "M9"}, {Kind: sim.RealFreeze, Target: "M1"},
-			{Kind: sim.ServiceStop, Target: "M1:httpd"}, {Kind: sim.VMRestart, Target: "Fs"}, {Kind: sim.NetworkLost, Target: "RS1"},
+			{Kind: sim.ServiceStop, Target: "M1:httpd"}, {Kind: sim.RealFreeze, Target: "management"}, {Kind: sim.VMRestart, Target: "Fs"}, {Kind: sim.NetworkLost, Target: "RS1"},
 		} {
 			if m.Inject(f) == nil {
 				t.Errorf("%+v was done", f)

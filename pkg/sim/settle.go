@@ -29,13 +29,11 @@ func (m *Model) settleSilence(h *host) {
 	if silent == h.silent {
 		return
 	}
-	h.silent = silent
+	h.silent, h.answered = silent, time.Time{}
 	if silent {
 		h.since = m.now
 		m.disconnect(h)
-		return
 	}
-	h.returned, h.answered = m.now, time.Time{}
 }
 
 // index finds every guest that has a VIP configured; a VIP once seen stays listed.
@@ -137,18 +135,22 @@ func (m *Model) limit(key string, c *conflict) {
 }
 
 func (m *Model) endConflict(c *conflict) {
-	lasted := m.now.Sub(c.since).Seconds()
 	if c.violation != nil {
-		c.violation.Seconds = lasted
+		c.violation.Seconds = m.now.Sub(c.since).Seconds()
 	}
 	if c.excused == nil {
 		return
 	}
-	e := Exception{At: c.since, VIP: c.vip, What: c.names, Seconds: lasted}
+	m.record.exceptions = append(m.record.exceptions, m.exception(c))
+}
+
+// exception is an excused conflict as it is now.
+func (m *Model) exception(c *conflict) Exception {
+	e := Exception{At: c.since, VIP: c.vip, What: c.names, Seconds: m.now.Sub(c.since).Seconds()}
 	if a := c.excused.answered; !a.IsZero() && a.Before(m.now) {
-		e.AfterAnswer = min(lasted, m.now.Sub(a).Seconds())
+		e.AfterAnswer = min(e.Seconds, m.now.Sub(a).Seconds())
 	}
-	m.record.exceptions = append(m.record.exceptions, e)
+	return e
 }
 
 func (m *Model) settlePower() {

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"context"
+	"maps"
 	"net/netip"
 	"slices"
 	"time"
@@ -85,21 +86,36 @@ func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
 	for _, c := range m.lb.groups {
 		s.Clients = append(s.Clients, m.clientStatus(c, q.Since))
 	}
-	for _, v := range m.record.violations {
-		if !v.At.Before(q.Since) {
-			s.Violations = append(s.Violations, *v)
-		}
-	}
-	for _, e := range m.record.exceptions {
-		if !e.At.Before(q.Since) {
-			s.Exceptions = append(s.Exceptions, e)
-		}
-	}
+	m.blameStatus(&s)
 	if q.Timeline {
 		first, _ := slices.BinarySearchFunc(m.record.timeline, q.Since, func(e Entry, t time.Time) int { return e.At.Compare(t) })
 		s.Timeline = slices.Clone(m.record.timeline[first:])
 	}
 	return s, ctx.Err()
+}
+
+// blameStatus tells what was recorded, and what lasts so far.
+func (m *Model) blameStatus(s *Status) {
+	exceptions := slices.Clone(m.record.exceptions)
+	for _, key := range slices.Sorted(maps.Keys(m.record.conflicts)) {
+		c := m.record.conflicts[key]
+		if c.violation != nil {
+			c.violation.Seconds = m.now.Sub(c.since).Seconds()
+		}
+		if c.excused != nil {
+			exceptions = append(exceptions, m.exception(c))
+		}
+	}
+	for _, v := range m.record.violations {
+		if !v.At.Before(s.Since) {
+			s.Violations = append(s.Violations, *v)
+		}
+	}
+	for _, e := range exceptions {
+		if !e.At.Before(s.Since) {
+			s.Exceptions = append(s.Exceptions, e)
+		}
+	}
 }
 
 func (m *Model) placeStatus(s *Status) {
