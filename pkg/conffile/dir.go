@@ -158,6 +158,36 @@ func (h *Held) write(names []string, contents map[string][]byte) error {
 	return h.lock.Commit(append(changes, kept...))
 }
 
+// HoldRaw takes the exclusive lock whatever the files say, for somebody who
+// repairs them with Contents and Install.
+func (d *Dir) HoldRaw(ctx context.Context) (*Held, error) {
+	h, faults, err := d.hold(ctx)
+	if err == nil {
+		h.salvaged = len(faults) > 0
+	}
+	return h, err
+}
+
+// Contents are the seven files as they stand under this hold; a missing one is
+// not among them. It is the caller's own copy of the map.
+func (h *Held) Contents() map[string][]byte { return maps.Clone(h.contents) }
+
+// Install replaces one file with text, which the caller has checked.
+func (h *Held) Install(name string, text []byte) error {
+	contents := h.Contents()
+	contents[name] = text
+	snap, faults := Parse(h.d.path, contents)
+	commit := h.lock.Commit
+	if len(faults) > 0 { // others are still to be repaired: no good copy
+		commit = h.lock.Install
+	}
+	if err := commit([]lockedfile.Change{{Name: name, Data: text, Like: Operation}}); err != nil {
+		return fmt.Errorf("cannot write %s: %w", name, err)
+	}
+	h.snap, h.contents, h.salvaged = snap, contents, len(faults) > 0
+	return nil
+}
+
 // contents reads what is there of the seven files.
 func (d *Dir) contents() (map[string][]byte, error) { return readAll(d.path) }
 

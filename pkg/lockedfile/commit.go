@@ -18,7 +18,7 @@ const tempSuffix = ".new"
 
 // Change is one file's new content.
 type Change struct {
-	Name string // in the directory, no path
+	Name string // relative to the directory
 	Data []byte
 	Like string // the file whose mode and owner it gets if there is no Name yet
 }
@@ -47,13 +47,23 @@ func newEntry(name string, data []byte, like string) entry {
 // error nothing has changed. Once the journal is durable the transaction has
 // happened: what then still fails is left to the next one who takes the lock.
 func (l *Lock) Commit(changes []Change) error {
+	copies, err := l.s.copies(changes)
+	if err != nil {
+		return err
+	}
+	return l.Install(append(slices.Clone(changes), copies...))
+}
+
+// Install is Commit that leaves the last good copies alone: for changes after
+// which the files are still not good.
+func (l *Lock) Install(changes []Change) error {
 	s := l.s
 	if err := s.recover(); err != nil {
 		return err
 	}
-	j, err := s.journal(changes)
-	if err != nil || len(j.Entries) == 0 {
-		return err
+	j := s.journal(changes)
+	if len(j.Entries) == 0 {
+		return nil
 	}
 	if err := s.stage(j); err != nil {
 		_ = s.drop() // what stays is dropped by the next lock
@@ -65,8 +75,7 @@ func (l *Lock) Commit(changes []Change) error {
 	return nil
 }
 
-// journal lists the changes and the last good copies that they make stale.
-func (s *Store) journal(changes []Change) (journal, error) {
+func (s *Store) journal(changes []Change) journal {
 	var j journal
 	for _, c := range changes {
 		like := c.Name
@@ -75,20 +84,27 @@ func (s *Store) journal(changes []Change) (journal, error) {
 		}
 		j.Entries = append(j.Entries, newEntry(c.Name, c.Data, like))
 	}
+	return j
+}
+
+// copies are the last good copies that the changes make stale, or that hand
+// edits made so.
+func (s *Store) copies(changes []Change) ([]Change, error) {
+	var out []Change
 	for _, name := range s.opt.Files {
 		data, err := os.ReadFile(s.path(name))
 		if i := slices.IndexFunc(changes, func(c Change) bool { return c.Name == name }); i >= 0 {
 			data, err = changes[i].Data, nil
 		}
 		if err != nil {
-			return j, fmt.Errorf("cannot copy %s: %w", name, err)
+			return nil, fmt.Errorf("cannot copy %s: %w", name, err)
 		}
 		last := filepath.Join(LastDir, name)
 		if old, err := os.ReadFile(s.path(last)); err != nil || !bytes.Equal(old, data) {
-			j.Entries = append(j.Entries, newEntry(last, data, name))
+			out = append(out, Change{Name: last, Data: data, Like: name})
 		}
 	}
-	return j, nil
+	return out, nil
 }
 
 // stage writes the new contents and then the journal that makes them the truth.
