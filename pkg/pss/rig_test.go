@@ -52,8 +52,6 @@ type rig struct {
 	log     *syncBuffer
 	running context.CancelFunc
 	ended   chan error
-	// orderly is false where a takeover is played by hand.
-	orderly bool
 }
 
 type syncBuffer struct {
@@ -148,7 +146,7 @@ func play(t *testing.T, conf string, edit func(r *rig), do func(r *rig)) {
 }
 
 func newRig(t *testing.T, dir string) *rig {
-	r := &rig{T: t, ctx: t.Context(), dir: dir, orderly: true, log: &syncBuffer{}, mon: &monitors{dats: map[string]mgmtdata.Server{}, fail: map[string]bool{}}}
+	r := &rig{T: t, ctx: t.Context(), dir: dir, log: &syncBuffer{}, mon: &monitors{dats: map[string]mgmtdata.Server{}, fail: map[string]bool{}}}
 	r.conf = conffile.Open(dir, conffile.Options{NoNotify: true, Poll: 500 * time.Millisecond, Holder: "test"})
 	set, err := settings.Read(filepath.Join(dir, settings.File))
 	r.ok(err)
@@ -357,4 +355,135 @@ func (r *rig) spares() {
 
 func (r *rig) logged(message string) int {
 	return strings.Count(r.log.String(), `"message":"`+message+`"`)
+}
+
+// took are the durations of the shifts so far.
+func (r *rig) took() []time.Duration {
+	var out []time.Duration
+	for line := range strings.Lines(r.log.String()) {
+		if !strings.Contains(line, `"message":"shift done"`) {
+			continue
+		}
+		_, rest, _ := strings.Cut(line, `"took":"`)
+		d, err := time.ParseDuration(rest[:strings.Index(rest, `"`)])
+		r.ok(err)
+		out = append(out, d)
+	}
+	return out
+}
+
+func (r *rig) condition(group string) cluster.Condition {
+	for _, s := range r.tables().State {
+		if s.Group == group {
+			return s.Condition
+		}
+	}
+	r.Fatalf("no group %s", group)
+	return ""
+}
+
+// guest is a server where the fleet has it.
+func (r *rig) guest(host string) cluster.Guest {
+	r.Helper()
+	st, err := r.model.Status(r.ctx, sim.Query{})
+	r.ok(err)
+	for _, g := range st.Guests {
+		if g.Host == host {
+			d, _ := r.data.Of(host)
+			if !d.IP.IsValid() {
+				for _, s := range r.tables().Spares {
+					if s.Host == host {
+						d.IP = s.IP
+					}
+				}
+			}
+			return cluster.Guest{Host: host, IP: d.IP, Real: g.Real}
+		}
+	}
+	r.Fatalf("no server %s", host)
+	return cluster.Guest{}
+}
+
+func (r *rig) mac(real netip.Addr) cluster.MAC {
+	for _, d := range r.data.Reals {
+		if d.IP == real {
+			return d.MAC
+		}
+	}
+	r.Fatalf("no real server %v", real)
+	return cluster.MAC{}
+}
+
+// separate plays a dbss from A3 to A4: host is fenced, its backup serves.
+func (r *rig) separate(host, backup string) {
+	r.Helper()
+	d, _ := r.data.Of(host)
+	b := cluster.Guest{Host: backup, IP: d.BackupIP, Real: mgmt}
+	r.toSeparation(host)
+	for _, row := range cluster.RowsOf(r.tables().Separation, host) {
+		r.ok(r.model.DelVIP(r.ctx, row.Guest(), row.VIP))
+	}
+	r.ok(r.model.Start(r.ctx, b))
+	r.until(time.Minute, "backup answers", func() bool { return r.model.Greet(r.ctx, b.IP, d.Daemons[0]) == nil })
+	for _, row := range cluster.RowsOf(r.tables().Separation, host) {
+		r.ok(r.model.AddVIP(r.ctx, b, row.VIP))
+		r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
+			t.Operation = append(t.Operation, cluster.ServerRow{Group: row.Group, Real: mgmt, VIP: row.VIP, Host: backup, IP: d.BackupIP})
+			return nil
+		}))
+	}
+}
+
+func (r *rig) toSeparation(host string) {
+	r.Helper()
+	r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
+		rows := cluster.RowsOf(t.Operation, host)
+		t.Operation = slices.DeleteFunc(t.Operation, func(o cluster.ServerRow) bool { return o.Host == host })
+		t.Separation = append(t.Separation, rows...)
+		return nil
+	}))
+}
+
+// abandon plays a dbss that found its target dead and no backup for it: A3,
+// fence, A4-failed.
+func (r *rig) abandon(host string) {
+	r.Helper()
+	r.toSeparation(host)
+	r.ok(ipc.Failed{Dir: filepath.Join(r.dir, "run")}.Add(host))
+}
+
+// giveBack plays A5 recovered.
+func (r *rig) giveBack(host, backup string) {
+	r.Helper()
+	r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
+		for _, row := range cluster.RowsOf(t.Separation, host) {
+			i := slices.IndexFunc(t.Operation, func(o cluster.ServerRow) bool { return o.VIP == row.VIP })
+			switch {
+			case t.Operation[i].Host == backup:
+				b := t.Operation[i].Guest()
+				if err := r.model.DelVIP(r.ctx, b, row.VIP); err != nil {
+					return err
+				}
+				if err := r.model.AddVIP(r.ctx, row.Guest(), row.VIP); err != nil {
+					return err
+				}
+				t.Operation[i] = row
+			default:
+				t.AccessStop = append(t.AccessStop, row)
+			}
+		}
+		t.Separation = slices.DeleteFunc(t.Separation, func(o cluster.ServerRow) bool { return o.Host == host })
+		return nil
+	}))
+	r.ok(ipc.Failed{Dir: filepath.Join(r.dir, "run")}.Remove(host))
+}
+
+// class changes the thresholds of every group.
+func (r *rig) class(edit func(*settings.Class)) {
+	edit(&r.set.Class)
+	r.set.Group = maps.Clone(r.set.Group)
+	for name, g := range r.set.Group {
+		edit(&g.Class)
+		r.set.Group[name] = g
+	}
 }

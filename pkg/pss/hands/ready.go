@@ -43,20 +43,23 @@ func (r *Ready) Close() {
 // Ready makes a receiver fit to take a VIP: running, services answering (make
 // before break). The caller must Close the answer.
 func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
-	r := &Ready{done: make(chan struct{})}
-	var clock context.Context
-	clock, r.cancel = h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
-	var err error
-	if err = h.up(clock, g); err == nil {
-		go func() {
-			defer close(r.done)
-			r.err = h.until(clock, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
-		}()
-		err = h.until(clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
-	} else {
-		close(r.done)
+	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
+	defer cancel()
+	if err := h.up(long, g); err != nil {
+		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, err)
 	}
-	if err != nil {
+	return h.answering(ctx, g, group)
+}
+
+// answering waits until the services of g greet, while its clock is being set.
+func (h *Hands) answering(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
+	r := &Ready{done: make(chan struct{})}
+	ctx, r.cancel = h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
+	go func() {
+		defer close(r.done)
+		r.err = h.until(ctx, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
+	}()
+	if err := h.until(ctx, func(ctx context.Context) error { return h.Greets(ctx, g, group) }); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, err)
 	}

@@ -49,16 +49,17 @@ func (h *Hands) monitor(ctx context.Context, s cluster.SpareRow, real, vip netip
 func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
-	if err := h.Fleet.Restore(long, g); err != nil {
-		st, serr := h.stateOf(long, g)
-		switch {
-		case serr != nil:
-			return nil, serr
-		case st.Dead():
-			return nil, ErrNotCreated
-		case st == cluster.GuestSaved:
-			return nil, err // the image is there, restoring it failed
-		}
+	err := h.Fleet.Restore(long, g)
+	if err == nil {
+		return h.answering(ctx, g, group)
+	}
+	switch st, serr := h.stateOf(long, g); {
+	case serr != nil:
+		return nil, serr
+	case st.Dead():
+		return nil, ErrNotCreated
+	case st == cluster.GuestSaved:
+		return nil, err // the image is there, restoring it failed
 	}
 	return h.Ready(ctx, g, group)
 }
