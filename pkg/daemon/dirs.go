@@ -141,12 +141,12 @@ func Listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// Listening tells whether a process listens at the Unix socket path.
+// Listening tells whether a process listens at the Unix socket path. One that
+// is too busy to accept listens.
 func Listening(path string) bool {
 	c, err := net.Dial("unix", path)
-	if err != nil {
-		return false
+	if err == nil {
+		c.Close()
 	}
-	c.Close()
-	return true
+	return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
 }

@@ -65,7 +65,8 @@ func NewClient(dial DialFunc, program string, clk clock.Clock) *Client {
 }
 
 // Call sends req and returns the reply. A refusal is a *RefusedError, with the
-// reply beside it. A request lost with its connection is sent again until the
+// reply beside it; what sif could not do for want of the lock or the disk is
+// another error. A request lost with its connection is sent again until the
 // deadline of ctx (DefaultTimeout of emulated time where it has none): every
 // verb may be repeated.
 func (c *Client) Call(ctx context.Context, req Request) (Reply, error) {
@@ -224,9 +225,13 @@ func (s *Session) Release(ctx context.Context) error {
 // Close ends the session; a hold that still stands is released unchanged.
 func (s *Session) Close() error { return s.conn.Close() }
 
+// refusal is the error that a reply means, if any.
 func refusal(verb Verb, reply Reply) error {
-	if reply.OK {
+	switch {
+	case reply.OK:
 		return nil
+	case reply.Retry:
+		return fmt.Errorf("sif could not do %s: %s", verb, reply.Error)
 	}
 	return &RefusedError{Verb: verb, State: reply.State, Why: reply.Error}
 }

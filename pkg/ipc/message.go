@@ -90,6 +90,7 @@ type Restored struct {
 type Reply struct {
 	OK    bool   `json:"ok"`
 	Error string `json:"error,omitempty"`
+	Retry bool   `json:"retry,omitempty"` // with an error: no refusal, sif could not do it now (lock, disk)
 	State State  `json:"state,omitempty"` // A1, A2, B1, B2; also with an error, where it explains the refusal
 
 	VIPs    []netip.Addr  `json:"vips,omitempty"`    // A1, A2: the target's VIPs in its state

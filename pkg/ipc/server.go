@@ -120,7 +120,7 @@ func (s *Endpoint) answer(ctx context.Context, c *conn, h Handler, line []byte) 
 	rctx, cancel := s.deadline(ctx, req)
 	defer cancel()
 	if rctx.Err() != nil {
-		_ = c.send(Reply{Error: "the deadline of the request passed while it waited"})
+		_ = c.send(Reply{Error: "the deadline of the request passed while it waited", Retry: true})
 		return
 	}
 	h.Handle(rctx, req, func(r Reply) error { return c.send(r) })

@@ -56,11 +56,11 @@ func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 		}
 		return r.reply
 	}
-	reply := ipc.Reply{Error: r.err.Error()}
+	reply := ipc.Reply{Error: r.err.Error(), Retry: true}
 	var no *refusal
 	switch {
 	case errors.As(r.err, &no):
-		reply.State = no.state
+		reply.State, reply.Retry = no.state, false
 		log.Info().Str("why", no.why).Msg("refused")
 	case errors.Is(r.err, context.Canceled): // the asker has gone
 	default:
@@ -202,7 +202,7 @@ func (c *session) watch(ctx context.Context, reply func(ipc.Reply) error) {
 // spareStart starts the spare's dbss and answers when it monitors.
 func (c *session) spareStart(ctx context.Context, req ipc.Request) result {
 	if c.s.opt.Spare == nil {
-		return result{err: errNoSpare}
+		return result{err: refuse("", notSpare)}
 	}
 	return result{err: c.s.opt.Spare.start(ctx, *req.Dat)}
 }
@@ -210,15 +210,15 @@ func (c *session) spareStart(ctx context.Context, req ipc.Request) result {
 // spareStop ends the spare's dbss, answers, and then ends this sif.
 func (c *session) spareStop(ctx context.Context, reply func(ipc.Reply) error) {
 	if c.s.opt.Spare == nil {
-		_ = reply(ipc.Reply{Error: errNoSpare.Error()})
+		_ = reply(ipc.Reply{Error: notSpare})
 		return
 	}
 	if err := c.s.opt.Spare.stop(ctx); err != nil {
-		_ = reply(ipc.Reply{Error: err.Error()})
+		_ = reply(ipc.Reply{Error: err.Error(), Retry: true})
 		return
 	}
 	_ = reply(ipc.Reply{OK: true})
 	c.s.opt.Spare.finish()
 }
 
-var errNoSpare = errors.New("this is not the sif of a spare")
+const notSpare = "this is not the sif of a spare"

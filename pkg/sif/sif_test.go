@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -19,6 +20,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/lockedfile"
 )
 
 // rig is a sif over a copy of the paper's system, in a synctest bubble.
@@ -480,6 +482,22 @@ func TestRequestOfAClosedConnectionIsDropped(t *testing.T) {
 		}
 		held.Close()
 		time.Sleep(5 * time.Second)
+		r.wantRows(ctx, "op: Mail 201 101 M1 1", "M1")
+	})
+}
+
+// A full disk is no refusal: dbss asks again instead of giving its takeover up.
+func TestWhatCannotBeWrittenIsNoRefusal(t *testing.T) {
+	inBubble(t, func(ctx context.Context, r *rig) {
+		r.opt.Files = conffile.Open(r.dir, conffile.Options{NoNotify: true, Step: func(s lockedfile.Step) error {
+			return syscall.ENOSPC
+		}})
+		r.serve(ctx)
+		_, err := r.client.Call(ctx, ask(ipc.A3, "M1"))
+		var no *ipc.RefusedError
+		if err == nil || errors.As(err, &no) || !strings.Contains(err.Error(), "no space left") {
+			t.Fatalf("A3 on a full disk: %v", err)
+		}
 		r.wantRows(ctx, "op: Mail 201 101 M1 1", "M1")
 	})
 }
