@@ -98,7 +98,7 @@ func (k Known) findHomes(g groupRows, homes map[netip.Addr]cluster.Guest) {
 		}
 	}
 	for _, r := range g.accessStop {
-		if _, known := k[r.VIP]; !known && !g.isSpare(r.Host) {
+		if !homes[r.VIP].IP.IsValid() && !g.isSpare(r.Host) {
 			settle(r, r.VIP)
 		}
 	}
