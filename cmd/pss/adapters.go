@@ -11,6 +11,7 @@ import (
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/guest"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/hands"
 )
@@ -37,6 +38,16 @@ func (d data) read() (hands.Data, error) {
 		out.Reals = append(out.Reals, dir.Reals[path])
 	}
 	return out, err
+}
+
+// homes are the homes that the management data name; a directory without them
+// will do.
+func homes(d daemon.Dirs) plan.Known {
+	known, err := data{d.Conf}.read()
+	if err != nil {
+		return nil
+	}
+	return known.Homes()
 }
 
 // invalid has faults of files printed as they are, with exit code 2.

@@ -10,7 +10,6 @@ import (
 	"sync"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss/hands"
 )
 
@@ -206,7 +205,7 @@ func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string
 // takeAll gives all VIPs to a home server in access stop, its own first: the
 // row that names its home VIP is then never without it.
 func (s *System) takeAll(ctx context.Context, t cluster.Tables, group string, vips []netip.Addr, g cluster.Guest) error {
-	own := plan.Homes(t)
+	own := s.serverData().Homes().Homes(t)
 	vips = slices.SortedStableFunc(slices.Values(vips), func(a, b netip.Addr) int {
 		return cmp.Compare(btoi(own[a].Host != g.Host), btoi(own[b].Host != g.Host))
 	})

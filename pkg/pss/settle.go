@@ -45,16 +45,17 @@ func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
 		}
 		wants[row.Group], back[row.Group] = want, instead
 	}
-	steps := plan.Make(t, wants)
+	homes := s.serverData().Homes()
+	steps := homes.Make(t, wants)
 	for group, instead := range back {
 		if instead != "" && steps.Refused(group) != "" {
 			wants[group] = instead
 		}
 	}
-	for _, group := range s.unborn(plan.Make(t, wants)) {
+	for _, group := range s.unborn(homes.Make(t, wants)) {
 		wants[group] = recorded(t, group)
 	}
-	steps = plan.Make(t, wants)
+	steps = homes.Make(t, wants)
 	s.refusals(t, steps)
 	return s.without(steps)
 }

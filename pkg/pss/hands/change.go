@@ -129,10 +129,11 @@ func each(batch []*changing, do func(j *changing) error) {
 
 // commit writes the changes that have not failed.
 func (h *Hands) commit(held Held, batch []*changing) error {
+	homes := h.Data().Homes()
 	return held.Commit(func(t *cluster.Tables) error {
 		for _, j := range batch {
 			if j.err == nil {
-				j.apply(t)
+				j.apply(t, homes)
 			}
 		}
 		return nil

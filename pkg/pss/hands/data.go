@@ -7,6 +7,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/plan"
 )
 
 // ServerData is the management data of one virtual server.
@@ -59,6 +60,17 @@ func (d Data) Daemons(host, group string) []string {
 		return nil
 	}
 	return first.Daemons
+}
+
+// Homes are the homes that the data name.
+func (d Data) Homes() plan.Known {
+	out := plan.Known{}
+	for _, s := range d.Servers {
+		if s.VIP.IsValid() {
+			out[s.VIP] = s.Host
+		}
+	}
+	return out
 }
 
 // Spare is the management data of a spare that serves vip on real: the eight

@@ -52,9 +52,9 @@ func (c Change) check(t cluster.Tables) error {
 }
 
 // apply makes the change in the files.
-func (c Change) apply(t *cluster.Tables) {
+func (c Change) apply(t *cluster.Tables, homes plan.Known) {
 	for _, m := range c.Moves {
-		*t = plan.MoveRows(*t, m.Move())
+		*t = homes.MoveRows(*t, m.Move())
 	}
 	if c.To != "" {
 		*t = plan.StateRows(*t, c.Group, c.To)

@@ -52,7 +52,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	err = h.hand(short, vip, nil, to)
 	if err == nil {
 		err = held.Commit(func(t *cluster.Tables) error {
-			*t = plan.MoveRows(*t, plan.Move{VIP: vip, To: to})
+			*t = h.Data().Homes().MoveRows(*t, plan.Move{VIP: vip, To: to})
 			return nil
 		})
 	}

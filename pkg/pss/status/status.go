@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/settings"
@@ -155,7 +154,7 @@ func (in Input) groups() []Group {
 
 func (in Input) vips() []VIP {
 	out := []VIP{}
-	homes := plan.Homes(in.Tables)
+	homes := in.Data.Homes().Homes(in.Tables)
 	for _, vip := range in.Tables.VIPs() {
 		v := VIP{VIP: vip, Home: homes[vip].Host}
 		for _, rows := range [][]cluster.ServerRow{in.Tables.AccessStop, in.Tables.Separation, in.Tables.Operation} {
