@@ -16,8 +16,15 @@
 //     (4(b): M1 those of M2), or else the spare that PS1 has there (4(d): Fs).
 //
 // A real server that then hosts nothing is suspended (3(g), 3(h): RS3; 4(h): RS2
-// too), and what a wider layout needs is woken first.
+// too), and what a wider layout needs is woken first. A spare that holds a VIP
+// again is started; one whose group goes to Moderate is stopped and leaves
+// access-stop. One whose real server is suspended is stopped too (4(h): Ws), but
+// its row stays.
 //
 // Left alone are VIPs whose home is in trouble: it stands in separation, or its
-// real server is in neither real file. They stay with whoever serves them.
+// real server is in neither real file. They stay with whoever serves them, and
+// their homes count as no servers of the layout. A VIP that nobody serves is in
+// the layout, but it belongs to the owner of its separation row: no step moves it.
+//
+// A refused group keeps its condition and everything it has; the others go on.
 package plan
