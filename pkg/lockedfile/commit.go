@@ -112,10 +112,8 @@ func (s *Store) stage(j journal) error {
 	if err := os.MkdirAll(s.path(LastDir), 0o700); err != nil {
 		return fmt.Errorf("cannot make the last good copy: %w", err)
 	}
-	for _, e := range j.Entries {
-		if err := s.write(e.Temp, e.data, e.like); err != nil {
-			return err
-		}
+	if err := s.writeAll(j.Entries); err != nil {
+		return err
 	}
 	if err := s.syncDir(LastDir); err != nil {
 		return err
@@ -124,11 +122,11 @@ func (s *Store) stage(j journal) error {
 	if err != nil {
 		return err
 	}
-	temp := newEntry(journalName, nil, "").Temp
-	if err := s.write(temp, b, ""); err != nil {
+	e := newEntry(journalName, b, "")
+	if err := s.writeAll([]entry{e}); err != nil {
 		return err
 	}
-	if err := s.rename(temp, journalName); err != nil {
+	if err := s.rename(e.Temp, journalName); err != nil {
 		return err
 	}
 	err = s.syncDir(".")

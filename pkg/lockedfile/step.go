@@ -47,8 +47,9 @@ func (s *Store) do(op Op, name string, f func() error) error {
 	return nil
 }
 
-// write puts data into a new file with the mode and owner of like, durably.
-func (s *Store) write(name string, data []byte, like string) error {
+// write puts data into a new file with the mode and owner of like, and calls
+// synced once that is durable. The error is that of the writing alone.
+func (s *Store) write(name string, data []byte, like string, synced func(error)) error {
 	var f *os.File
 	err := s.do(OpCreate, name, func() (err error) {
 		f, err = os.OpenFile(s.path(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
@@ -64,9 +65,33 @@ func (s *Store) write(name string, data []byte, like string) error {
 		return s.resemble(f, like)
 	})
 	if err == nil {
-		err = s.do(OpSync, name, f.Sync)
+		err = s.do(OpSync, name, func() error { return nil })
 	}
-	return errors.Join(err, f.Close())
+	if err != nil {
+		return errors.Join(err, f.Close())
+	}
+	go func() { synced(errors.Join(f.Sync(), f.Close())) }()
+	return nil
+}
+
+// writeAll writes new contents, the syncs side by side: a disk does many in
+// little more than the time of one.
+func (s *Store) writeAll(entries []entry) error {
+	errs := make(chan error, len(entries))
+	var err error
+	started := 0
+	for _, e := range entries {
+		if err = s.write(e.Temp, e.data, e.like, func(err error) { errs <- err }); err != nil {
+			break
+		}
+		started++
+	}
+	for range started {
+		if e := <-errs; e != nil {
+			err = errors.Join(err, fmt.Errorf("cannot sync new contents in %s: %w", s.dir, e))
+		}
+	}
+	return err
 }
 
 // resemble gives f the mode and owner of like. An owner that this process may

@@ -1,0 +1,45 @@
+package conffile
+
+import (
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// BenchmarkView is what each of the monitors does in each of its intervals.
+func BenchmarkView(b *testing.B) {
+	dir := paper(b)
+	past := time.Now().Add(-time.Hour)
+	for _, name := range Names() {
+		if err := os.Chtimes(filepath.Join(dir, name), past, past); err != nil {
+			b.Fatal(err)
+		}
+	}
+	d := Open(dir, Options{})
+	if err := d.Renew(ctx); err != nil {
+		b.Fatal(err)
+	}
+	for b.Loop() {
+		if _, err := d.View(ctx); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+// BenchmarkUpdate is a change of two files, as A3 makes it.
+func BenchmarkUpdate(b *testing.B) {
+	dir := paper(b)
+	d := Open(dir, Options{})
+	edits := []func(*cluster.Tables) error{takeover, func(t *cluster.Tables) error {
+		t.Operation = append(t.Operation, take(&t.Separation, "M1")...)
+		return nil
+	}}
+	for i := 0; b.Loop(); i++ {
+		if err := d.Update(ctx, edits[i%2]); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
