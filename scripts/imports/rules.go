@@ -8,7 +8,7 @@ type rule struct {
 }
 
 // nouns are what everybody may import.
-var nouns = []string{"pkg/cluster", "pkg/clock", "pkg/mgmtdata"}
+var nouns = []string{"pkg/cluster", "pkg/clock", "pkg/fault", "pkg/mgmtdata"}
 
 func with(more ...string) []string { return append(append([]string{}, nouns...), more...) }
 
@@ -16,12 +16,13 @@ func with(more ...string) []string { return append(append([]string{}, nouns...),
 var rules = []rule{
 	{"pkg/cluster", nil},
 	{"pkg/clock", nil},
+	{"pkg/fault", nil},
 	{"pkg/load", []string{"pkg/cluster"}},
 	{"pkg/plan", []string{"pkg/cluster"}},
 	{"pkg/lockedfile", []string{"pkg/clock"}},
-	{"pkg/conffile", []string{"pkg/cluster", "pkg/clock", "pkg/lockedfile"}},
-	{"pkg/mgmtdata", []string{"pkg/cluster"}},
-	{"pkg/settings", []string{"pkg/cluster"}},
+	{"pkg/conffile", []string{"pkg/cluster", "pkg/clock", "pkg/fault", "pkg/lockedfile"}},
+	{"pkg/mgmtdata", []string{"pkg/cluster", "pkg/fault"}},
+	{"pkg/settings", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/ipc", nouns},
 	{"pkg/virt", nouns},
 	{"pkg/guest", nouns},
@@ -33,6 +34,7 @@ var rules = []rule{
 	{"pkg/daemon", with("pkg/ipc")}, // companions and monitors are started ready to talk
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings")},
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
+	{"pkg/edit", with("pkg/conffile", "pkg/check")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access")},
 	{"pkg/pss", with("pkg/load", "pkg/plan", "pkg/conffile", "pkg/ipc", "pkg/settings")},
 	{"pkg/dbss", with("pkg/settings", "pkg/ipc")},
