@@ -15,6 +15,8 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/rs/zerolog"
+
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
@@ -104,6 +106,7 @@ func newWorld(t *testing.T, ctx context.Context, edit func(*cluster.Tables)) *wo
 	}
 	spec, err := sim.FromTables(w.tables(), slices.Collect(maps.Values(w.dats.Servers)), slices.Collect(maps.Values(w.dats.Reals)), w.set)
 	w.must(err)
+	spec.Balancer.Off = true // no clients: what counts here is who holds a VIP
 	w.model, err = sim.New(spec, clock.Clock{})
 	w.must(err)
 	w.mon = &monitors{w: w, held: map[string]string{}, started: map[string]int{}}
@@ -180,7 +183,7 @@ func (w *world) start() *DSRS {
 	r := &run{cancel: cancel, done: make(chan struct{}), fleet: &mortal{Model: w.model}}
 	real, err := mgmtdata.ReadReal(filepath.Join(w.dir, "RS1.dat"))
 	w.must(err)
-	r.dsrs = New(Deps{Data: real, Settings: w.set, Log: daemon.NewLoggerTo(w.log, "dsrs", "RS1", "text", clock.Clock{}),
+	r.dsrs = New(Deps{Data: real, Settings: w.set, Log: daemon.NewLoggerTo(w.log, "dsrs", "RS1", "text", clock.Clock{}).Level(zerolog.DebugLevel),
 		Sif: w.companion(ctx), Fleet: r.fleet, Monitors: w.mon, Servers: w, Limits: w.lim})
 	w.run = r
 	go func() {
