@@ -78,13 +78,12 @@ func helper(mode string) int {
 
 // hangUp keeps connections open, as a sif does.
 func hangUp(l net.Listener) {
-	var open []net.Conn
 	for {
 		c, err := l.Accept()
 		if err != nil {
 			return
 		}
-		open = append(open, c)
+		defer c.Close()
 	}
 }
 
