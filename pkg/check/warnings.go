@@ -27,6 +27,7 @@ func (c *checker) warnings(set settings.Settings) fault.List {
 		c.bases(w, i, st)
 	}
 	c.missing(w)
+	c.strangers(w, set)
 	c.management(w, set)
 	return w.list.Sorted()
 }
@@ -70,6 +71,36 @@ func (c *checker) bases(w *warner, i int, st cluster.StateRow) {
 	if len(homes) > 0 && contains(first, homes) {
 		w.add(file, line, "the bases of %s save nothing in PS2: its servers stay on first bases anyway (%s)", st.Group, joined(sorted(homes)))
 	}
+}
+
+// strangers warns of settings for what does not exist: a slip in a name that
+// would silently do nothing.
+func (c *checker) strangers(w *warner, set settings.Settings) {
+	file := filepath.Join(c.dir, settings.File)
+	b, _ := os.ReadFile(file)
+	warn := func(known bool, table, what string) {
+		if !known {
+			w.add(file, settings.Line(b, table), "[%s]: there is no such %s", table, what)
+		}
+	}
+	for name := range set.Group {
+		known := slices.ContainsFunc(c.snap.Tables.State, func(s cluster.StateRow) bool { return s.Group == name })
+		warn(known, "group."+name, "group")
+	}
+	for name := range set.Servers {
+		warn(c.isServer(name), "server."+name, "server")
+	}
+	for ip := range set.Reals {
+		known := slices.Contains(c.allReals(), ip) || slices.ContainsFunc(c.reals, func(r realServer) bool { return r.IP == ip })
+		warn(known || ip == set.Management.IP, "real."+ip.String(), "real server")
+	}
+}
+
+func (c *checker) isServer(name string) (is bool) {
+	c.rows(func(_ place, row cluster.ServerRow) { is = is || row.Host == name })
+	_, backup := c.backups[name]
+	_, home := c.homes[name]
+	return is || backup || home || c.snap.Tables.IsSpare(name)
 }
 
 func (c *checker) allReals() []netip.Addr {

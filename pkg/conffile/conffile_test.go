@@ -32,7 +32,13 @@ func paper(t testing.TB) string {
 	return dir
 }
 
-func read(t testing.TB, dir, name string) string {
+// fataler is a test, also one of rapid.
+type fataler interface {
+	Helper()
+	Fatal(args ...any)
+}
+
+func read(t fataler, dir, name string) string {
 	t.Helper()
 	b, err := os.ReadFile(filepath.Join(dir, name))
 	if err != nil {

@@ -7,6 +7,9 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
+// noRow stands in a file that would be of no byte: such a file looks half written.
+const noRow = "# no row"
+
 // row is one row ready to be written.
 type row struct {
 	key    string
@@ -84,20 +87,33 @@ func (s *Snapshot) notes(t cluster.Tables) map[string]string {
 			if hasKey(rows, l.key) {
 				notes[name+" "+l.key] = l.comment
 			} else {
-				left[l.key] = l.comment
+				left[family(name)+" "+l.key] = l.comment
 			}
 		}
 	}
 	for _, name := range Names() {
 		for _, r := range rowsOf(t, name) {
-			if c := left[r.key]; c != "" && !s.has(name, r.key) {
+			if c := left[family(name)+" "+r.key]; c != "" && !s.has(name, r.key) {
 				notes[name+" "+r.key] = c
-				notes["moved "+r.key] = c
+				notes[moved(name, r.key)] = c
 			}
 		}
 	}
 	return notes
 }
+
+// family is the files between which a row of one key may move.
+func family(name string) string {
+	switch name {
+	case AccessStop, Separation:
+		return Operation
+	case Suspended:
+		return Real
+	}
+	return name
+}
+
+func moved(name, key string) string { return "moved " + family(name) + " " + key }
 
 func hasKey(rows []row, key string) bool {
 	return slices.ContainsFunc(rows, func(r row) bool { return r.key == key })
@@ -119,17 +135,18 @@ func (s *Snapshot) formatFile(name string, rows []row, notes map[string]string) 
 	}
 	for _, l := range s.docs[name].lines {
 		switch i := slices.IndexFunc(rows, func(r row) bool { return r.key == l.key }); {
+		case l.key == "" && l.comment == noRow && len(rows) > 0: // our own, true no more
 		case l.key == "":
 			b.WriteString(l.comment + "\n")
 		case i >= 0:
 			emitTo(i + 1)
-		case l.comment != "" && notes["moved "+l.key] == "":
+		case l.comment != "" && notes[moved(name, l.key)] == "":
 			b.WriteString(l.comment + "\n")
 		}
 	}
 	emitTo(len(rows))
 	if b.Len() == 0 {
-		b.WriteString("# no row\n") // never a file of no byte: that is a half-written one
+		b.WriteString(noRow + "\n")
 	}
 	return []byte(b.String())
 }

@@ -55,6 +55,11 @@ func TestFormat(t *testing.T) {
 			func(t *cluster.Tables) { t.Separation = take(&t.Operation, "M1") },
 			"# no row\n", "Mail  172.21.14.201  172.21.14.101  M1  172.21.14.1\n",
 		},
+		"and says so only while it is true": {
+			m1 + "\n", "# no row\n",
+			func(t *cluster.Tables) { t.Separation = take(&t.Operation, "M1") },
+			"# no row\n", "Mail  172.21.14.201  172.21.14.101  M1  172.21.14.1\n",
+		},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
