@@ -148,7 +148,7 @@ func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group strin
 		if spare.Group != group || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
 			continue
 		}
-		ready, err := s.hands.StartSpare(ctx, spare, base, vip)
+		ready, err := s.hands.StartSpare(ctx, spare, base)
 		if err == nil {
 			err = s.hands.Take(ctx, group, vip, cluster.Guest{Host: spare.Host, IP: spare.IP, Real: base}, ready)
 			ready.Close()

@@ -7,8 +7,6 @@ import (
 	"net/netip"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
 )
@@ -16,22 +14,13 @@ import (
 // ErrNotCreated says that a spare has no saved image yet: it is being created.
 var ErrNotCreated = errors.New("the spare is not created yet")
 
-// StartSpare brings a spare up on real, with the sif and dbss that monitor it
-// (paper, Fig. 10(b)); it returns once its services answer. vip is what it is
-// about to serve. The caller must Close the answer.
-func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) (*Ready, error) {
+// StartSpare brings a spare up on real; it returns once its services answer.
+// The caller must Close the answer, and has Watch run beside this.
+func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr) (*Ready, error) {
 	begun := h.Clock.Now()
 	h.Log.Info().Str("spare", s.Host).Stringer("real", real).Msg("spare server start")
-	g := cluster.Guest{Host: s.Host, IP: s.IP, Real: real}
-	var ready *Ready
-	var both errgroup.Group
-	both.Go(func() (err error) {
-		ready, err = h.bringUp(ctx, g, s.Group)
-		return err
-	})
-	both.Go(func() error { return h.monitor(ctx, s, real, vip) })
-	if err := both.Wait(); err != nil {
-		ready.Close()
+	ready, err := h.bringUp(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: real}, s.Group)
+	if err != nil {
 		return nil, fmt.Errorf("cannot start spare %s on %v: %w", s.Host, real, err)
 	}
 	h.Log.Info().Str("spare", s.Host).Stringer("real", real).
@@ -39,7 +28,9 @@ func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real, vip ne
 	return ready, nil
 }
 
-func (h *Hands) monitor(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) error {
+// Watch has a spare monitored by a sif and dbss of its own (paper, Fig. 10(b)).
+// vip is what it is about to serve.
+func (h *Hands) Watch(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) error {
 	ctx, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
 	return h.Monitors.Ensure(ctx, h.Data().Spare(s, real, vip))

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -28,11 +29,12 @@ type Outcome struct {
 // in parallel: every group is its own chain, wakes and suspends are shared.
 type execution struct {
 	*hands.Hands
-	before cluster.Tables
-	steps  plan.Steps
-	wakes  map[netip.Addr]*task
-	groups map[string]*task
-	idle   sync.WaitGroup // spares put to rest behind the shift
+	before  cluster.Tables
+	steps   plan.Steps
+	wakes   map[netip.Addr]*task
+	groups  map[string]*task
+	watches sync.WaitGroup // monitors of spares starting beside the shift
+	idle    sync.WaitGroup // spares put to rest behind it
 
 	mu  sync.Mutex
 	out Outcome
@@ -61,6 +63,16 @@ func (t *task) wait() error {
 	return t.err
 }
 
+// failed is the task's error if it has ended by now.
+func (t *task) failed() error {
+	select {
+	case <-t.done:
+		return t.err
+	default:
+		return nil
+	}
+}
+
 // Execute carries out a plan made from the files as they were in before. It
 // logs the shift's beginning and its end: all clients served as planned, files
 // and power as planned. Spares whose real server stays awake are put to rest
@@ -86,11 +98,20 @@ func Execute(ctx context.Context, h *hands.Hands, before cluster.Tables, steps p
 		all.Go(func() { x.suspend(ctx, s.Real) })
 	}
 	all.Wait()
+	x.watches.Wait()
 	if ctx.Err() == nil {
-		h.Log.Info().Strs("failed", x.failures()).Stringer("took", h.Took(begun)).Msg("shift done")
+		x.done(h.Took(begun))
 	}
 	x.idle.Wait()
 	return x.out
+}
+
+func (x *execution) done(took time.Duration) {
+	e := x.Log.Info()
+	if failed := x.failures(); len(failed) > 0 {
+		e = x.Log.Warn().Strs("failed", failed)
+	}
+	e.Stringer("took", took).Msg("shift done")
 }
 
 // words are the steps for the log, refusals apart.
@@ -200,17 +221,29 @@ func (x *execution) receive(ctx context.Context, g string, undo *revert, ready *
 	return all.Wait()
 }
 
+// startSpare starts a spare and, beside it, its monitor. The monitor need not be
+// ready when VIPs move, for starting two processes takes as long as restoring
+// a server; but a group whose monitor is known to have failed does not shift.
 func (x *execution) startSpare(ctx context.Context, s plan.Step, undo *revert, ready *receivers) error {
 	if err := x.wakes[s.Real].wait(); err != nil {
 		return err
 	}
 	row := x.spare(s.Spare)
+	watch := begin(&x.watches, func() error { return x.Watch(ctx, row, s.Real, x.firstVIP(s)) })
 	if !x.realOf(s.Spare).IsValid() {
-		undo.push(func(ctx context.Context) error { return x.StopSpare(ctx, row, s.Real, false) })
+		undo.push(func(ctx context.Context) error {
+			_ = watch.wait() // told where it counts
+			return x.StopSpare(ctx, row, s.Real, false)
+		})
 	}
-	r, err := x.StartSpare(ctx, row, s.Real, x.firstVIP(s))
+	r, err := x.StartSpare(ctx, row, s.Real)
 	ready.add(s.Spare, r)
-	return err
+	x.watches.Go(func() {
+		if err := watch.wait(); err != nil && ctx.Err() == nil {
+			x.Log.Error().Str("spare", s.Spare).Err(err).Msg("spare server has no monitor, tried again each cycle")
+		}
+	})
+	return errors.Join(err, watch.failed())
 }
 
 // firstVIP is the VIP that a spare is started for.
