@@ -191,11 +191,13 @@ func (r *rig) options() pss.Options {
 }
 
 // start starts a pss; stop ends it.
-func (r *rig) start() {
+func (r *rig) start() { r.Helper(); r.startWith(r.options()) }
+
+func (r *rig) startWith(opt pss.Options) {
 	r.Helper()
 	ctx, cancel := context.WithCancel(r.ctx)
 	r.running, r.ended = cancel, make(chan error, 1)
-	s := pss.New(r.options())
+	s := pss.New(opt)
 	go func() { r.ended <- s.Run(ctx) }()
 }
 
@@ -270,18 +272,13 @@ func (r *rig) until(limit time.Duration, what string, ok func() bool) time.Durat
 // reach waits until all groups have a condition and reality is as the files say.
 func (r *rig) reach(c cluster.Condition, limit time.Duration) {
 	r.Helper()
-	r.until(limit, string(c), func() bool {
-		t, err := r.conf.View(r.ctx)
-		if err != nil {
-			return false
-		}
-		for _, s := range t.State {
-			if s.Condition != c {
-				return false
-			}
-		}
-		return r.consistent() == nil
-	})
+	r.until(limit, string(c), func() bool { return r.in(c) && r.consistent() == nil })
+}
+
+// in tells whether all groups have a condition.
+func (r *rig) in(c cluster.Condition) bool {
+	t, err := r.conf.View(r.ctx)
+	return err == nil && !slices.ContainsFunc(t.State, func(s cluster.StateRow) bool { return s.Condition != c })
 }
 
 // consistent is nil when VIPs, power and spares are as the files say.
