@@ -68,9 +68,11 @@ func Sibling(program string) (string, error) {
 
 // Start starts a program with --ready-fd and waits until it writes its line
 // there. If it ends first, or ctx ends first (it is killed then), the error
-// carries what it said on stderr. Its stderr goes to PROGRAM-NAME.stderr in
-// the run directory, so that neither side depends on the other's life.
+// carries what it said on stderr. Its stderr is appended to PROGRAM-NAME.stderr
+// in the run directory, so that neither side depends on the other's life and
+// what a program died of is kept.
 func Start(ctx context.Context, c Command) (*Process, error) {
+	before := c.stderrSize()
 	cmd, pipes, err := c.build()
 	if err != nil {
 		return nil, fmt.Errorf("cannot start %s: %v", c.Program, err)
@@ -84,7 +86,7 @@ func Start(ctx context.Context, c Command) (*Process, error) {
 	p := &Process{PID: cmd.Process.Pid, done: make(chan struct{}), life: pipes.life}
 	go p.reap(cmd)
 	if err := p.awaitReady(ctx, pipes.ready); err != nil {
-		return nil, fmt.Errorf("cannot start %s: %v%s", instance(c.Program, c.Name), err, c.lastWords())
+		return nil, fmt.Errorf("cannot start %s: %v%s", instance(c.Program, c.Name), err, c.lastWords(before))
 	}
 	return p, nil
 }
@@ -144,7 +146,7 @@ func (c Command) build() (*exec.Cmd, *childPipes, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	stderr, err := os.OpenFile(c.stderrFile(), os.O_WRONLY|os.O_CREATE|os.O_TRUNC|os.O_APPEND, 0o600)
+	stderr, err := os.OpenFile(c.stderrFile(), os.O_WRONLY|os.O_CREATE|os.O_APPEND, 0o600)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -196,16 +198,24 @@ func (c Command) stderrFile() string {
 	return filepath.Join(c.Dirs.Run, instance(c.Program, c.Name)+".stderr")
 }
 
-// lastWords is the end of the child's stderr, as a part of an error.
-func (c Command) lastWords() string {
+func (c Command) stderrSize() int64 {
+	info, err := os.Stat(c.stderrFile())
+	if err != nil {
+		return 0
+	}
+	return info.Size()
+}
+
+// lastWords is the end of what the child said on stderr, which begins at the
+// offset from, as a part of an error.
+func (c Command) lastWords(from int64) string {
 	const most = 2000
-	b, err := os.ReadFile(c.stderrFile())
+	f, err := os.Open(c.stderrFile())
 	if err != nil {
 		return ""
 	}
-	if len(b) > most {
-		b = b[len(b)-most:]
-	}
+	defer f.Close()
+	b, _ := io.ReadAll(io.NewSectionReader(f, max(from, c.stderrSize()-most), most))
 	if s := strings.TrimSpace(string(b)); s != "" {
 		return ": " + s
 	}

@@ -197,7 +197,8 @@ type Session struct {
 // Call sends A5 or B4 (which end the hold), or any other verb, within the
 // hold. If the connection breaks, A5 and B4 are sent again on a new one with
 // the token of the hold: the sif then does them only if the rows are still as
-// the hold found them, or answers ok if they were done already.
+// the hold found them, or answers ok if they were done already. After an error
+// that is no refusal it is open whether they were done: look again (A1).
 func (s *Session) Call(ctx context.Context, req Request) (Reply, error) {
 	ctx, cancel := s.client.withDeadline(ctx)
 	defer cancel()

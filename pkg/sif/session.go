@@ -175,6 +175,9 @@ func (c *session) edit(ctx context.Context, req ipc.Request) result {
 		return err
 	}
 	if c.held != nil {
+		if err := ctx.Err(); err != nil {
+			return result{err: err} // the asker no longer waits
+		}
 		if err := c.held.Commit(change); err != nil {
 			return result{err: err}
 		}
