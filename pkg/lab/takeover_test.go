@@ -182,7 +182,8 @@ func (c *client) longestGap(a, b time.Time) time.Duration {
 	return longest
 }
 
-// watch asks by ARP who holds the VIP, and keeps every moment with two holders.
+// watch asks by ARP who holds the VIP. Two answers to one question may come
+// from before and after a move; two holders answer the next question too.
 type watch struct {
 	mu    sync.Mutex
 	asked int
@@ -192,13 +193,22 @@ type watch struct {
 func (w *watch) run(ctx context.Context, d fleet.Driver, vip netip.Addr) {
 	for ctx.Err() == nil {
 		macs, err := d.WhoHas(ctx, vip)
+		if err == nil && len(macs) > 1 {
+			again, _ := d.WhoHas(ctx, vip)
+			if slices.Contains(again, macs[0]) {
+				w.note(fmt.Sprintf("%s: %v, then %v", time.Now().Format(time.StampMilli), macs, again))
+			}
+		}
 		w.mu.Lock()
 		w.asked++
-		if err == nil && len(macs) > 1 {
-			w.twice = append(w.twice, fmt.Sprintf("%s: %v", time.Now().Format(time.StampMilli), macs))
-		}
 		w.mu.Unlock()
 	}
+}
+
+func (w *watch) note(what string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.twice = append(w.twice, what)
 }
 
 // wantFiles fails unless the configuration is as it was in the beginning.

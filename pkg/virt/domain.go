@@ -18,6 +18,10 @@ import (
 // GuestState is the hypervisor's word on g. A guest without an agent's channel
 // cannot be told to be booting.
 func (d *Driver) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
+	news := &d.host(g.Real).news
+	if dead := news.died(g.Host); dead != "" {
+		return dead, nil
+	}
 	state := cluster.GuestAbsent
 	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) (err error) {
 		state, err = guestState(dom)
@@ -25,6 +29,9 @@ func (d *Driver) GuestState(ctx context.Context, g cluster.Guest) (cluster.Guest
 	})
 	if err != nil && !errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 		return "", fmt.Errorf("cannot ask for the state of %s: %w", g.Host, err)
+	}
+	if state == cluster.GuestRunning && news.rebooting(g.Host) {
+		state = cluster.GuestBooting
 	}
 	if (state == cluster.GuestAbsent || state == cluster.GuestOff) && d.hasImage(g.Host) {
 		return cluster.GuestSaved, nil
@@ -37,12 +44,16 @@ func (d *Driver) hasImage(host string) bool {
 	return err == nil && info.Mode().IsRegular()
 }
 
+// guestState is the state of a domain. One that is shutting down, in libvirt's
+// words, has already stopped its processors: only its QEMU remains.
 func guestState(dom *libvirt.Domain) (cluster.GuestState, error) {
 	state, reason, err := dom.GetState()
 	if err != nil {
 		return "", err
 	}
 	switch state {
+	case libvirt.DOMAIN_SHUTDOWN:
+		return cluster.GuestOff, nil
 	case libvirt.DOMAIN_PAUSED:
 		switch libvirt.DomainPausedReason(reason) {
 		case libvirt.DOMAIN_PAUSED_CRASHED:
@@ -118,11 +129,15 @@ func start(dom *libvirt.Domain) error {
 		return nil
 	case cluster.GuestPaused:
 		return errors.New("it is paused")
-	case cluster.GuestCrashed:
-		// A crashed domain may still be there, kept for its evidence.
-		if err := dom.Destroy(); err != nil && !errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
-			return err
-		}
+	}
+	// Something of a dead one may still be there: kept for its evidence, or a
+	// QEMU that has not ended yet.
+	raw, _, err := dom.GetState()
+	if err == nil && raw != libvirt.DOMAIN_SHUTOFF {
+		err = dom.Destroy()
+	}
+	if err != nil && !errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
+		return err
 	}
 	return dom.CreateWithFlags(libvirt.DOMAIN_START_FORCE_BOOT)
 }
@@ -157,9 +172,15 @@ func (d *Driver) Pause(ctx context.Context, g cluster.Guest) error {
 	return d.unless(ctx, g, "pause", (*libvirt.Domain).Suspend, libvirt.DOMAIN_PAUSED)
 }
 
-// Reset is the guest's reset button.
+// Reset is the guest's reset button; from then on the guest is booting.
 func (d *Driver) Reset(ctx context.Context, g cluster.Guest) error {
-	return d.unless(ctx, g, "reset", func(dom *libvirt.Domain) error { return dom.Reset(0) })
+	return d.unless(ctx, g, "reset", func(dom *libvirt.Domain) error {
+		err := dom.Reset(0)
+		if err == nil {
+			d.host(g.Real).news.note(g.Host, cluster.EventRebooted)
+		}
+		return err
+	})
 }
 
 // Destroy pulls the guest's plug; one that is off or absent is no error.

@@ -14,18 +14,25 @@ const openLimit = 5 * time.Second
 
 // What became of a call that has no result.
 var (
-	errLost   = errors.New("the connection was lost")
-	errSlow   = errors.New("no result in time")
-	errRefuse = errors.New("no connection")
-	errClosed = errors.New("the driver is closed")
+	errLost    = errors.New("the connection was lost")
+	errSlow    = errors.New("no result in time")
+	errRefuse  = errors.New("no connection")
+	errDropped = errors.New("the connection was given up")
+	errClosed  = errors.New("the driver is closed")
 )
 
 // connector opens connections of type C. All of its functions may block for ever.
 type connector[C any] struct {
 	open  func() (C, error)
-	watch func(c C, lost func()) error // has lost called when c is found to be gone
+	watch func(c C, lost func()) (watcher, error) // has lost called when c is found to be gone
 	close func(C)
 	alive func(C) bool
+}
+
+// watcher hears over a connection.
+type watcher interface {
+	mute() // what is heard from now on is old news; does not block
+	end()
 }
 
 // endpoint keeps one connection to one hypervisor for any number of callers.
@@ -41,10 +48,12 @@ type endpoint[C any] struct {
 // session is a connection with the calls that use it. It is closed when the
 // last of them has returned.
 type session[C any] struct {
-	c    C
-	refs int           // calls under way, and one while it is the endpoint's live session
-	lost chan struct{} // closed when the connection is known to be gone
-	once sync.Once
+	c       C
+	watch   watcher
+	refs    int           // calls under way, and one while it is the endpoint's live session
+	lost    chan struct{} // closed when the connection is known to be gone
+	dropped chan struct{} // closed when no further call uses it
+	once    sync.Once
 }
 
 // opening is an attempt to connect.
@@ -83,39 +92,22 @@ func (e *endpoint[C]) do(ctx context.Context, f func(C) error) error {
 	return err
 }
 
-// stay runs begin with a connection, then waits until the connection is lost
-// or ctx ends, and runs the function that begin returned. limit bounds begin.
-func (e *endpoint[C]) stay(ctx context.Context, limit time.Duration, begin func(C) (func(), error)) error {
+// stay keeps a connection until it is lost or dropped or ctx ends, and returns
+// why. limit bounds the time to get one.
+func (e *endpoint[C]) stay(ctx context.Context, limit time.Duration) error {
 	short, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	s, err := e.acquire(short)
 	if err != nil {
 		return err
 	}
-	began := make(chan error, 1)
-	leave := make(chan struct{})
-	e.calls.Go(func() {
-		end, err := begin(s.c)
-		began <- err
-		<-leave
-		if err == nil {
-			end()
-		}
-		e.release(s)
-	})
-	defer close(leave)
-	select {
-	case err = <-began:
-	case <-short.Done():
-		err = errSlow
-	}
-	if err != nil {
-		e.drop(s)
-		return err
-	}
+	// Closing may hang, when it is the last to use s.
+	defer func() { e.calls.Go(func() { e.release(s) }) }()
 	select {
 	case <-s.lost:
 		return errLost
+	case <-s.dropped:
+		return errDropped
 	case <-ctx.Done():
 		return ctx.Err()
 	}
@@ -127,7 +119,7 @@ func (e *endpoint[C]) acquire(ctx context.Context) (*session[C], error) {
 		e.mu.Lock()
 		if e.ended {
 			e.mu.Unlock()
-			return nil, errClosed
+			return nil, fmt.Errorf("%w: %w", errRefuse, errClosed)
 		}
 		if s := e.live; s != nil {
 			s.refs++
@@ -166,8 +158,8 @@ func (e *endpoint[C]) connect() (*session[C], error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session[C]{c: c, refs: 1, lost: make(chan struct{})}
-	if err := e.conn.watch(c, func() { e.gone(s) }); err != nil {
+	s := &session[C]{c: c, refs: 1, lost: make(chan struct{}), dropped: make(chan struct{})}
+	if s.watch, err = e.conn.watch(c, func() { e.gone(s) }); err != nil {
 		e.conn.close(c)
 		return nil, err
 	}
@@ -187,7 +179,7 @@ func (e *endpoint[C]) opened(o *opening, s *session[C], err error) {
 	close(o.done)
 	e.mu.Unlock()
 	if s != nil && !wanted {
-		e.conn.close(s.c)
+		e.shut(s)
 	}
 }
 
@@ -197,6 +189,8 @@ func (e *endpoint[C]) drop(s *session[C]) {
 	was := e.live == s
 	if was {
 		e.live = nil
+		s.watch.mute()
+		close(s.dropped)
 	}
 	e.mu.Unlock()
 	if was {
@@ -217,8 +211,13 @@ func (e *endpoint[C]) release(s *session[C]) {
 	last := s.refs == 0
 	e.mu.Unlock()
 	if last {
-		e.conn.close(s.c)
+		e.shut(s)
 	}
+}
+
+func (e *endpoint[C]) shut(s *session[C]) {
+	s.watch.end()
+	e.conn.close(s.c)
 }
 
 // end closes the connection, and waits a while for calls left behind.

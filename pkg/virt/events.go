@@ -7,6 +7,7 @@ import (
 	"errors"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -19,32 +20,93 @@ const (
 	reconnectGap = time.Second // between attempts to reach a hypervisor that is gone
 )
 
-// subscription is one stream of events. Libvirt may still call back while the
-// stream ends.
-type subscription struct {
-	real netip.Addr
-	mu   sync.Mutex
-	ch   chan cluster.Event // nil when the stream has ended
+// Libvirt leaves questions about a guest unanswered while it clears away what
+// is left of it. What it reported just before counts for so long.
+const deathCounts = 5 * time.Second
+
+// news is what one hypervisor reports of its guests. All of its methods are
+// quick: libvirt's one event loop calls them.
+type news struct {
+	real   netip.Addr
+	mu     sync.Mutex
+	guests map[string]guestNews
+	subs   map[chan cluster.Event]struct{}
 }
 
-// send never blocks: it runs in libvirt's event loop.
-func (s *subscription) send(host string, kind cluster.EventKind) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.ch == nil {
-		return
+// guestNews is what is known of a guest from events alone.
+type guestNews struct {
+	rebooting bool               // its agent has not come back since it rebooted
+	dead      cluster.GuestState // off or crashed, since
+	since     time.Time
+}
+
+// note keeps a report and passes it on. A reader that is too busy misses it.
+func (n *news) note(guest string, kind cluster.EventKind) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	now := time.Now()
+	if n.guests == nil {
+		n.guests = map[string]guestNews{}
 	}
-	select {
-	case s.ch <- cluster.Event{Real: s.real, Host: host, Kind: kind, At: time.Now()}:
-	default:
+	switch kind {
+	case cluster.EventRebooted:
+		n.guests[guest] = guestNews{rebooting: true}
+	case cluster.EventShutdown:
+		n.guests[guest] = guestNews{dead: cluster.GuestOff, since: now}
+	case cluster.EventCrashed:
+		n.guests[guest] = guestNews{dead: cluster.GuestCrashed, since: now}
+	case cluster.EventAgentUp, cluster.EventStarted, cluster.EventResumed:
+		delete(n.guests, guest)
+	}
+	for ch := range n.subs {
+		select {
+		case ch <- cluster.Event{Real: n.real, Host: guest, Kind: kind, At: now}:
+		default:
+		}
 	}
 }
 
-func (s *subscription) end() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	close(s.ch)
-	s.ch = nil
+// forget is for a connection that is gone: who knows what happens meanwhile.
+func (n *news) forget() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.guests = nil
+}
+
+// rebooting tells whether guest rebooted and its agent has not come back. Its
+// old agent's channel stays open for about a second after a reset, so the
+// channel alone does not tell.
+func (n *news) rebooting(guest string) bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return n.guests[guest].rebooting
+}
+
+// died is what guest was reported to be moments ago, off or crashed, or empty.
+func (n *news) died(guest string) cluster.GuestState {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if g := n.guests[guest]; time.Since(g.since) < deathCounts {
+		return g.dead
+	}
+	return ""
+}
+
+func (n *news) subscribe(ch chan cluster.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.subs == nil {
+		n.subs = map[chan cluster.Event]struct{}{}
+	}
+	n.subs[ch] = struct{}{}
+}
+
+// end closes ch.
+func (n *news) end(ch chan cluster.Event) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.subs, ch)
+	close(ch)
 }
 
 // Events streams what the hypervisor of real reports of its guests, until ctx
@@ -52,83 +114,104 @@ func (s *subscription) end() {
 // again in the background.
 func (d *Driver) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
 	ch := make(chan cluster.Event, eventBuffer)
-	s := &subscription{real: real, ch: ch}
+	h := d.host(real)
+	h.news.subscribe(ch)
 	ctx, cancel := context.WithCancel(ctx)
 	unhook := context.AfterFunc(d.ctx, cancel)
 	d.streams.Go(func() {
 		defer unhook()
 		defer cancel()
-		defer s.end()
-		d.stream(ctx, s)
+		defer h.news.end(ch)
+		d.keep(ctx, h)
 	})
 	return ch, nil
 }
 
-func (d *Driver) stream(ctx context.Context, s *subscription) {
+// keep sees to it that there is a connection to hear news over.
+func (d *Driver) keep(ctx context.Context, h *host) {
 	told := false
-	for ctx.Err() == nil {
-		err := d.host(s.real).calls.stay(ctx, d.opt.CallTimeout, func(c *libvirt.Connect) (func(), error) {
-			return subscribe(c, s)
-		})
+	for {
+		err := h.calls.stay(ctx, d.opt.CallTimeout)
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errLost) || !told {
-			s.send("", cluster.EventDisconnected)
-			told = true
+		if errors.Is(err, errDropped) || (errors.Is(err, errRefuse) && !told) {
+			h.news.note("", cluster.EventDisconnected) // of a lost one the listener has told
 		}
+		told = true
 		select {
 		case <-ctx.Done():
+			return
 		case <-time.After(reconnectGap):
 		}
 	}
 }
 
-// subscribe asks for events and returns what ends them.
-func subscribe(c *libvirt.Connect, s *subscription) (func(), error) {
-	var ids []int
-	end := func() {
-		for _, id := range ids {
-			_ = c.DomainEventDeregister(id) // fails on a lost connection, where there is nothing to end
-		}
-	}
+// listener hears the news over one connection.
+type listener struct {
+	news *news
+	c    *libvirt.Connect
+	ids  []int
+	off  atomic.Bool
+}
+
+// listen asks for news over c.
+func (h *host) listen(c *libvirt.Connect, lost func()) (watcher, error) {
+	l := &listener{news: &h.news, c: c}
 	for _, register := range []func() (int, error){
-		func() (int, error) { return c.DomainEventLifecycleRegister(nil, s.lifecycle) },
-		func() (int, error) { return c.DomainEventAgentLifecycleRegister(nil, s.agent) },
-		func() (int, error) { return c.DomainEventRebootRegister(nil, s.reboot) },
+		func() (int, error) { return c.DomainEventLifecycleRegister(nil, l.lifecycle) },
+		func() (int, error) { return c.DomainEventAgentLifecycleRegister(nil, l.agent) },
+		func() (int, error) { return c.DomainEventRebootRegister(nil, l.rebooted) },
 	} {
 		id, err := register()
 		if err != nil {
-			end()
+			l.end()
 			return nil, err
 		}
-		ids = append(ids, id)
+		l.ids = append(l.ids, id)
 	}
-	return end, nil
+	_, err := whenClosed(c, func() {
+		h.news.note("", cluster.EventDisconnected)
+		lost()
+	})
+	if err != nil {
+		l.end()
+	}
+	return l, err
 }
 
-// sendOf sends an event about a domain.
-func (s *subscription) sendOf(dom *libvirt.Domain, kind cluster.EventKind) {
-	if name, err := dom.GetName(); err == nil { // it asks nobody
-		s.send(name, kind)
+func (l *listener) mute() {
+	l.off.Store(true)
+	l.news.forget()
+}
+
+func (l *listener) end() {
+	for _, id := range l.ids {
+		_ = l.c.DomainEventDeregister(id) // fails on a lost connection, where there is nothing to end
 	}
 }
 
-func (s *subscription) reboot(_ *libvirt.Connect, dom *libvirt.Domain) {
-	s.sendOf(dom, cluster.EventRebooted)
+func (l *listener) note(dom *libvirt.Domain, kind cluster.EventKind) {
+	if name, err := dom.GetName(); err == nil && !l.off.Load() { // it asks nobody
+		l.news.note(name, kind)
+	}
 }
 
-func (s *subscription) agent(_ *libvirt.Connect, dom *libvirt.Domain, e *libvirt.DomainEventAgentLifecycle) {
+func (l *listener) rebooted(_ *libvirt.Connect, dom *libvirt.Domain) {
+	l.note(dom, cluster.EventRebooted)
+}
+
+func (l *listener) agent(_ *libvirt.Connect, dom *libvirt.Domain, e *libvirt.DomainEventAgentLifecycle) {
 	kind := cluster.EventAgentGone
 	if e.State == libvirt.CONNECT_DOMAIN_EVENT_AGENT_LIFECYCLE_STATE_CONNECTED {
 		kind = cluster.EventAgentUp
 	}
-	s.sendOf(dom, kind)
+	l.note(dom, kind)
 }
 
-func (s *subscription) lifecycle(_ *libvirt.Connect, dom *libvirt.Domain, e *libvirt.DomainEventLifecycle) {
+func (l *listener) lifecycle(_ *libvirt.Connect, dom *libvirt.Domain, e *libvirt.DomainEventLifecycle) {
 	if kind, ok := lifecycleKind(e); ok {
-		s.sendOf(dom, kind)
+		l.note(dom, kind)
 	}
 }
 

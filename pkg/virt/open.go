@@ -55,6 +55,7 @@ type Driver struct {
 // silent agents would use them up.
 type host struct {
 	calls, agents endpoint[*libvirt.Connect]
+	news          news // of the guests, heard over the connection for calls
 }
 
 // Open loads libvirt and starts its event loop; it connects to nobody yet.
@@ -87,9 +88,10 @@ func (d *Driver) host(real netip.Addr) *host {
 	defer d.mu.Unlock()
 	h, ok := d.hosts[real]
 	if !ok {
-		h = &host{}
-		h.calls.conn = d.connector(d.opt.uri(real))
-		h.agents.conn = h.calls.conn
+		h = &host{news: news{real: real}}
+		h.agents.conn = d.connector(d.opt.uri(real))
+		h.calls.conn = h.agents.conn
+		h.calls.conn.watch = h.listen
 		d.hosts[real] = h
 	}
 	return h
@@ -97,10 +99,8 @@ func (d *Driver) host(real netip.Addr) *host {
 
 func (d *Driver) connector(uri string) connector[*libvirt.Connect] {
 	return connector[*libvirt.Connect]{
-		open: func() (*libvirt.Connect, error) { return connect(d.ctx, uri) },
-		watch: func(c *libvirt.Connect, lost func()) error {
-			return c.RegisterCloseCallback(func(*libvirt.Connect, libvirt.ConnectCloseReason) { lost() })
-		},
+		open:  func() (*libvirt.Connect, error) { return connect(d.ctx, uri) },
+		watch: whenClosed,
 		close: func(c *libvirt.Connect) {
 			_ = c.UnregisterCloseCallback() // the callback holds a reference
 			_, _ = c.Close()                // it is gone either way
@@ -108,6 +108,17 @@ func (d *Driver) connector(uri string) connector[*libvirt.Connect] {
 		alive: func(c *libvirt.Connect) bool { ok, err := c.IsAlive(); return ok && err == nil },
 	}
 }
+
+// whenClosed has lost called when c is closed by the other side or its silence.
+func whenClosed(c *libvirt.Connect, lost func()) (watcher, error) {
+	return deaf{}, c.RegisterCloseCallback(func(*libvirt.Connect, libvirt.ConnectCloseReason) { lost() })
+}
+
+// deaf is a watcher that hears nothing.
+type deaf struct{}
+
+func (deaf) mute() {}
+func (deaf) end()  {}
 
 // connect opens a connection with keepalive, after making sure that the other
 // side listens at all.
