@@ -6,6 +6,7 @@ package check
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"maps"
 	"os"
 	"path/filepath"
@@ -44,7 +45,7 @@ func report(dir string, snap *conffile.Snapshot, faults fault.List) (Report, err
 		return Report{}, err
 	}
 	dats, err := mgmtdata.ReadDir(dir)
-	if err := collect(&faults, err); err != nil {
+	if err := collect(&faults, err); err != nil && !errors.Is(err, fs.ErrNotExist) { // then the seven files are missing
 		return Report{}, err
 	}
 	c := newChecker(dir, snap, dats)

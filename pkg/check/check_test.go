@@ -105,3 +105,10 @@ func TestInvalid(t *testing.T) {
 		})
 	}
 }
+
+func TestNoDirectory(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "none")
+	if rep := run(t, dir); len(rep.Faults) != len(conffile.Names()) {
+		t.Errorf("faults:\n%s\nwant the seven files missing", lines(rep.Faults, dir))
+	}
+}

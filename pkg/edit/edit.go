@@ -84,8 +84,8 @@ func File(ctx context.Context, conf *conffile.Dir, name string, editor []string,
 	}
 	copied := filepath.Join(dir, name)
 	after, err := typed(ctx, editor, tty, copied, before)
-	if err == nil && bytes.Equal(before, after) && !missing {
-		return false, os.RemoveAll(dir)
+	if bytes.Equal(before, after) && (err != nil || !missing) {
+		return false, errors.Join(err, os.RemoveAll(dir))
 	}
 	if err == nil {
 		err = install(ctx, conf, name, before, after)
@@ -96,7 +96,7 @@ func File(ctx context.Context, conf *conffile.Dir, name string, editor []string,
 	return true, os.RemoveAll(dir)
 }
 
-// typed runs the editor on a copy and returns what it left there.
+// typed runs the editor on a copy and returns what it left there, also where it failed.
 func typed(ctx context.Context, editor []string, tty Terminal, path string, text []byte) ([]byte, error) {
 	if err := os.WriteFile(path, text, 0o600); err != nil {
 		return nil, err
@@ -104,10 +104,12 @@ func typed(ctx context.Context, editor []string, tty Terminal, path string, text
 	argv := append(slices.Clone(editor), path)
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty.In, tty.Out, tty.Err
-	if err := cmd.Run(); err != nil {
-		return nil, fmt.Errorf("cannot run %s: %w", strings.Join(argv, " "), err)
+	err := cmd.Run()
+	if err != nil {
+		err = fmt.Errorf("cannot run %s: %w", strings.Join(argv, " "), err)
 	}
-	return os.ReadFile(path)
+	after, lost := os.ReadFile(path)
+	return after, errors.Join(err, lost)
 }
 
 // install puts the typing in place if the file is still what the user saw and

@@ -74,6 +74,7 @@ func TestFile(t *testing.T) {
 		file, from, to string
 		spoil          string // a file that is faulty already
 		meanwhile      bool
+		fails          bool // the editor, after it has written
 		changed        bool
 		refused        string // begins the reason
 		exit           int
@@ -85,7 +86,7 @@ func TestFile(t *testing.T) {
 			refused: "F1.dat:1: VIP 172.21.14.103 contradicts operation.conf:5", exit: 2},
 		"changed meanwhile":         {file: conffile.State, from: "FTP   Moderate  172.21.14.201", to: "FTP Moderate 172.21.14.203", meanwhile: true, refused: ErrChanged.Error(), exit: 1},
 		"another changed meanwhile": {file: conffile.Real, from: "# Active", to: "# Awake", meanwhile: true, changed: true},
-		"editor fails":              {file: conffile.State, from: "not there", refused: "cannot run ", exit: 1},
+		"editor fails halfway":      {file: conffile.State, from: "Moderate", to: "Light(PS1)", fails: true, refused: "cannot run ", exit: 1},
 		"repair":                    {file: conffile.State, spoil: conffile.State, from: "typo\n", changed: true},
 		"repair of one of two":      {file: conffile.State, spoil: conffile.Real, from: "FTP   Moderate  172.21.14.201", to: "FTP Moderate 172.21.14.203", changed: true},
 	}
@@ -102,6 +103,9 @@ func TestFile(t *testing.T) {
 			t.Setenv(editTo, tt.to)
 			if tt.meanwhile {
 				t.Setenv(editDir, dir)
+			}
+			if tt.fails {
+				t.Setenv(editDir, filepath.Join(dir, "none"))
 			}
 			before := read(t, filepath.Join(dir, tt.file))
 			typed := strings.Replace(before, tt.from, tt.to, 1)
@@ -124,6 +128,18 @@ func TestFile(t *testing.T) {
 			}
 			checkRefused(t, dir, err, tt.refused, tt.exit, typed)
 		})
+	}
+}
+
+func TestEditorThatDoesNotRun(t *testing.T) {
+	dir := paper(t)
+	t.Setenv("TMPDIR", t.TempDir())
+	changed, err := File(context.Background(), conffile.Open(dir, conffile.Options{}), conffile.State, []string{dir + "/none"}, Terminal{})
+	if r := new(Refused); changed || !errors.Is(err, os.ErrNotExist) || errors.As(err, &r) {
+		t.Errorf("changed %t, %v; want a plain error", changed, err)
+	}
+	if left, err := os.ReadDir(os.TempDir()); err != nil || len(left) > 0 {
+		t.Errorf("left behind: %v %v", left, err)
 	}
 }
 

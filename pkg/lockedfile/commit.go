@@ -181,10 +181,11 @@ func (s *Store) recover() error {
 	return s.drop()
 }
 
-// local tells whether the journal stays inside the directory.
+// local tells whether the journal is one of ours: it stays inside the
+// directory, and the new contents have the names that they get here.
 func (j journal) local() bool {
 	return !slices.ContainsFunc(j.Entries, func(e entry) bool {
-		return !filepath.IsLocal(e.Temp) || !filepath.IsLocal(e.Name)
+		return !filepath.IsLocal(e.Name) || e.Temp != newEntry(e.Name, nil, "").Temp
 	})
 }
 

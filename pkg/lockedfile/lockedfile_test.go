@@ -329,3 +329,31 @@ func increment(s *Store, dir string) error {
 	}
 	return l.Commit(all(strconv.Itoa(n + 1)))
 }
+
+// Whatever stands in a journal, nothing outside the directory changes, no file
+// is lost, and the next one to look is not stopped.
+func FuzzJournal(f *testing.F) {
+	f.Add([]byte(`{"entries":[{"temp":".a.conf.new","name":"a.conf","sha256":"` + newEntry("a.conf", []byte("new"), "").Sum + `"}]}`))
+	f.Add([]byte(`{"entries":[{"temp":"../outside","name":"a.conf"}]}`))
+	f.Add([]byte(`{"entries":[{"temp":"a.conf","name":"../x","sha256":""}]}`))
+	f.Add([]byte("null"))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		dir := files(t, "before")
+		for name, text := range map[string]string{journalName: string(b), ".a.conf.new": "new", "../outside": "outside"} {
+			if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := New(dir, Options{Files: names}).Read(ctx, func() error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range append([]string{"../outside"}, names...) {
+			if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+				t.Error(err)
+			}
+		}
+		if _, err := os.Stat(filepath.Join(dir, journalName)); err == nil {
+			t.Error("the journal is still there")
+		}
+	})
+}

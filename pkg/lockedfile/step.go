@@ -126,6 +126,9 @@ func (s *Store) remove(name string) error {
 func (s *Store) syncDir(name string) error {
 	return s.do(OpSyncDir, name, func() error {
 		d, err := os.Open(s.path(name))
+		if errors.Is(err, fs.ErrNotExist) { // nothing in it
+			return nil
+		}
 		if err != nil {
 			return err
 		}
