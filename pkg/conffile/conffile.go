@@ -67,9 +67,10 @@ func Open(dir string, opt Options) *Dir {
 // Path is the directory.
 func (d *Dir) Path() string { return d.path }
 
-// Rejected is a file that a rescue replaced: where what it said is kept, and what is wrong with it.
+// Rejected is a file that a rescue replaced, or could not replace for want of a
+// good copy: where what it said is kept, and what is wrong with it.
 type Rejected struct {
 	File   string // as operation.conf
-	Kept   string // as operation.conf.rejected-20061122-144749; empty while nothing was written
+	Kept   string // as operation.conf.rejected-20061122-144749; empty while it was not replaced on disk
 	Faults Faults // may be empty: the file only contradicts others
 }

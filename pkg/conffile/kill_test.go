@@ -3,12 +3,15 @@ package conffile
 import (
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/lockedfile"
@@ -19,13 +22,59 @@ import (
 const (
 	killDir = "PSS_TEST_KILL_DIR"
 	killAt  = "PSS_TEST_KILL_AT"
+	addDir  = "PSS_TEST_ADD_DIR" // the child of TestProcesses adds spares there
+	addName = "PSS_TEST_ADD_NAME"
+	adds    = 5
 )
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(killDir); dir != "" {
 		os.Exit(dieWhileUpdating(dir, os.Getenv(killAt)))
 	}
+	if dir := os.Getenv(addDir); dir != "" {
+		os.Exit(addSpares(dir, os.Getenv(addName)))
+	}
 	os.Exit(m.Run())
+}
+
+func addSpares(dir, name string) int {
+	d := Open(dir, Options{Wait: time.Minute})
+	for i := range adds {
+		err := d.Update(ctx, func(t *cluster.Tables) error {
+			own := netip.AddrFrom4([4]byte{10, 0, 0, byte(len(t.Spares))})
+			t.Spares = append(t.Spares, cluster.SpareRow{Group: "Web", Host: fmt.Sprintf("%s-%d", name, i), IP: own})
+			return nil
+		})
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			return 1
+		}
+	}
+	return 0
+}
+
+// Programs that write at the same time lose nothing of each other's.
+func TestProcesses(t *testing.T) {
+	dir := paper(t)
+	const programs = 4
+	var group sync.WaitGroup
+	for i := range programs {
+		group.Go(func() {
+			cmd := exec.Command(os.Args[0])
+			cmd.Env = append(os.Environ(), addDir+"="+dir, fmt.Sprintf("%s=S%d", addName, i))
+			if out, err := cmd.CombinedOutput(); err != nil {
+				t.Errorf("%v\n%s", err, out)
+			}
+		})
+	}
+	group.Wait()
+	got, err := Open(dir, Options{}).View(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := 3 + programs*adds; len(got.Spares) != want {
+		t.Errorf("%d spares, want %d", len(got.Spares), want)
+	}
 }
 
 func dieWhileUpdating(dir, at string) int {

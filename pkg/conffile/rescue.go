@@ -76,6 +76,9 @@ func (d *Dir) rescue(contents map[string][]byte, faults Faults) *Held {
 	}
 	snap, left := Parse(d.path, h.contents)
 	h.snap, h.salvaged = snap, len(left) > 0
+	if len(h.rejected) == 0 {
+		h.rejected = d.blame(faults)
+	}
 	return h
 }
 
@@ -104,6 +107,17 @@ func (d *Dir) exchange(contents map[string][]byte, faults Faults, last map[strin
 		h.rejected = append(h.rejected, Rejected{File: name, Faults: about(faults, filepath.Join(d.path, name))})
 	}
 	return h
+}
+
+// blame names the files of faults that no exchange could mend.
+func (d *Dir) blame(faults Faults) []Rejected {
+	var out []Rejected
+	for _, name := range Names() {
+		if own := about(faults, filepath.Join(d.path, name)); len(own) > 0 {
+			out = append(out, Rejected{File: name, Faults: own})
+		}
+	}
+	return out
 }
 
 func about(faults Faults, path string) Faults {

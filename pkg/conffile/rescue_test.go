@@ -124,6 +124,27 @@ func filesOf(rejected []Rejected) []string {
 	return out
 }
 
+// Without a good copy a contradiction stays, but it stops no takeover and is alarmed.
+func TestRescueOfContradictionWithoutACopy(t *testing.T) {
+	dir := paper(t)
+	write(t, dir, AccessStop, "Web 172.21.14.203 172.21.14.105 W2 172.21.14.5\n")
+	d := Open(dir, Options{})
+	rejected, err := d.UpdateRescue(ctx, takeover)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(rejected) != 1 || rejected[0].File != AccessStop || rejected[0].Kept != "" || len(rejected[0].Faults) != 1 {
+		t.Errorf("rejected %+v", rejected)
+	}
+	seen, _, err := d.ViewRescue(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(cluster.RowsOf(seen.Separation, "M1")) != 1 || len(cluster.RowsOf(seen.AccessStop, "W2")) != 1 {
+		t.Errorf("the rows are %+v", seen)
+	}
+}
+
 func TestRescueThatIsRefusedTouchesNothing(t *testing.T) {
 	dir, no := paper(t), errors.New("no")
 	write(t, dir, State, "typo\n")
