@@ -56,7 +56,7 @@ type Options struct {
 	Files  []string         // the guarded files, by name in the directory
 	Clock  clock.Clock      // waits are polled through it
 	Wait   time.Duration    // longest wait for the lock; 0 means 10 s
-	Holder string           // who holds an exclusive lock, for those who wait
+	Holder string           // who holds an exclusive lock, for those who wait; empty means the program's name
 	Step   func(Step) error // called before each operation of a transaction; its error makes that operation fail
 }
 
@@ -70,6 +70,9 @@ type Store struct {
 func New(dir string, opt Options) *Store {
 	if opt.Wait == 0 {
 		opt.Wait = defaultWait
+	}
+	if opt.Holder == "" {
+		opt.Holder = filepath.Base(os.Args[0])
 	}
 	return &Store{dir: dir, opt: opt}
 }
