@@ -57,9 +57,11 @@ func (c runCmd) Run(ctx context.Context, d daemon.Dirs) error {
 // options wires pss to what it works on.
 func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.Logger, driver fleet.Driver) pss.Options {
 	failed := ipc.Failed{Dir: d.Run}
+	conf := conffile.Open(d.Conf, conffile.Options{Clock: clk, Wait: set.Lock.Wait.D(), Holder: "pss"})
 	return pss.Options{
 		Fleet:     driver,
-		Files:     pss.ConfFiles(conffile.Open(d.Conf, conffile.Options{Clock: clk, Wait: set.Lock.Wait.D(), Holder: "pss"})),
+		Files:     pss.ConfFiles(conf),
+		Rescue:    pss.RescueFiles(conf, log),
 		Monitors:  monitors{dirs: d, clk: clk},
 		Meter:     meter{driver},
 		Accesses:  driver,

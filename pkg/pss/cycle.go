@@ -26,14 +26,9 @@ func (s *System) cycle(ctx context.Context) {
 		s.tell(d)
 	}
 	s.report.cycle(groups, decisions, s.opt.Settings.Measure.Interval.D())
-	if !good || !s.settles.begin() {
-		return
+	if good {
+		s.settleNow(ctx, decisions)
 	}
-	s.jobs.Go(func() {
-		defer s.report.publish()
-		defer s.settles.end()
-		s.settle(ctx, decisions)
-	})
 }
 
 // view is what the files say, or, where they cannot be read, the last good view

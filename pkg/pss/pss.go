@@ -58,6 +58,7 @@ type Accesses interface {
 type Options struct {
 	Fleet    hands.Fleet
 	Files    Files
+	Rescue   hands.Files // see RescueFiles
 	Monitors hands.Monitors
 	Meter    Meter
 	Accesses Accesses
@@ -111,7 +112,7 @@ func New(opt Options) *System {
 	s.counts.log = opt.Log
 	s.said.log = opt.Log
 	s.report = report{path: LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
-	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
+	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
 		Log: opt.Log, Data: s.serverData, Wakes: wakes{dir: opt.StateDir, clk: opt.Clock}, Slot: opt.Slot, Forget: opt.Forget}
 	return s
 }
@@ -127,6 +128,7 @@ func (s *System) Run(ctx context.Context) error {
 		}
 	}
 	s.jobs.Go(func() { s.watch(ctx) })
+	s.settleNow(ctx, nil) // the files are the truth: before anything is measured
 	s.cycles(ctx)
 	s.jobs.Wait()
 	return nil

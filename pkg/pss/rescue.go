@@ -17,7 +17,7 @@ import (
 // failed, or A4-failed) to other servers of their groups, each group for
 // itself, and stops spares that failed.
 func (s *System) rescueAll(ctx context.Context) {
-	t, err := s.opt.Files.View(ctx)
+	t, err := s.opt.Rescue.View(ctx)
 	if err != nil {
 		return // the cycles tell
 	}
@@ -52,12 +52,7 @@ func (s *System) rescue(ctx context.Context, group string, rows []cluster.Server
 		return
 	}
 	s.said.once("rescue "+group, err, "VIPs served by nobody")
-	if s.settles.begin() {
-		s.jobs.Go(func() {
-			defer s.settles.end()
-			s.settle(ctx, nil)
-		})
-	}
+	s.settleNow(ctx, nil)
 }
 
 // placeAll gives the VIPs one by one to the server of the group with fewest; if
@@ -65,7 +60,7 @@ func (s *System) rescue(ctx context.Context, group string, rows []cluster.Server
 func (s *System) placeAll(ctx context.Context, group string, vips []netip.Addr) error {
 	var errs error
 	for i, vip := range vips {
-		t, err := s.opt.Files.View(ctx)
+		t, err := s.opt.Rescue.View(ctx)
 		if err != nil {
 			return err
 		}

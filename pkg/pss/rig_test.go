@@ -179,7 +179,7 @@ func (r *rig) open() {
 func (r *rig) options() pss.Options {
 	failed := ipc.Failed{Dir: filepath.Join(r.dir, "run")}
 	return pss.Options{
-		Fleet: r.fleet, Files: r.files, Monitors: r.mon, Meter: meter{r.model}, Accesses: r.model,
+		Fleet: r.fleet, Files: r.files, Rescue: pss.RescueFiles(r.conf, zerolog.New(r.log)), Monitors: r.mon, Meter: meter{r.model}, Accesses: r.model,
 		Slot:      func(context.Context) (func(), error) { return func() {}, nil },
 		Data:      func() (hands.Data, error) { return r.data, nil },
 		Abandoned: failed.Hosts, Forget: failed.Remove,

@@ -10,6 +10,18 @@ import (
 	"pss-msbs/pkg/pss/shift"
 )
 
+// settleNow settles beside the caller, unless a settle is under way.
+func (s *System) settleNow(ctx context.Context, decisions []load.Decision) {
+	if !s.settles.begin() {
+		return
+	}
+	s.jobs.Go(func() {
+		defer s.report.publish()
+		defer s.settles.end()
+		s.settle(ctx, decisions)
+	})
+}
+
 // settle is the reconciliation of one cycle: mend, plan all groups, carry out
 // what is missing.
 func (s *System) settle(ctx context.Context, decisions []load.Decision) {
@@ -57,7 +69,7 @@ func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
 	}
 	steps = homes.Make(t, wants)
 	s.refusals(t, steps)
-	return s.without(steps)
+	return s.without(t, steps)
 }
 
 // want is what a group wants, and what instead if that is refused. A decision
@@ -110,14 +122,16 @@ func (s *System) refusals(t cluster.Tables, steps plan.Steps) {
 }
 
 // without leaves out what failed a while ago and pauses: whole groups, and real
-// servers that would not sleep.
-func (s *System) without(steps plan.Steps) plan.Steps {
+// servers that would not sleep, serve a group that is left out, or owe a wake.
+func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 	now := s.opt.Clock.Now()
+	waits := func(group string) bool { return s.pauses.waits("group "+group, now) }
 	return slices.DeleteFunc(steps, func(p plan.Step) bool {
-		if p.Do == plan.SuspendReal {
-			return s.pauses.waits("suspend "+p.Real.String(), now)
+		if p.Do != plan.SuspendReal {
+			return p.Group != "" && waits(p.Group)
 		}
-		return p.Group != "" && s.pauses.waits("group "+p.Group, now)
+		serves := slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Real == p.Real && waits(r.Group) })
+		return serves || s.pauses.waits("suspend "+p.Real.String(), now) || !s.hands.Wakes.Proved(p.Real)
 	})
 }
 

@@ -92,6 +92,7 @@ type Monitors interface {
 type Hands struct {
 	Fleet    Fleet
 	Files    Files
+	Rescue   Files // the same, as taking a failed server's VIPs sees them
 	Monitors Monitors
 	Clock    clock.Clock
 	Settings settings.Settings

@@ -82,7 +82,7 @@ func (h *Hands) wakeLock(real netip.Addr) *sync.Mutex {
 // sleep suspends and, whatever the driver said, believes the network: a host
 // that no longer answers sleeps.
 func (h *Hands) sleep(ctx context.Context, real netip.Addr) error {
-	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.StepDeadline.D())
+	long, cancel := h.detached(ctx, h.Settings.PSS.StepDeadline.D()) // a suspend does not stop halfway because pss does
 	defer cancel()
 	err := h.Fleet.SuspendReal(long, real)
 	if err == nil {

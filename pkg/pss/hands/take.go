@@ -19,7 +19,7 @@ func (h *Hands) Take(ctx context.Context, group string, vip netip.Addr, to clust
 	if err := ready.Wait(ctx); err != nil {
 		return fmt.Errorf("cannot give %v to %s: %w", vip, to.Host, err)
 	}
-	held, err := h.Files.Hold(ctx)
+	held, err := h.Rescue.Hold(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot give %v to %s: %w", vip, to.Host, err)
 	}

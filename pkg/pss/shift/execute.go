@@ -91,7 +91,7 @@ func Execute(ctx context.Context, h *hands.Hands, before cluster.Tables, steps p
 	}
 	for _, s := range steps.Of(plan.StopSpare) {
 		if !x.sleeps(x.realOf(s.Spare)) {
-			x.idle.Go(func() { x.stop(ctx, s, x.groups[s.Group]) })
+			x.idle.Go(func() { _ = x.stop(ctx, s, x.groups[s.Group]) }) // told and noted
 		}
 	}
 	for _, s := range steps.Of(plan.SuspendReal) {
@@ -289,14 +289,15 @@ func (x *execution) sleeps(real netip.Addr) bool {
 }
 
 // stop puts a spare to rest once its group is through.
-func (x *execution) stop(ctx context.Context, s plan.Step, group *task) {
-	if group.wait() != nil || ctx.Err() != nil {
-		return
+func (x *execution) stop(ctx context.Context, s plan.Step, group *task) error {
+	if err := errors.Join(group.wait(), ctx.Err()); err != nil {
+		return err
 	}
-	err := x.StopSpare(ctx, x.spare(s.Spare), x.realOf(s.Spare), s.Keep)
-	if note(x, x.out.Spares, s.Spare, err) != nil && ctx.Err() == nil {
+	err := note(x, x.out.Spares, s.Spare, x.StopSpare(ctx, x.spare(s.Spare), x.realOf(s.Spare), s.Keep))
+	if err != nil && ctx.Err() == nil {
 		x.Log.Warn().Str("spare", s.Spare).Err(err).Msg("spare server not stopped")
 	}
+	return err
 }
 
 // suspend puts a real server to sleep once the groups that leave it are
@@ -307,14 +308,13 @@ func (x *execution) suspend(ctx context.Context, real netip.Addr) {
 			return // its own failure was told; the real server is still needed
 		}
 	}
-	var spares sync.WaitGroup
+	var spares errgroup.Group
 	for _, s := range x.steps.Of(plan.StopSpare) {
 		if x.realOf(s.Spare) == real {
-			spares.Go(func() { x.stop(ctx, s, x.groups[s.Group]) })
+			spares.Go(func() error { return x.stop(ctx, s, x.groups[s.Group]) })
 		}
 	}
-	spares.Wait()
-	if ctx.Err() != nil {
+	if spares.Wait() != nil || ctx.Err() != nil {
 		return
 	}
 	if err := note(x, x.out.Reals, real, x.Suspend(ctx, real)); err != nil {
