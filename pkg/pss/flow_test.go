@@ -350,3 +350,58 @@ func ipcFailed(r *rig) []string {
 	r.ok(err)
 	return hosts
 }
+
+// A typo in a file does not keep pss from serving a failed spare's VIP.
+func TestSpareDiesBesideATypo(t *testing.T) {
+	play(t, "", noPS2, func(r *rig) {
+		r.start()
+		r.reach(cluster.PS1, 3*time.Minute)
+		r.inject(sim.VMCrash, "Fs")
+		r.toSeparation("Fs")
+		file := filepath.Join(r.dir, "state.conf")
+		good, err := os.ReadFile(file)
+		r.ok(err)
+		r.ok(os.WriteFile(file, append(good, "Mail nonsense\n"...), 0o644))
+		r.ok(ipc.Failed{Dir: filepath.Join(r.dir, "run")}.Add("Fs"))
+		r.until(15*time.Second, "106 on F1", func() bool { return slices.Equal(r.model.Holders(ip(106)), []string{"F1"}) })
+		kept, err := filepath.Glob(file + ".rejected-*")
+		if err != nil || len(kept) != 0 && !strings.Contains(r.log.String(), "alarm") {
+			r.Errorf("kept %v, %v", kept, err)
+		}
+		r.ok(os.WriteFile(file, good, 0o644))
+		r.until(2*time.Minute, "FTP Moderate", func() bool { return r.holder(106) == "F2" && r.consistent() == nil })
+	})
+}
+
+// In PS2 M1 holds M2's VIP too; M1 fails and Mb serves both. When the load
+// rises pss takes M2's VIP from Mb, and no row of it stays in separation; M1's
+// own stays with Mb.
+func TestForeignVIPLeavesBackup(t *testing.T) {
+	play(t, "", light, func(r *rig) {
+		r.start()
+		r.reach(cluster.PS2, 5*time.Minute)
+		r.separate("M1", "Mb")
+		r.load(80)
+		r.until(2*time.Minute, "104 at home", func() bool {
+			return r.holder(104) == "M2" && r.condition("Mail") == cluster.Moderate && r.consistent() == nil
+		})
+		rows := cluster.RowsOf(r.tables().Separation, "M1")
+		if r.holder(101) != "Mb" || len(rows) != 1 || rows[0].VIP != ip(101) {
+			r.Error(r.describe())
+		}
+		r.giveBack("M1", "Mb")
+		r.reach(cluster.Moderate, time.Minute)
+	})
+}
+
+// The dbss of a serving backup, which has no launcher, is started again.
+func TestOrphanedBackup(t *testing.T) {
+	play(t, "", nil, func(r *rig) {
+		r.load(80)
+		r.separate("M1", "Mb")
+		r.start()
+		if took := r.until(time.Minute, "monitor of Mb", func() bool { return slices.Contains(r.mon.hosts(), "Mb") }); took < 8*time.Second {
+			r.Errorf("started after %v, on one look", took)
+		}
+	})
+}

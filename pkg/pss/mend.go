@@ -6,6 +6,7 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
+	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/mgmtdata"
@@ -74,15 +75,20 @@ func (s *System) adopt(ctx context.Context, dat mgmtdata.Server) error {
 
 // mendBackups starts the monitor of a serving backup that has lost it: it was
 // started by another dbss and has no launcher. Its target's dbss watches it
-// too, so only when neither was there in two cycles in a row.
+// too, so only when neither was there for a whole interval: one may hand over to
+// the other, or be started again by its launcher.
 func (s *System) mendBackups(ctx context.Context, t cluster.Tables) {
-	data, seen := s.serverData(), map[string]int{}
+	data, seen, now := s.serverData(), map[string]time.Time{}, s.opt.Clock.Now()
 	for _, g := range distinct(t.Operation) {
 		target, is := data.TargetOf(g.Host)
 		if !is || s.monitored(g.Host) || s.monitored(target.Host) {
 			continue
 		}
-		if seen[g.Host] = s.orphans[g.Host] + 1; seen[g.Host] < 2 {
+		since, known := s.orphans[g.Host]
+		if !known {
+			since = now
+		}
+		if seen[g.Host] = since; now.Sub(since) < s.opt.Settings.Measure.Interval.D()*9/10 {
 			continue
 		}
 		dat, known := data.Of(g.Host)

@@ -101,14 +101,14 @@ type System struct {
 	spares  nursery
 	forced  forced
 	pauses  pauses
-	orphans map[string]int // cycles in a row that nobody monitored a serving backup; only settle uses it
+	orphans map[string]time.Time // since when nobody monitors a serving backup; only settle uses it
 	report  report
 	jobs    sync.WaitGroup
 }
 
 // New returns a system that has touched nothing yet.
 func New(opt Options) *System {
-	s := &System{opt: opt, decider: load.NewDecider(), orphans: map[string]int{}}
+	s := &System{opt: opt, decider: load.NewDecider(), orphans: map[string]time.Time{}}
 	s.counts.log = opt.Log
 	s.said.log = opt.Log
 	s.report = report{path: LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
