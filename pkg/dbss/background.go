@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -51,10 +52,10 @@ type job struct {
 	deadline  time.Time
 	judged    judgement
 	stripped  bool      // the VIPs are off and the link is up since the last boot
-	restarted bool      // by us, and it has not come up yet
+	restarted bool      // by us, and it has not answered yet
 	reset     bool      // a reset was tried
-	badSince  time.Time // runs and does not answer
-	booted    time.Time // last seen booting
+	badSince  time.Time // boots, or runs and does not answer
+	booted    time.Time // first seen booting; it has not answered yet
 	good      int       // full answers in a row
 	release   func()    // of the boot slot
 }
@@ -173,15 +174,17 @@ func (j *job) judge(as judgement) {
 
 // look asks the hypervisor and does what the answer calls for.
 func (j *job) look(ctx context.Context) {
-	cctx, cancel := j.m.clk.Timeout(ctx, time.Second) // short: a host that returns must be stripped within a second
-	st, err := j.m.fleet.GuestState(cctx, j.g)
-	cancel()
+	st, err := j.ask(ctx)
 	if err != nil {
 		j.good, j.stripped = 0, false
 		if ctx.Err() == nil {
 			j.judge(judgedSilent)
 		}
 		return
+	}
+	j.repay(ctx, st)
+	if j.judged == judgedSilent {
+		j.judged = "" // it is back
 	}
 	switch {
 	case st.Dead() || st == cluster.GuestSaved:
@@ -193,12 +196,76 @@ func (j *job) look(ctx context.Context) {
 		j.judge(judgedPaused)
 		j.resume(ctx)
 	case st == cluster.GuestBooting:
-		if j.booted = j.m.clk.Now(); !j.restarted {
-			j.judge(judgedBoot)
-		}
-		j.good, j.stripped, j.badSince = 0, false, time.Time{}
+		j.lookAtBooting(ctx)
 	default:
 		j.lookAtRunning(ctx)
+	}
+}
+
+// ask is the hypervisor's word. While the host is silent the question is put
+// again every moment, however long an answer may take: the VIPs must be off
+// within a second of the host's return.
+func (j *job) ask(ctx context.Context) (cluster.GuestState, error) {
+	ctx, cancel := j.m.clk.Timeout(ctx, time.Second)
+	defer cancel()
+	if j.judged != judgedSilent && !j.m.owes() {
+		return j.m.fleet.GuestState(ctx, j.g)
+	}
+	answers := make(chan cluster.GuestState, 1)
+	var asked sync.WaitGroup
+	defer asked.Wait()
+	defer cancel()
+	for {
+		asked.Go(func() {
+			if st, err := j.m.fleet.GuestState(ctx, j.g); err == nil {
+				select {
+				case answers <- st:
+				default:
+				}
+			}
+		})
+		select {
+		case st := <-answers:
+			return st, nil
+		case <-j.m.clk.After(silentPoll):
+		case <-ctx.Done():
+			return "", cluster.ErrHostSilent
+		}
+	}
+}
+
+// silentPoll is how often a silent host is asked whether it is back.
+const silentPoll = 200 * time.Millisecond
+
+// repay fences the target of a host that was silent when it should have been
+// fenced. The link is quickest and needs no agent.
+func (j *job) repay(ctx context.Context, st cluster.GuestState) {
+	if !j.m.owes() || st.Dead() {
+		return
+	}
+	ctx, cancel := j.m.clk.Timeout(ctx, time.Second)
+	defer cancel()
+	if j.m.opt.Settings.Guest.Method != "ssh" && j.m.fleet.SetLink(ctx, j.g, false) == nil {
+		j.m.debt.Store(linkDown)
+	}
+}
+
+// lookAtBooting waits for a boot under way, though not for one that hangs.
+func (j *job) lookAtBooting(ctx context.Context) {
+	j.good, j.stripped = 0, false
+	now := j.m.clk.Now()
+	if j.booted.IsZero() {
+		j.booted = now
+	}
+	if !j.restarted {
+		j.judge(judgedBoot)
+	}
+	if j.badSince.IsZero() {
+		j.badSince = now
+	}
+	if !j.handsOff && now.Sub(j.badSince) >= j.patience(true) {
+		j.judge(judgedFrozen)
+		j.restart(ctx, j.m.fleet.Reset)
 	}
 }
 
@@ -227,7 +294,9 @@ func (j *job) lookAtRunning(ctx context.Context) {
 	if j.handsOff || j.reset || now.Sub(j.badSince) < j.patience(dumb) {
 		return
 	}
-	j.reset = true
+	if j.booted.IsZero() { // else it was never up: a reset may be worth another try
+		j.reset = true
+	}
 	j.judge(map[bool]judgement{true: judgedFrozen, false: judgedCut}[dumb || j.kind == freeze])
 	j.restart(ctx, j.m.fleet.Reset)
 }

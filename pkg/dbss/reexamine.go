@@ -2,6 +2,7 @@ package dbss
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -89,14 +90,12 @@ func (m *Monitor) askReferences(ctx context.Context) error {
 	for _, ip := range refs {
 		go func() { answers <- m.fleet.Ping(ctx, ip) }()
 	}
-	var last error
 	for range refs {
-		if last = <-answers; last == nil {
-			cancel()
+		if <-answers == nil {
 			return nil
 		}
 	}
-	return last
+	return fmt.Errorf("all %d network references are silent", len(refs))
 }
 
 // prove gathers evidence: the hypervisor's word at once, a full answer at

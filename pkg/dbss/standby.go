@@ -125,8 +125,12 @@ func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Add
 	ctx, cancel := m.clk.Timeout(ctx, m.set.BackupDeadline.D())
 	defer cancel()
 	m.timed(m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStart)
+	began, reset := m.clk.Now(), false
 	for {
 		err := b.liven(ctx, g, foreign)
+		if err != nil && !reset && m.clk.Since(began) > m.set.BackupDeadline.D()/4 {
+			reset = b.resetFrozen(ctx, g)
+		}
 		if err == nil {
 			m.timed(m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStarted)
 			return nil
@@ -135,6 +139,16 @@ func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Add
 			return fmt.Errorf("cannot start the backup server: %v", err)
 		}
 	}
+}
+
+// resetFrozen resets a backup that runs and does not answer; one that boots
+// is waited for.
+func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest) bool {
+	st, err := b.m.fleet.GuestState(ctx, g)
+	if err != nil || st != cluster.GuestRunning {
+		return false
+	}
+	return b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Reset(ctx, g) }) == nil
 }
 
 // liven does what is missing once and tells what still is.
@@ -163,12 +177,19 @@ func (b *standby) liven(ctx context.Context, g cluster.Guest, foreign []netip.Ad
 	return errors.Join(timed.wait(ctx), stripped.wait(ctx))
 }
 
+// settleTries is how often a backup is asked to rest before it is destroyed
+// and created anew.
+const settleTries = 5
+
 // settle brings the backup to its rest on the management server: created,
 // answered once, without VIP, paused.
 func (b *standby) settle(ctx context.Context, all []netip.Addr) error {
 	m := b.m
-	for {
+	for try := 1; ; try++ {
 		err := b.settleOnce(ctx, all)
+		if err != nil && try%settleTries == 0 { // it obeys no more, and nothing of value is on it
+			_ = b.firmly(ctx, func(ctx context.Context) error { return m.fleet.Destroy(ctx, b.home) })
+		}
 		if err == nil {
 			m.calm("backup server cannot be paused")
 			return nil

@@ -53,6 +53,7 @@ func TestTable5(t *testing.T) {
 					if d := r.field(target, "after_detection"); d > most[1] {
 						t.Errorf("target recovered after %s, want at most %s", d, most[1])
 					}
+					t.Logf("function %s, target %s after detection", r.field(back, "after_detection"), r.field(target, "after_detection"))
 					r.logged("M1", dbss.MsgBackupPaused, time.Minute)
 					if !r.serves("M1", 101) || !row(r.tables().Operation, 101, "M1") {
 						t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
