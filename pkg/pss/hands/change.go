@@ -140,28 +140,35 @@ func (h *Hands) commit(held Held, batch []*changing) error {
 	})
 }
 
-// exchangeAll changes the addresses of one group, or none of them.
+// exchangeAll changes the addresses of one group, or none of them: it asks for
+// all VIPs before it touches one.
 func (h *Hands) exchangeAll(ctx context.Context, j *changing) error {
-	var all errgroup.Group
-	for _, m := range j.Moves {
-		all.Go(func() error {
-			if err := h.exchange(ctx, m, j.ready[m.To.Host]); err != nil {
-				return fmt.Errorf("cannot move %v from %s to %s: %w", m.VIP, m.From.Host, m.To.Host, err)
-			}
-			return nil
-		})
+	if err := j.all(func(m plan.Step) error { return h.ask(ctx, m.VIP, m.From.IP, m.To.IP) }); err != nil {
+		return err
 	}
-	if err := all.Wait(); err != nil {
+	err := j.all(func(m plan.Step) error { return h.exchange(ctx, m, j.ready[m.To.Host]) })
+	if err != nil {
 		return errors.Join(err, h.takeBack(ctx, j.Moves))
 	}
 	return nil
 }
 
+// all does the same for every move, in parallel.
+func (c Change) all(do func(m plan.Step) error) error {
+	var all errgroup.Group
+	for _, m := range c.Moves {
+		all.Go(func() error {
+			if err := do(m); err != nil {
+				return fmt.Errorf("cannot move %v from %s to %s: %w", m.VIP, m.From.Host, m.To.Host, err)
+			}
+			return nil
+		})
+	}
+	return all.Wait()
+}
+
 // exchange moves one VIP.
 func (h *Hands) exchange(ctx context.Context, m plan.Step, ready *Ready) error {
-	if err := h.ask(ctx, m.VIP, m.From.IP, m.To.IP); err != nil {
-		return err
-	}
 	if err := h.Fleet.DelVIP(ctx, m.From, m.VIP); err != nil {
 		return err
 	}

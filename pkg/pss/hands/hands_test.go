@@ -1,0 +1,321 @@
+package hands_test
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/lockedfile"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
+)
+
+func ip(last int) netip.Addr { return netip.AddrFrom4([4]byte{172, 21, 14, byte(last)}) }
+
+var (
+	rs1, rs2, rs3 = ip(201), ip(202), ip(203)
+	m1            = cluster.Guest{Host: "M1", IP: ip(1), Real: rs1}
+	m2            = cluster.Guest{Host: "M2", IP: ip(4), Real: rs2}
+	w2            = cluster.Guest{Host: "W2", IP: ip(5), Real: rs3}
+	w1            = cluster.Guest{Host: "W1", IP: ip(2), Real: rs1}
+)
+
+var errBroken = errors.New("broken on purpose")
+
+// world is the paper's system in Moderate, with calls that fail by name.
+type world struct {
+	*testing.T
+	*hands.Hands
+	ctx   context.Context
+	model *sim.Model
+	conf  *conffile.Dir
+	fail  map[string]bool // "AddVIP M1"; "commit"
+}
+
+type flaky struct {
+	hands.Fleet
+	w *world
+}
+
+func (f flaky) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
+	if f.w.fail["AddVIP "+g.Host] {
+		return errBroken
+	}
+	return f.Fleet.AddVIP(ctx, g, vip)
+}
+
+func (f flaky) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
+	if f.w.fail["DelVIP "+g.Host] {
+		return errBroken
+	}
+	return f.Fleet.DelVIP(ctx, g, vip)
+}
+
+type noMonitors struct{}
+
+func (noMonitors) Ensure(context.Context, hands.ServerData) error { return nil }
+func (noMonitors) Stop(context.Context, string) error             { return nil }
+func (noMonitors) Running(string) (bool, error)                   { return false, nil }
+
+type wakes struct{ missed, woke int }
+
+func (w *wakes) Woke(netip.Addr, time.Duration) error { w.woke++; w.missed = 0; return nil }
+func (w *wakes) Missed(netip.Addr) error              { w.missed++; return nil }
+func (w *wakes) Proved(netip.Addr) bool               { return w.missed == 0 }
+
+func play(t *testing.T, do func(w *world)) {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.CopyFS(dir, os.DirFS("../../../testdata/paper")); err != nil {
+		t.Fatal(err)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w := &world{T: t, ctx: t.Context(), fail: map[string]bool{}}
+		w.open(dir)
+		defer w.model.Close()
+		do(w)
+		if v := w.model.Violations(); len(v) > 0 {
+			t.Errorf("violations %+v", v)
+		}
+	})
+}
+
+func (w *world) open(dir string) {
+	set, err := settings.Read(filepath.Join(dir, settings.File))
+	w.ok(err)
+	all, err := mgmtdata.ReadDir(dir)
+	w.ok(err)
+	var data hands.Data
+	for _, p := range slices.Sorted(maps.Keys(all.Servers)) {
+		data.Servers = append(data.Servers, all.Servers[p])
+	}
+	for _, p := range slices.Sorted(maps.Keys(all.Reals)) {
+		data.Reals = append(data.Reals, all.Reals[p])
+	}
+	w.conf = conffile.Open(dir, conffile.Options{NoNotify: true, Step: func(lockedfile.Step) error {
+		if w.fail["commit"] {
+			return errBroken
+		}
+		return nil
+	}})
+	tables, err := w.conf.View(w.ctx)
+	w.ok(err)
+	spec, err := sim.FromTables(tables, data.Servers, data.Reals, set)
+	w.ok(err)
+	w.model, err = sim.New(spec, clock.Clock{})
+	w.ok(err)
+	w.Hands = &hands.Hands{Fleet: flaky{w.model, w}, Files: pss.ConfFiles(w.conf), Rescue: pss.RescueFiles(w.conf, zerolog.Nop()),
+		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() hands.Data { return data }, Wakes: &wakes{},
+		Forget: func(string) error { return nil }, Slot: func(context.Context) (func(), error) { return func() {}, nil }}
+}
+
+func (w *world) ok(err error) {
+	w.Helper()
+	if err != nil {
+		w.Fatal(err)
+	}
+}
+
+func (w *world) tables() cluster.Tables {
+	w.Helper()
+	t, err := w.conf.View(w.ctx)
+	w.ok(err)
+	return t
+}
+
+func (w *world) holder(vip int) string {
+	for _, r := range w.tables().Operation {
+		if r.VIP == ip(vip) {
+			return r.Host
+		}
+	}
+	return ""
+}
+
+// mail is Mail's part of a shift to PS2, web a move of W2's VIP to W1.
+func mail() hands.Change {
+	return hands.Change{Group: "Mail", From: cluster.Moderate, To: cluster.PS2,
+		Moves: []plan.Step{{Do: plan.MoveVIP, Group: "Mail", VIP: ip(104), From: m2, To: m1, Held: []netip.Addr{ip(104)}}}}
+}
+
+func web() hands.Change {
+	return hands.Change{Group: "Web", From: cluster.Moderate, To: cluster.PS2,
+		Moves: []plan.Step{{Do: plan.MoveVIP, Group: "Web", VIP: ip(105), From: w2, To: w1, Held: []netip.Addr{ip(105)}}}}
+}
+
+// A change that cannot be carried out leaves addresses and files as they were.
+func TestChangeUndone(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		set  func(w *world)
+		want string // in the error
+	}{
+		{"new holder refuses", func(w *world) { w.fail["AddVIP M1"] = true }, "broken on purpose"},
+		{"old holder refuses", func(w *world) { w.fail["DelVIP M2"] = true }, "broken on purpose"},
+		{"files not writable", func(w *world) { w.fail["commit"] = true }, "broken on purpose"},
+		{"receiver silent", func(w *world) { w.ok(w.model.SetLink(w.ctx, m1, false)) }, "does not answer"},
+		{"recovery began", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
+				t.Separation, t.Operation = append(t.Separation, t.Operation[0]), t.Operation[1:]
+				return nil
+			}))
+		}, "recovery under way"},
+		{"condition changed", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { t.State[0].Condition = cluster.PS1; return nil }))
+		}, "files have changed"},
+		{"receiver's host left", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { t.Real = t.Real[1:]; return nil }))
+		}, "no active real server"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, func(w *world) {
+				c.set(w)
+				err := w.Change(w.ctx, mail(), nil)
+				if err == nil || !strings.Contains(err.Error(), c.want) {
+					w.Errorf("error %v, want %q", err, c.want)
+				}
+				if w.holder(104) != "M2" || !slices.Equal(w.model.Holders(ip(104)), []string{"M2"}) {
+					w.Errorf("104: %s by the files, %v by the network", w.holder(104), w.model.Holders(ip(104)))
+				}
+			})
+		})
+	}
+}
+
+// Two groups that change at the same time share one hold; one that fails does
+// not keep the other from it.
+func TestChangesTogether(t *testing.T) {
+	play(t, func(w *world) {
+		w.fail["AddVIP W1"] = true
+		errs := make(chan error, 2)
+		begun := time.Now()
+		go func() { errs <- w.Change(w.ctx, mail(), nil) }()
+		go func() { errs <- w.Change(w.ctx, web(), nil) }()
+		first, second := <-errs, <-errs
+		if (first == nil) == (second == nil) {
+			w.Errorf("errors %v and %v, want one", first, second)
+		}
+		if w.holder(104) != "M1" || w.holder(105) != "W2" {
+			w.Errorf("104 on %s, 105 on %s", w.holder(104), w.holder(105))
+		}
+		if took := time.Since(begun); took > 300*time.Millisecond {
+			w.Errorf("took %v: one after the other", took)
+		}
+	})
+}
+
+// A VIP that a stranger answers for is not moved.
+func TestStrangerHolds(t *testing.T) {
+	play(t, func(w *world) {
+		w.ok(w.model.DelVIP(w.ctx, m2, ip(104)))
+		w.ok(w.model.AddVIP(w.ctx, w1, ip(104)))
+		if err := w.Change(w.ctx, mail(), nil); err == nil || !strings.Contains(err.Error(), "is held by") {
+			w.Errorf("error %v", err)
+		}
+		mended, err := w.Settle(w.ctx, ip(104))
+		if err != nil || !mended || !slices.Equal(w.model.Holders(ip(104)), []string{"M2"}) {
+			w.Errorf("mended %v, %v, held by %v", mended, err, w.model.Holders(ip(104)))
+		}
+		if astray := w.Astray(w.ctx, w.tables()); len(astray) > 0 {
+			w.Errorf("astray %v", astray)
+		}
+	})
+}
+
+// A VIP in separation is its owner's: nobody mends it.
+func TestSeparationIsLeftAlone(t *testing.T) {
+	play(t, func(w *world) {
+		w.ok(w.model.DelVIP(w.ctx, m2, ip(104)))
+		w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
+			i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == "M2" })
+			t.Separation = append(t.Separation, t.Operation[i])
+			t.Operation[i].Host, t.Operation[i].IP, t.Operation[i].Real = "Mb2", ip(64), ip(200)
+			return nil
+		}))
+		if astray := w.Astray(w.ctx, w.tables()); len(astray) > 0 {
+			w.Errorf("astray %v", astray)
+		}
+		if mended, err := w.Settle(w.ctx, ip(104)); mended || err != nil || len(w.model.Holders(ip(104))) > 0 {
+			w.Errorf("mended %v, %v", mended, err)
+		}
+	})
+}
+
+// A real server that hosts a server in operation, or one in separation, or an
+// unknown guest, does not sleep; one whose suspend fails gets its row back.
+func TestSuspendRefused(t *testing.T) {
+	free := func(t *cluster.Tables) { // W2 and F2 hold nothing any more
+		for _, host := range []string{"W2", "F2"} {
+			rows := cluster.RowsOf(t.Operation, host)
+			t.AccessStop = append(t.AccessStop, rows...)
+			i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == host })
+			to := map[string]cluster.Guest{"W2": w1, "F2": {Host: "F1", IP: ip(3), Real: rs2}}[host]
+			t.Operation[i].Host, t.Operation[i].IP, t.Operation[i].Real = to.Host, to.IP, to.Real
+		}
+	}
+	for _, c := range []struct {
+		name string
+		set  func(w *world)
+		want string
+	}{
+		{"serves", func(w *world) {}, "serves or is being recovered"},
+		{"separation", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
+				free(t)
+				t.Separation = append(t.Separation, cluster.RowsOf(t.AccessStop, "W2")...)
+				t.AccessStop = slices.DeleteFunc(t.AccessStop, func(r cluster.ServerRow) bool { return r.Host == "W2" })
+				return nil
+			}))
+		}, "serves or is being recovered"},
+		{"stranger", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
+			w.ok(w.model.Start(w.ctx, cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}))
+		}, "Ms runs there"},
+		{"fails", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
+			for _, g := range []cluster.Guest{w2, {Host: "F2", IP: ip(6), Real: rs3}} {
+				w.ok(w.model.DelVIP(w.ctx, g, ip(100+int(g.IP.As4()[3]))))
+			}
+			w.ok(w.model.Inject(sim.Fault{Kind: sim.SuspendFail, Target: "RS3"}))
+		}, "suspend failed"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, func(w *world) {
+				c.set(w)
+				if err := w.Suspend(w.ctx, rs3); err == nil || !strings.Contains(err.Error(), c.want) {
+					w.Errorf("error %v, want %q", err, c.want)
+				}
+				if got := w.tables(); len(got.Suspended) != 0 || len(got.Real) != 3 {
+					w.Errorf("real %v suspended %v", got.Real, got.Suspended)
+				}
+			})
+		})
+	}
+}
+
+// A server whose wake was missed does not sleep until it has proved one.
+func TestUnprovedStaysAwake(t *testing.T) {
+	play(t, func(w *world) {
+		w.ok(w.Wakes.Missed(rs3))
+		if err := w.Suspend(w.ctx, rs3); !errors.Is(err, hands.ErrUnproved) {
+			w.Errorf("error %v", err)
+		}
+	})
+}
