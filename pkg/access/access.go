@@ -56,40 +56,65 @@ func (c *Counter) set(err error) {
 	c.err = err
 }
 
+// linkTypeSLL2 is what tcpdump of today writes for -i any (LINKTYPE_LINUX_SLL2).
+const (
+	linkTypeSLL2 = layers.LinkType(276 & 0xff) // gopacket keeps an octet of it
+	sll2Header   = 20
+)
+
 // decoder reads as much of a packet as an access needs; its layers are reused.
 type decoder struct {
+	link    layers.LinkType
 	eth     layers.Ethernet
 	vlan    layers.Dot1Q
 	sll     layers.LinuxSLL
 	ip4     layers.IPv4
 	ip6     layers.IPv6
 	tcp     layers.TCP
-	parser  *gopacket.DecodingLayerParser
+	framed  *gopacket.DecodingLayerParser // from the link layer on
+	v4, v6  *gopacket.DecodingLayerParser // from the network layer on
 	decoded []gopacket.LayerType
 }
 
 func newDecoder(link layers.LinkType) (*decoder, error) {
-	d := &decoder{}
-	var first gopacket.LayerType
+	d := &decoder{link: link}
+	parser := func(first gopacket.LayerType) *gopacket.DecodingLayerParser {
+		p := gopacket.NewDecodingLayerParser(first, &d.eth, &d.vlan, &d.sll, &d.ip4, &d.ip6, &d.tcp)
+		p.IgnoreUnsupported = true
+		return p
+	}
+	d.v4, d.v6 = parser(layers.LayerTypeIPv4), parser(layers.LayerTypeIPv6)
 	switch link {
 	case layers.LinkTypeEthernet:
-		first = layers.LayerTypeEthernet
-	case layers.LinkTypeLinuxSLL: // tcpdump -i any
-		first = layers.LayerTypeLinuxSLL
-	case layers.LinkTypeRaw, layers.LinkTypeIPv4:
-		first = layers.LayerTypeIPv4
+		d.framed = parser(layers.LayerTypeEthernet)
+	case layers.LinkTypeLinuxSLL:
+		d.framed = parser(layers.LayerTypeLinuxSLL)
+	case linkTypeSLL2, layers.LinkTypeRaw, layers.LinkTypeIPv4, layers.LinkTypeIPv6:
 	default:
 		return nil, fmt.Errorf("link type %v is not known", link)
 	}
-	d.parser = gopacket.NewDecodingLayerParser(first, &d.eth, &d.vlan, &d.sll, &d.ip4, &d.ip6, &d.tcp)
-	d.parser.IgnoreUnsupported = true
 	return d, nil
+}
+
+// parser is the one for packet, and the part of it that it takes.
+func (d *decoder) parser(packet []byte) (*gopacket.DecodingLayerParser, []byte) {
+	if d.framed != nil {
+		return d.framed, packet
+	}
+	if d.link == linkTypeSLL2 {
+		packet = packet[min(sll2Header, len(packet)):]
+	}
+	if len(packet) > 0 && packet[0]>>4 == 6 {
+		return d.v6, packet
+	}
+	return d.v4, packet
 }
 
 // opened is the address to which packet opens a TCP connection.
 func (d *decoder) opened(packet []byte) (netip.Addr, bool) {
 	// A decoding error is a cut-off payload; what was decoded before it counts.
-	_ = d.parser.DecodeLayers(packet, &d.decoded)
+	parser, packet := d.parser(packet)
+	_ = parser.DecodeLayers(packet, &d.decoded)
 	var to netip.Addr
 	for _, l := range d.decoded {
 		switch l {
