@@ -37,6 +37,7 @@ func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4
 		g.rows = *session.Reply.Rows
 	}
 	g.backup = g.findBackup()
+	g.locate(ctx)
 	ctx, cancel := d.limit(ctx, d.Settings.Lock.Hold.D()*9/10)
 	defer cancel()
 	b4 = len(g.rows.TargetSeparation) > 0
@@ -68,6 +69,19 @@ func (g *giving) findBackup() cluster.Guest {
 		b.Real = r.Real
 	}
 	return b
+}
+
+// locate corrects findBackup where a move was cut off between its row and its
+// migration.
+func (g *giving) locate(ctx context.Context) {
+	home := g.backup.On(g.Settings.Management.IP)
+	if g.backup.Host == "" || g.backup == home {
+		return
+	}
+	state, err := g.Fleet.GuestState(ctx, home)
+	if err == nil && !state.Dead() && state != cluster.GuestSaved {
+		g.backup = home
+	}
 }
 
 // vips are those that the target gets: its operation rows, what its backup

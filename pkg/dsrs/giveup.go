@@ -3,6 +3,7 @@ package dsrs
 import (
 	"cmp"
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"sync"
@@ -20,9 +21,11 @@ func (d *DSRS) givenUp(ctx context.Context) (State, string) {
 	if o.pause == 0 {
 		o.pause = firstPause
 		d.Log.Error().Str("after_detection", d.since(o.detected)).Int("packets", o.packets).Msg(MsgGivenUp)
-		o.moves = startJob(background(ctx), d.moveBackups)
 	}
 	for ctx.Err() == nil {
+		if !o.moves.running() {
+			o.moves = startJob(background(ctx), d.moveBackups)
+		}
 		if next, why, moved := d.placeChanged(ctx); moved {
 			return next, why
 		}
@@ -49,20 +52,51 @@ func (d *DSRS) moveBackups(ctx context.Context) {
 	if r, err := d.askWithin(ctx, ipc.B3, b3Timeout); err == nil {
 		d.outage.active = r.Active
 	}
-	free := d.freeMemory(ctx, d.outage.active)
+	var free room
 	for _, host := range d.Data.Servers {
 		srv, err := d.Servers.Server(host)
 		if err != nil || srv.Backup == "" || ctx.Err() != nil {
 			continue
 		}
-		to, found := free.take(d.Settings.ServerOf(srv.Backup).MemoryKB)
-		if !found {
-			d.log(ctx).Error().Str("server", srv.Backup).Str("why", "no active real server has room").Msg(MsgNotMoved)
-			continue
+		owner, err := d.Monitors.Own(host)
+		if err != nil {
+			continue // its monitor is still at work
 		}
-		d.moveBackup(ctx, srv, to)
+		if d.servesAtHome(ctx, srv) {
+			if free == nil {
+				free = d.freeMemory(ctx, d.outage.active)
+			}
+			d.sendAway(ctx, srv, free)
+		}
+		owner.Release()
 	}
 }
+
+// servesAtHome tells whether the backup of srv serves and runs on the
+// management server, also where the row of a move that was cut off says otherwise.
+func (d *DSRS) servesAtHome(ctx context.Context, srv mgmtdata.Server) bool {
+	r, err := d.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: srv.Host})
+	if err != nil || r.State != ipc.Separated ||
+		!slices.ContainsFunc(r.Serving, func(s ipc.ServedVIP) bool { return s.Host == srv.Backup }) {
+		return false
+	}
+	state, err := d.guestState(ctx, cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: d.Settings.Management.IP})
+	return err == nil && state == cluster.GuestRunning
+}
+
+// sendAway moves one backup to where it fits.
+func (d *DSRS) sendAway(ctx context.Context, srv mgmtdata.Server, free room) {
+	to, found := free.take(d.Settings.ServerOf(srv.Backup).MemoryKB)
+	err := errNoRoom
+	if found {
+		err = d.migrate(ctx, srv, to)
+	}
+	if err != nil && d.news("move "+srv.Backup, err.Error()) {
+		d.log(ctx).Error().Str("server", srv.Backup).Err(err).Msg(MsgNotMoved)
+	}
+}
+
+var errNoRoom = errors.New("no active real server has room")
 
 // freeMemory asks all real servers at once; one that does not answer has no room.
 func (d *DSRS) freeMemory(ctx context.Context, reals []netip.Addr) room {
@@ -106,40 +140,26 @@ func (r room) take(kb int64) (netip.Addr, bool) {
 	return best, true
 }
 
-// moveBackup migrates one serving backup, row first; the row is put right again
-// where the migration fails. Only the owner of the target may do this.
-func (d *DSRS) moveBackup(ctx context.Context, srv mgmtdata.Server, to netip.Addr) {
-	owner, err := d.Monitors.Own(srv.Host)
-	if err != nil {
-		d.log(ctx).Info().Str("server", srv.Host).Msg(MsgLeft)
-		return
-	}
-	defer owner.Release()
+// migrate moves a serving backup, row first; the row is put right again where
+// the migration fails. Only the owner of the target may do this.
+func (d *DSRS) migrate(ctx context.Context, srv mgmtdata.Server, to netip.Addr) error {
 	home := d.Settings.Management.IP
-	at, err := d.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: srv.Host})
-	onManagement := slices.ContainsFunc(at.Serving, func(s ipc.ServedVIP) bool { return s.Host == srv.Backup && s.Real == home })
-	if err != nil || at.State != ipc.Separated || !onManagement {
-		return
+	d.log(ctx).Info().Str("step", "A5").Str("server", srv.Backup).Stringer("to", to).Msg(MsgMoving)
+	if err := d.reportMove(ctx, srv, ipc.Moving, to); err != nil {
+		return err
 	}
-	log := d.log(ctx).With().Str("server", srv.Backup).Stringer("to", to).Logger()
-	log.Info().Str("step", "A5").Msg(MsgMoving)
-	if err = d.reportMove(ctx, srv, ipc.Moving, to); err == nil {
-		err = d.within(ctx, migrateTimeout, func(ctx context.Context) error {
-			return d.Fleet.Migrate(ctx, cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: home}, to)
-		})
-		stays := to
-		if err != nil {
-			stays = home
-		}
-		if rerr := d.reportMove(context.WithoutCancel(ctx), srv, ipc.Moved, stays); err == nil {
-			err = rerr
-		}
-	}
+	stays := to
+	err := d.within(ctx, migrateTimeout, func(ctx context.Context) error {
+		return d.Fleet.Migrate(ctx, cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: home}, to)
+	})
 	if err != nil {
-		log.Error().Err(err).Msg(MsgNotMoved)
-		return
+		stays = home
 	}
-	log.Info().Str("step", "A5").Msg(MsgMoved)
+	if err := errors.Join(err, d.reportMove(context.WithoutCancel(ctx), srv, ipc.Moved, stays)); err != nil {
+		return err
+	}
+	d.log(ctx).Info().Str("step", "A5").Str("server", srv.Backup).Stringer("to", to).Msg(MsgMoved)
+	return nil
 }
 
 func (d *DSRS) reportMove(ctx context.Context, srv mgmtdata.Server, o ipc.Outcome, to netip.Addr) error {

@@ -40,7 +40,7 @@ const killStep = 270 * time.Millisecond
 
 // isRestored tells whether restored would find everything in place.
 func (w *world) isRestored() bool {
-	return len(w.tables().Separation) == 0 && w.isActive(rs1) &&
-		w.mon.is("M1", "dbss") && w.mon.is("W1", "dbss") && !w.mon.Held("Mb") && !w.mon.Held("Wb") &&
-		w.state(w.guest("Mb", mgmt)) == "paused" && w.state(w.guest("Wb", mgmt)) == "paused"
+	return w.mon.is("M1", "dbss") && w.mon.is("W1", "dbss") && !w.mon.Held("Mb") && !w.mon.Held("Wb") &&
+		w.state(w.guest("Mb", mgmt)) == "paused" && w.state(w.guest("Wb", mgmt)) == "paused" &&
+		len(w.tables().Separation) == 0 && w.isActive(rs1)
 }

@@ -105,14 +105,23 @@ func (r *restoration) awaitOwner(ctx, work context.Context, host string, done <-
 		select {
 		case <-work.Done():
 		case <-done:
-			r.mu.Lock()
-			r.left = append(r.left, host)
-			r.mu.Unlock()
-			r.Log.Info().Str("server", host).Msg(MsgLeft)
+			r.leave(host)
 			return
 		case <-r.Clock.After(pollOwner):
 		}
 	}
+}
+
+// leave remembers a separated server whose monitor is still at work. One in
+// operation is in nobody's way.
+func (r *restoration) leave(host string) {
+	if len(r.placementOf(*r.files.Load()).here[host]) > 0 {
+		return
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.left = append(r.left, host)
+	r.Log.Info().Str("server", host).Msg(MsgLeft)
 }
 
 // server restores one server that is ours.

@@ -79,10 +79,10 @@ func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
 			hurry = true
 		case orphan:
 			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendOrphan(ctx, host, c, free) })
-		case stopped:
-			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendStopped(ctx, host, c, lonely && alone >= d.interval()) })
 		case lonely && alone >= d.interval():
 			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
+		case stopped && len(p.here) > 0: // a host without one in operation may be suspended at any moment
+			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendStopped(ctx, host, c) })
 		case held && free && len(p.here[host]) == 0:
 			hurry = true // until its monitor has ended or recovered it
 		default:
@@ -149,19 +149,16 @@ func (d *DSRS) tendOrphan(ctx context.Context, host string, c *care, free bool) 
 	g.handOver(ctx, owner)
 }
 
-// tendStopped starts a server in access stop that is off, without VIP, and its
-// monitor if nobody runs it.
-func (d *DSRS) tendStopped(ctx context.Context, host string, c *care, lonely bool) {
+// tendStopped starts a server in access stop that is off, without VIP.
+func (d *DSRS) tendStopped(ctx context.Context, host string, c *care) {
 	state, err := d.guestState(ctx, d.guest(host))
-	if err == nil && state.Dead() {
-		if err = d.bootNamed(ctx, host); err != nil {
-			c.failed(d.Clock.Now())
-		}
-		d.report(ctx, host, err)
+	if err != nil || !state.Dead() {
+		return
 	}
-	if lonely {
-		d.tendMonitor(ctx, host)
+	if err = d.bootNamed(ctx, host); err != nil {
+		c.failed(d.Clock.Now())
 	}
+	d.report(ctx, host, err)
 }
 
 // tendMonitor starts the dbss of a server that no process monitors: the one

@@ -1,0 +1,244 @@
+package dsrs
+
+import (
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/sim"
+)
+
+// restart lets RS1 reboot and both backups take over.
+func (w *world) restart() {
+	w.Helper()
+	w.start()
+	time.Sleep(15 * time.Second)
+	w.fault(sim.RealRestart, "RS1")
+	w.takeOverBoth()
+}
+
+// recovers waits for the end of a recovery and checks that all is as before.
+func (w *world) recovers(limit time.Duration) {
+	w.Helper()
+	w.await("end of the recovery", limit, w.isRestored)
+	w.restored()
+}
+
+// A VIP that cannot be put on its server stays with the backup, and is tried again.
+func TestGiveBackIsUndone(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		w.run.fleet.script("AddVIP M1", 1)
+		w.awaitLog(MsgServerUp+" server=M1", 2*time.Minute)
+		time.Sleep(900 * time.Millisecond)
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"Mb"}) {
+			t.Errorf("after the failure %s is held by %v", vip1, got)
+		}
+		w.recovers(time.Minute)
+	})
+}
+
+// The agent of the backup is silent: it is cut off, and its target's dbss
+// recreates it.
+func TestGiveBackFromSilentBackup(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		w.fault(sim.AgentDead, "Mb")
+		w.awaitLog(MsgRecovered, 2*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M1"}) {
+			t.Errorf("%s is held by %v", vip1, got)
+		}
+		if s := w.state(w.guest("Mb", mgmt)); !s.Dead() {
+			t.Errorf("Mb is %s, want it destroyed", s)
+		}
+	})
+}
+
+// Somebody whom the files do not name answers for the VIP: it is not given to
+// a second one.
+func TestGiveBackFromStranger(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		w.must(w.model.DelVIP(w.ctx, w.guest("Mb", mgmt), vip1))
+		w.must(w.model.AddVIP(w.ctx, w.guest("M2", rs2), vip1))
+		w.awaitLog(MsgNoServer+" level=error server=M1", 2*time.Minute)
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M2"}) {
+			t.Errorf("%s is held by %v", vip1, got)
+		}
+		w.must(w.model.DelVIP(w.ctx, w.guest("M2", rs2), vip1))
+		w.recovers(5 * time.Minute)
+	})
+}
+
+// What a host that was frozen may bring back besides a healthy server.
+func TestReturnsWithSickServer(t *testing.T) {
+	for name, sick := range map[string]func(w *world){
+		"service freeze": func(w *world) { w.fault(sim.ServiceFreeze, "M1:postfix") },
+		"vm freeze":      func(w *world) { w.fault(sim.VMFreeze, "M1") },
+		"vm shutdown":    func(w *world) { w.fault(sim.VMShutdown, "M1") },
+		"paused": func(w *world) {
+			w.must(w.model.DelVIP(w.ctx, w.guest("M1", rs1), vip1))
+			w.must(w.model.Pause(w.ctx, w.guest("M1", rs1)))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, nil, func(w *world) {
+				w.start()
+				time.Sleep(15 * time.Second)
+				sick(w)
+				w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 20 * time.Second}))
+				w.takeOverBoth()
+				w.recovers(3 * time.Minute)
+				if w.logged(MsgFenced) && !w.logged(MsgUnfenced) {
+					t.Error("a fence was not lifted")
+				}
+			})
+		})
+	}
+}
+
+// One server does not boot: the host and the other server are not delayed.
+func TestServerThatDoesNotBoot(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.fault(sim.BootFail, "M1")
+		w.restart()
+		w.awaitLog(MsgServer+" server=W1", 2*time.Minute)
+		w.await("row of RS1", time.Minute, func() bool { return w.isActive(rs1) })
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"Mb"}) {
+			t.Errorf("%s is held by %v", vip1, got)
+		}
+		w.recovers(10 * time.Minute)
+	})
+}
+
+// A typo in a file stops no recovery (SPEC 3).
+func TestRecoversDespiteTypo(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.must(os.WriteFile(filepath.Join(w.dir, "real-server.conf"), []byte("172.21.14.201 oops\n"), 0o600))
+		w.fault(sim.RealRestart, "RS1")
+		w.takeOverBoth()
+		w.recovers(3 * time.Minute)
+		if kept, _ := filepath.Glob(filepath.Join(w.dir, "real-server.conf.rejected-*")); len(kept) == 0 {
+			t.Error("the faulty file was not kept")
+		}
+	})
+}
+
+// The host answers pings, its virtualization software does not come up.
+func TestHypervisorSilentOnReturn(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		w.awaitLog(MsgOut, time.Minute)
+		w.run.fleet.script("Guests", -1)
+		w.awaitLog(MsgHypervisor, 3*time.Minute)
+		w.recovers(3 * time.Minute)
+	})
+}
+
+// An operator puts the row back by hand while the host is silent: B3 again.
+func TestRowPutBackByHand(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		row := w.tables().Real[0]
+		w.fault(sim.WakeNever, "RS1")
+		w.fault(sim.RealShutdown, "RS1")
+		w.takeOverBoth()
+		w.awaitLog(MsgPacket, time.Minute)
+		w.edit(func(t *cluster.Tables) { t.Real = append(t.Real, row) })
+		w.awaitState(Normal, time.Minute)
+		w.await("B3", time.Minute, func() bool { return !w.isActive(rs1) })
+		w.heal("RS1")
+		w.recovers(5 * time.Minute)
+	})
+}
+
+// A backup that cannot move stays, and its row says so.
+func TestBackupThatCannotMove(t *testing.T) {
+	for name, why := range map[string]func(w *world){
+		"migration fails": func(w *world) { w.fault(sim.MigrateFail, "Mb") },
+		"no room":         func(w *world) { w.set.Server.MemoryKB = 1 << 40 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			in(t, nil, func(w *world) {
+				w.set.DSRS.RestoreDeadline /= 10
+				why(w)
+				w.start()
+				time.Sleep(15 * time.Second)
+				w.fault(sim.WakeNever, "RS1")
+				w.fault(sim.RealShutdown, "RS1")
+				w.takeOverBoth()
+				w.awaitLog(MsgNotMoved, 3*time.Minute)
+				time.Sleep(time.Second)
+				if rows := cluster.RowsOf(w.tables().Operation, "Mb"); len(rows) != 1 || rows[0].Real != mgmt {
+					t.Errorf("rows of Mb: %v", rows)
+				}
+				w.heal("RS1")
+				w.recovers(10 * time.Minute)
+			})
+		})
+	}
+}
+
+// kill -9 between the row of a move and the end of its migration.
+func TestKilledWhileMovingBackups(t *testing.T) {
+	for _, after := range []time.Duration{20, 500, 2000, 5000, 9000} {
+		t.Run((after * time.Millisecond).String(), func(t *testing.T) {
+			in(t, nil, func(w *world) {
+				w.set.DSRS.RestoreDeadline /= 10
+				w.start()
+				time.Sleep(15 * time.Second)
+				w.fault(sim.WakeNever, "RS1")
+				w.fault(sim.RealShutdown, "RS1")
+				w.takeOverBoth()
+				w.awaitLog(MsgMoving, 3*time.Minute)
+				time.Sleep(after * time.Millisecond)
+				w.kill()
+				time.Sleep(5 * time.Second)
+				w.start()
+				time.Sleep(10 * time.Second)
+				w.heal("RS1")
+				w.recovers(10 * time.Minute)
+			})
+		})
+	}
+}
+
+func TestVIPsOfAReturningServer(t *testing.T) {
+	row := func(host string, vip netip.Addr) cluster.ServerRow { return cluster.ServerRow{Host: host, VIP: vip} }
+	for name, c := range map[string]struct {
+		rows ipc.HeldRows
+		want []netip.Addr
+	}{
+		"held by its backup": {ipc.HeldRows{TargetSeparation: []cluster.ServerRow{row("M1", vip1)},
+			BackupOperation: []cluster.ServerRow{row("Mb", vip1)}, Operation: []cluster.ServerRow{row("Mb", vip1)}}, []netip.Addr{vip1}},
+		"held by nobody": {ipc.HeldRows{TargetSeparation: []cluster.ServerRow{row("M1", vip1)}}, []netip.Addr{vip1}},
+		"held by another home": {ipc.HeldRows{TargetSeparation: []cluster.ServerRow{row("M1", vip1), row("M1", vip2)},
+			Operation: []cluster.ServerRow{row("M2", vip2), row("Mb", vip1)}, BackupOperation: []cluster.ServerRow{row("Mb", vip1)}}, []netip.Addr{vip1}},
+		"in operation, its dbss gone": {ipc.HeldRows{TargetOperation: []cluster.ServerRow{row("M1", vip2), row("M1", vip1)}}, []netip.Addr{vip1, vip2}},
+		"in access stop":              {ipc.HeldRows{TargetAccessStop: []cluster.ServerRow{row("M1", vip1)}}, nil},
+	} {
+		g := giving{srv: mgmtdata.Server{Host: "M1", Backup: "Mb"}, rows: c.rows}
+		if got := g.vips(); !slices.Equal(got, c.want) {
+			t.Errorf("%s: %v, want %v", name, got, c.want)
+		}
+	}
+}
+
+func TestRoomTakesTheFreest(t *testing.T) {
+	r := room{rs1: 100, rs2: 300, rs3: 300}
+	for i, want := range []netip.Addr{rs2, rs3, rs2, rs3, {}} {
+		if got, ok := r.take(120); got != want || ok == (want == netip.Addr{}) {
+			t.Errorf("take %d: %v, want %v", i, got, want)
+		}
+	}
+}
