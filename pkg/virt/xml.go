@@ -2,7 +2,9 @@ package virt
 
 import (
 	"encoding/xml"
+	"errors"
 	"fmt"
+	"io"
 	"strings"
 )
 
@@ -62,7 +64,7 @@ func interfacesWithLink(description string, up bool) ([]string, error) {
 		var b strings.Builder
 		b.WriteString("<interface")
 		for _, a := range i.Attrs {
-			fmt.Fprintf(&b, " %s=%q", a.Name.Local, escape(a.Value))
+			fmt.Fprintf(&b, ` %s="%s"`, a.Name.Local, escape(a.Value))
 		}
 		fmt.Fprintf(&b, ">%s<link state=%q/></interface>", inner, state)
 		out = append(out, b.String())
@@ -84,7 +86,7 @@ func withoutLink(inner string) (string, error) {
 		begin := d.InputOffset()
 		t, err := d.Token()
 		if t == nil {
-			if err != nil && err.Error() != "EOF" {
+			if !errors.Is(err, io.EOF) {
 				return "", fmt.Errorf("cannot read an interface's description: %v", err)
 			}
 			return b.String(), nil

@@ -1,0 +1,272 @@
+package virt
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// wire is a hypervisor as an endpoint sees it; its connections are numbered.
+type wire struct {
+	mu      sync.Mutex
+	opened  int
+	closed  []int
+	muted   []int
+	lost    []func()
+	opens   time.Duration // how long an opening takes
+	refuses error
+	dead    bool // connections are found dead after an error
+}
+
+type ear struct {
+	w *wire
+	n int
+}
+
+func (e ear) mute() {
+	e.w.mu.Lock()
+	defer e.w.mu.Unlock()
+	e.w.muted = append(e.w.muted, e.n)
+}
+func (e ear) end() {}
+
+func (w *wire) endpoint() *endpoint[int] {
+	return &endpoint[int]{conn: connector[int]{
+		open: func() (int, error) {
+			w.mu.Lock()
+			takes, err := w.opens, w.refuses
+			w.mu.Unlock()
+			time.Sleep(takes)
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			if err != nil {
+				return 0, err
+			}
+			w.opened++
+			return w.opened, nil
+		},
+		watch: func(n int, lost func()) (watcher, error) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.lost = append(w.lost, lost)
+			return ear{w, n}, nil
+		},
+		close: func(n int) {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.closed = append(w.closed, n)
+		},
+		alive: func(int) bool { return !w.dead },
+	}}
+}
+
+func (w *wire) closings() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.closed)
+}
+
+func (w *wire) openings() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.opened
+}
+
+func with(t *testing.T, d time.Duration) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), d)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func number(n *int) func(int) error { return func(c int) error { *n = c; return nil } }
+
+func TestCallsShareAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{opens: time.Second}
+		e := w.endpoint()
+		var wg sync.WaitGroup
+		for range 5 {
+			wg.Go(func() {
+				var n int
+				if err := e.do(with(t, 2*time.Second), number(&n)); err != nil || n != 1 {
+					t.Errorf("connection %d, %v", n, err)
+				}
+			})
+		}
+		wg.Wait()
+		if err := e.do(t.Context(), func(int) error { return errors.New("no such domain") }); err == nil || errors.Is(err, errLost) {
+			t.Error(err)
+		}
+		if w.openings() != 1 || w.closings() != 0 {
+			t.Errorf("%d opened, %v closed", w.openings(), w.closed)
+		}
+		e.end(time.Second)
+		if w.closings() != 1 {
+			t.Errorf("%v closed in the end", w.closed)
+		}
+		if err := e.do(t.Context(), number(new(int))); !errors.Is(err, errClosed) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+// A call that hangs is left behind with its connection; calls under way on the
+// same one finish, later ones get another.
+func TestHangingCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		e := w.endpoint()
+		release := make(chan struct{})
+		slow := make(chan error, 1)
+		go func() {
+			slow <- e.do(with(t, time.Minute), func(int) error { time.Sleep(10 * time.Second); return nil })
+		}()
+		synctest.Wait()
+		begin := time.Now()
+		err := e.do(with(t, 3*time.Second), func(int) error { <-release; return nil })
+		if took := time.Since(begin); !errors.Is(err, errSlow) || !errors.Is(err, context.DeadlineExceeded) || took != 3*time.Second {
+			t.Errorf("after %v: %v", took, err)
+		}
+		var n int
+		if err := e.do(with(t, time.Second), number(&n)); err != nil || n != 2 {
+			t.Errorf("connection %d, %v", n, err)
+		}
+		if err := <-slow; err != nil {
+			t.Errorf("the other call: %v", err)
+		}
+		if w.closings() != 0 || len(w.muted) != 1 {
+			t.Errorf("closed %v, muted %v while a call uses it", w.closed, w.muted)
+		}
+		close(release)
+		synctest.Wait()
+		if w.closings() != 1 {
+			t.Errorf("closed %v once the call has returned", w.closed)
+		}
+		e.end(time.Second)
+	})
+}
+
+// An attempt to connect that hangs does not keep others from trying.
+func TestHangingOpen(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{opens: 20 * time.Second}
+		e := w.endpoint()
+		for range 2 {
+			if err := e.do(with(t, 3*time.Second), number(new(int))); !errors.Is(err, errRefuse) {
+				t.Error(err)
+			}
+		}
+		w.mu.Lock()
+		w.opens = 0 // the host is back; the old attempt still hangs
+		w.mu.Unlock()
+		var n int
+		if err := e.do(with(t, time.Second), number(&n)); err != nil || n != 1 {
+			t.Errorf("connection %d, %v", n, err)
+		}
+		time.Sleep(30 * time.Second)
+		if w.openings() != 2 || w.closings() != 1 {
+			t.Errorf("%d opened; the late one was not closed: %v", w.openings(), w.closed)
+		}
+		e.end(time.Second)
+	})
+}
+
+func TestRefused(t *testing.T) {
+	w := &wire{refuses: errors.New("connection refused")}
+	e := w.endpoint()
+	if err := e.do(t.Context(), number(new(int))); !errors.Is(err, errRefuse) {
+		t.Error(err)
+	}
+	w.refuses = nil
+	if err := e.do(t.Context(), number(new(int))); err != nil {
+		t.Errorf("once it listens: %v", err)
+	}
+	e.end(time.Second)
+}
+
+// A connection that is found dead ends the calls on it.
+func TestLostConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		e := w.endpoint()
+		release := make(chan struct{})
+		hanging, staying := make(chan error, 1), make(chan error, 1)
+		go func() { hanging <- e.do(with(t, time.Hour), func(int) error { <-release; return nil }) }()
+		synctest.Wait()
+		go func() { staying <- e.stay(t.Context(), time.Second) }()
+		synctest.Wait()
+		w.lost[0]()
+		w.lost[0]()
+		if err := <-hanging; !errors.Is(err, errLost) {
+			t.Error(err)
+		}
+		if err := <-staying; !errors.Is(err, errLost) {
+			t.Error(err)
+		}
+		var n int
+		if err := e.do(t.Context(), number(&n)); err != nil || n != 2 {
+			t.Errorf("connection %d, %v", n, err)
+		}
+		close(release)
+		e.end(time.Second)
+	})
+}
+
+func TestErrorOnADeadConnection(t *testing.T) {
+	w := &wire{dead: true}
+	e := w.endpoint()
+	if err := e.do(t.Context(), func(int) error { return errors.New("broken pipe") }); !errors.Is(err, errLost) {
+		t.Error(err)
+	}
+	var n int
+	if err := e.do(t.Context(), number(&n)); err != nil || n != 2 {
+		t.Errorf("connection %d, %v", n, err)
+	}
+	e.end(time.Second)
+}
+
+func TestStay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		e := w.endpoint()
+		ctx, cancel := context.WithCancel(t.Context())
+		stays := make(chan error, 2)
+		go func() { stays <- e.stay(ctx, time.Second) }()
+		synctest.Wait()
+		_ = e.do(with(t, time.Second), func(int) error { time.Sleep(time.Minute); return nil })
+		if err := <-stays; !errors.Is(err, errDropped) {
+			t.Errorf("its connection was given up: %v", err)
+		}
+		go func() { stays <- e.stay(ctx, time.Second) }()
+		synctest.Wait()
+		cancel()
+		if err := <-stays; !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		w.mu.Lock()
+		w.opens = time.Hour
+		w.mu.Unlock()
+		e.end(time.Minute)
+		if w.closings() != 2 {
+			t.Errorf("closed %v", w.closed)
+		}
+	})
+}
+
+// The end does not wait for ever for a call that was left behind.
+func TestEndWithAHangingCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		e := (&wire{}).endpoint()
+		release := make(chan struct{})
+		_ = e.do(with(t, time.Second), func(int) error { <-release; return nil })
+		begin := time.Now()
+		e.end(2 * time.Second)
+		if took := time.Since(begin); took != 2*time.Second {
+			t.Errorf("took %v", took)
+		}
+		close(release)
+	})
+}
