@@ -125,11 +125,11 @@ func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Add
 	ctx, cancel := m.clk.Timeout(ctx, m.set.BackupDeadline.D())
 	defer cancel()
 	m.timed(m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStart)
-	began, reset := m.clk.Now(), false
+	var up time.Time // since when it has been running without an answer
 	for {
 		err := b.liven(ctx, g, foreign)
-		if err != nil && !reset && m.clk.Since(began) > m.set.BackupDeadline.D()/4 {
-			reset = b.resetFrozen(ctx, g)
+		if err != nil {
+			up = b.resetFrozen(ctx, g, up)
 		}
 		if err == nil {
 			m.timed(m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStarted)
@@ -141,14 +141,20 @@ func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Add
 	}
 }
 
-// resetFrozen resets a backup that runs and does not answer; one that boots
-// is waited for.
-func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest) bool {
+// resetFrozen resets a backup that has been running without an answer since up
+// for a quarter of its deadline; one that boots is waited for.
+func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest, up time.Time) time.Time {
 	st, err := b.m.fleet.GuestState(ctx, g)
-	if err != nil || st != cluster.GuestRunning {
-		return false
+	switch {
+	case err != nil || st != cluster.GuestRunning:
+		return time.Time{}
+	case up.IsZero():
+		return b.m.clk.Now()
+	case b.m.clk.Since(up) > b.m.set.BackupDeadline.D()/4:
+		_ = b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Reset(ctx, g) })
+		return time.Time{}
 	}
-	return b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Reset(ctx, g) }) == nil
+	return up
 }
 
 // liven does what is missing once and tells what still is.
