@@ -1,7 +1,6 @@
 package guest
 
 import (
-	"errors"
 	"fmt"
 	"math"
 	"net/netip"
@@ -55,37 +54,39 @@ func kilobytes(header, row []string, column string) (int64, error) {
 // ParseSarCPU reads the CPU part of `sar -u`: the share of time, in percent,
 // that all cores together were not idle.
 func ParseSarCPU(out []byte) (float64, error) {
-	for _, t := range sarTables(string(out), "CPU") {
-		idle, err := t.number("all", "%idle")
-		if err != nil {
-			return 0, err
-		}
-		if idle > 100 {
-			return 0, fmt.Errorf("cannot read the output of sar: %g%% idle", idle)
-		}
-		return 100 - idle, nil
+	t, err := lastTable(string(out), "CPU")
+	if err != nil {
+		return 0, err
 	}
-	return 0, errors.New("cannot read the output of sar: no CPU table")
+	idle, err := t.number("all", "%idle")
+	if err != nil {
+		return 0, err
+	}
+	if idle > 100 {
+		return 0, fmt.Errorf("cannot read the output of sar: %g%% idle", idle)
+	}
+	return 100 - idle, nil
 }
 
 // ParseSarNet reads the network part of `sar -n DEV`: what all interfaces but
 // the loopback received and sent, in KB/s.
 func ParseSarNet(out []byte) (float64, error) {
-	for _, t := range sarTables(string(out), "IFACE") {
-		sum := 0.0
-		for name := range t.rows {
-			if name == "lo" {
-				continue
-			}
-			v, err := t.traffic(name)
-			if err != nil {
-				return 0, err
-			}
-			sum += v
-		}
-		return sum, nil
+	t, err := lastTable(string(out), "IFACE")
+	if err != nil {
+		return 0, err
 	}
-	return 0, errors.New("cannot read the output of sar: no table of interfaces")
+	sum := 0.0
+	for name := range t.rows {
+		if name == "lo" {
+			continue
+		}
+		v, err := t.traffic(name)
+		if err != nil {
+			return 0, err
+		}
+		sum += v
+	}
+	return sum, nil
 }
 
 // sarTable is one table of sar. Its columns are counted from the right, since
@@ -95,29 +96,27 @@ type sarTable struct {
 	rows    map[string][]string
 }
 
-// sarTables finds the tables whose first column is label, the last first: sar
-// ends with the averages.
-func sarTables(out, label string) []sarTable {
-	var tables []sarTable
+// lastTable finds the last table whose first column is label: sar ends with the
+// averages.
+func lastTable(out, label string) (sarTable, error) {
+	var t sarTable
 	open := false
 	for line := range strings.Lines(out) {
 		f := strings.Fields(line)
 		if i := slices.Index(f, label); i >= 0 {
-			tables = append(tables, sarTable{columns: f[i+1:], rows: map[string][]string{}})
+			t = sarTable{columns: f[i+1:], rows: map[string][]string{}}
 			open = true
 			continue
 		}
 		open = open && len(f) > 0
-		if !open {
-			continue
-		}
-		t := &tables[len(tables)-1]
-		if n := len(f) - len(t.columns); n > 0 {
+		if n := len(f) - len(t.columns); open && n > 0 {
 			t.rows[f[n-1]] = f[n:]
 		}
 	}
-	slices.Reverse(tables)
-	return tables
+	if t.rows == nil {
+		return t, fmt.Errorf("cannot read the output of sar: no table of %s", label)
+	}
+	return t, nil
 }
 
 // number is one cell; some locales write a decimal comma.

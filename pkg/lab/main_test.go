@@ -34,11 +34,15 @@ func TestMain(m *testing.M) {
 func supervise() (err error) {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := Ready(); err != nil {
+	if err := prepare(ctx); err != nil {
 		return fmt.Errorf("cannot run, so NOTHING WAS TESTED: %w", err)
 	}
 	dir, err := os.MkdirTemp("", "pss-lab-")
 	if err != nil {
+		return err
+	}
+	// Here rather than in a test, which has no network to fetch modules over.
+	if _, err := run(ctx, "go", "build", "-tags", "libvirt_dlopen", "-o", filepath.Join(dir, "bin")+"/", "pss-msbs/cmd/dbss", "pss-msbs/cmd/sif"); err != nil {
 		return err
 	}
 	l, err := Up(ctx, Small(), dir)
@@ -60,6 +64,18 @@ func supervise() (err error) {
 		return err
 	}
 	return runTests(ctx, l, filepath.Clean(self))
+}
+
+// prepare installs the packages that the lab is made of, where they are missing.
+func prepare(ctx context.Context) error {
+	if Ready() != nil && os.Geteuid() == 0 {
+		cmd := exec.CommandContext(ctx, "../../scripts/lab-deps.sh")
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			return fmt.Errorf("cannot install packages: %v", err)
+		}
+	}
+	return Ready()
 }
 
 func runTests(ctx context.Context, l *Lab, self string) error {

@@ -66,8 +66,8 @@ type site struct {
 	bin, conf, run, state, log string
 }
 
-// build builds the programs under test and writes their configuration.
-func buildSite(t *testing.T, l *Attached) site {
+// newSite writes the configuration of the programs under test.
+func newSite(t *testing.T, l *Attached) site {
 	t.Helper()
 	// A socket's path must be short, so not t.TempDir.
 	root, err := os.MkdirTemp("", "pss-site-")
@@ -75,7 +75,7 @@ func buildSite(t *testing.T, l *Attached) site {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	s := site{bin: root + "/bin", conf: root + "/conf", run: root + "/run", state: root + "/state", log: root + "/log"}
+	s := site{bin: filepath.Join(l.dir, "bin"), conf: root + "/conf", run: root + "/run", state: root + "/state", log: root + "/log"}
 	if err := os.Mkdir(s.conf, 0o755); err != nil {
 		t.Fatal(err)
 	}
@@ -87,10 +87,6 @@ func buildSite(t *testing.T, l *Attached) site {
 		if err := os.WriteFile(filepath.Join(s.conf, name), []byte(text), 0o644); err != nil {
 			t.Fatal(err)
 		}
-	}
-	out, err := exec.Command("go", "build", "-tags", "libvirt_dlopen", "-o", s.bin+"/", "pss-msbs/cmd/dbss", "pss-msbs/cmd/sif").CombinedOutput()
-	if err != nil {
-		t.Fatalf("cannot build the programs: %v\n%s", err, out)
 	}
 	return s
 }
@@ -255,7 +251,7 @@ func holder(ctx context.Context, d fleet.Driver, g cluster.Guest, vip netip.Addr
 func TestTakeover(t *testing.T) {
 	l := attach(t)
 	d := openFleet(t)
-	s := buildSite(t, l)
+	s := newSite(t, l)
 	boot(t, d, m1)
 	t.Cleanup(func() {
 		for _, g := range []cluster.Guest{m1, mb} {
