@@ -10,7 +10,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -100,8 +100,8 @@ func TestWakeMissed(t *testing.T) {
 		if r.holder(105) != "Ws" || r.holder(106) != "Fs" {
 			r.Error(r.describe())
 		}
-		record := func() pss.WakeRecord {
-			w, err := pss.ReadWake(filepath.Join(r.dir, "state", "wake-172.21.14.203.json"))
+		record := func() record.Wake {
+			w, err := record.ReadWake(filepath.Join(r.dir, "state", "wake-172.21.14.203.json"))
 			r.ok(err)
 			return w
 		}
@@ -179,7 +179,7 @@ func TestBrokenFile(t *testing.T) {
 		if !strings.Contains(r.log.String(), "operation.conf:") {
 			r.Error("the alarm does not name the line")
 		}
-		last, err := pss.ReadLastCycle(filepath.Join(r.dir, "run"))
+		last, err := record.ReadLastCycle(filepath.Join(r.dir, "run"))
 		r.ok(err)
 		if len(last.Faults) == 0 || len(last.Groups) != 3 || !last.Groups[0].Examined {
 			r.Errorf("last cycle %+v", last)
@@ -337,7 +337,7 @@ func TestMend(t *testing.T) {
 			st, err := r.model.GuestState(r.ctx, ms)
 			return r.consistent() == nil && err == nil && st == cluster.GuestSaved && slices.Equal(r.mon.hosts(), []string{"Fs", "Ws"})
 		})
-		last, err := pss.ReadLastCycle(filepath.Join(r.dir, "run"))
+		last, err := record.ReadLastCycle(filepath.Join(r.dir, "run"))
 		r.ok(err)
 		if len(last.Mended) < 4 {
 			r.Errorf("told of %v", last.Mended)

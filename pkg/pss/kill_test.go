@@ -11,6 +11,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/pss/hands"
 )
 
@@ -19,7 +20,7 @@ var errKilled = errors.New("killed")
 // mortal lets a pss do so many things that change something, and then nothing
 // more, not even undoing: kill -9. The last thing is done or not, by after.
 type mortal struct {
-	hands.Fleet
+	pss.Fleet
 	pss.Files
 	hands.Monitors
 	mu    sync.Mutex
@@ -117,7 +118,7 @@ func (m *mortal) Stop(ctx context.Context, host string) error {
 // It tells whether it died before it reached the condition.
 func (r *rig) kill(things int, after bool, c cluster.Condition) bool {
 	r.Helper()
-	m := &mortal{Fleet: r.model, Files: pss.ConfFiles(r.conf), Monitors: r.mon, left: things, after: after}
+	m := &mortal{Fleet: r.model, Files: conf.Files{Dir: r.conf}, Monitors: r.mon, left: things, after: after}
 	opt := r.options()
 	opt.Fleet, opt.Files, opt.Monitors = m, m, m
 	r.startWith(opt)

@@ -7,8 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/settings"
@@ -89,7 +87,7 @@ func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load
 				g.Servers = append(g.Servers, servers[server.Host])
 			}
 		}
-		g.Accesses, g.FullTime = s.counts.clients(now, vipsOf(t, row.Group), class)
+		g.Accesses, g.FullTime = s.counts.Clients(now, vipsOf(t, row.Group), class)
 		out = append(out, g)
 	}
 	return out
@@ -122,57 +120,6 @@ func vipsOf(t cluster.Tables, group string) []netip.Addr {
 	return cluster.VIPsOf(rows)
 }
 
-// counter remembers the access counts of the last window (Fig. 6(c)).
-type counter struct {
-	log   zerolog.Logger
-	past  []count
-	quiet bool // the last count failed
-}
-
-type count struct {
-	at time.Time
-	of map[netip.Addr]uint64
-}
-
-// take counts once and forgets what no window needs any more. A count that went
-// back is a counter that began anew.
-func (c *counter) take(now time.Time, of map[netip.Addr]uint64, longest time.Duration) {
-	if n := len(c.past); n > 0 {
-		for vip, was := range c.past[n-1].of {
-			if of[vip] < was {
-				c.past = nil
-				break
-			}
-		}
-	}
-	c.past = append(c.past, count{now, of})
-	for len(c.past) > 1 && !c.past[1].at.After(now.Add(-longest)) {
-		c.past = c.past[1:]
-	}
-}
-
-// clients are the client accesses of the last y seconds, z - k*y, and whether a
-// whole window has been counted. Where nothing was counted lately it is just
-// more than PS2 allows: nobody may be turned to a lone server unseen.
-func (c *counter) clients(now time.Time, vips []netip.Addr, class settings.Class) (float64, bool) {
-	window := class.PS2Window.D()
-	n := len(c.past)
-	if n == 0 || now.Sub(c.past[n-1].at) > window {
-		return class.PS2Accesses + 1, false
-	}
-	first, last := 0, c.past[n-1]
-	for first+1 < n && !c.past[first+1].at.After(last.at.Add(-window)) {
-		first++
-	}
-	from := c.past[first]
-	var z int64
-	for _, vip := range vips {
-		z += int64(last.of[vip] - from.of[vip])
-	}
-	seconds := last.at.Sub(from.at)
-	return load.ClientAccesses(z, class.MonitorAccessesPerSecond, seconds.Seconds(), len(vips)), seconds >= window
-}
-
 // count counts the accesses of this cycle.
 func (s *System) count(ctx context.Context) {
 	ctx, cancel := s.opt.Clock.Timeout(ctx, sampleTime)
@@ -188,5 +135,5 @@ func (s *System) count(ctx context.Context) {
 	for _, g := range s.opt.Settings.Group {
 		longest = max(longest, g.Class.PS2Window.D())
 	}
-	s.counts.take(s.opt.Clock.Now(), of, longest)
+	s.counts.Take(s.opt.Clock.Now(), of, longest)
 }

@@ -10,7 +10,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/power"
 )
 
 // mend makes reality follow the files: who holds which VIP, which spares run
@@ -149,7 +149,7 @@ func (s *System) saved(ctx context.Context, g cluster.Guest) bool {
 // create creates one spare behind the cycles, or puts one to rest that runs
 // without need.
 func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs bool) {
-	if s.pauses.waits("create "+g.Host, s.opt.Clock.Now()) || !s.spares.claim(g.Host) {
+	if s.pauses.Waits("create "+g.Host, s.opt.Clock.Now()) || !s.spares.claim(g.Host) {
 		return
 	}
 	s.jobs.Go(func() {
@@ -159,10 +159,10 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 			return
 		}
 		if s.said.once("create "+g.Host, err, "spare server not created") {
-			s.pauses.failed("create "+g.Host, s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D())
+			s.pauses.Failed("create "+g.Host, s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D())
 			return
 		}
-		s.pauses.clear("create " + g.Host)
+		s.pauses.Clear("create " + g.Host)
 		if runs {
 			s.mended("unused spare " + g.Host + " put to rest")
 		}
@@ -199,22 +199,22 @@ func (s *System) mendSleep(ctx context.Context, t cluster.Tables) {
 	var all sync.WaitGroup
 	for _, r := range t.Suspended {
 		all.Go(func() {
-			slept, err := s.hands.SleepAgain(ctx, r.IP)
+			slept, err := s.power.SleepAgain(ctx, r.IP)
 			if slept {
 				s.mended("real server " + r.IP.String() + " suspended, as the files have it")
 			}
-			if ctx.Err() == nil && !errors.Is(err, hands.ErrStale) {
+			if ctx.Err() == nil && !errors.Is(err, power.ErrNeeded) {
 				s.said.once("sleep "+r.IP.String(), err, "real server is awake though the files have it asleep")
 			}
 		})
 	}
 	for _, r := range t.Real {
-		if s.hands.Wakes.Proved(r.IP) {
+		if s.power.Wakes.Proved(r.IP) {
 			continue
 		}
 		all.Go(func() {
-			if s.hands.Awake(ctx, r.IP) == nil {
-				s.said.once("prove "+r.IP.String(), s.hands.Wakes.Woke(r.IP, 0), "wake not remembered")
+			if s.power.Awake(ctx, r.IP) == nil {
+				s.said.once("prove "+r.IP.String(), s.power.Wakes.Woke(r.IP, 0), "wake not remembered")
 			}
 		})
 	}

@@ -27,6 +27,10 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/patience"
+	"pss-msbs/pkg/pss/power"
+	"pss-msbs/pkg/pss/record"
+	"pss-msbs/pkg/pss/window"
 	"pss-msbs/pkg/settings"
 )
 
@@ -35,6 +39,12 @@ type Files interface {
 	hands.Files
 	// Watch tells of changes until ctx ends.
 	Watch(ctx context.Context) <-chan struct{}
+}
+
+// Fleet is what pss needs of a fleet driver.
+type Fleet interface {
+	hands.Fleet
+	power.Fleet
 }
 
 // Sample is one reading of a server (paper, section 2.5).
@@ -56,9 +66,9 @@ type Accesses interface {
 
 // Options is what pss needs.
 type Options struct {
-	Fleet    hands.Fleet
+	Fleet    Fleet
 	Files    Files
-	Rescue   hands.Files // see RescueFiles
+	Rescue   hands.Files // see conf.Rescue
 	Monitors hands.Monitors
 	Meter    Meter
 	Accesses Accesses
@@ -88,8 +98,9 @@ type Options struct {
 type System struct {
 	opt     Options
 	hands   *hands.Hands
+	power   *power.Power
 	decider *load.Decider
-	counts  counter
+	counts  window.Counter
 	said    said
 
 	data struct {
@@ -100,7 +111,7 @@ type System struct {
 	settles flight
 	spares  nursery
 	forced  forced
-	pauses  pauses
+	pauses  patience.Pauses
 	orphans map[string]time.Time // since when nobody monitors a serving backup; only settle uses it
 	report  report
 	jobs    sync.WaitGroup
@@ -109,11 +120,12 @@ type System struct {
 // New returns a system that has touched nothing yet.
 func New(opt Options) *System {
 	s := &System{opt: opt, decider: load.NewDecider(), orphans: map[string]time.Time{}}
-	s.counts.log = opt.Log
 	s.said.log = opt.Log
-	s.report = report{path: LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
+	s.report = report{path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
 	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
-		Log: opt.Log, Data: s.serverData, Wakes: wakes{dir: opt.StateDir, clk: opt.Clock}, Slot: opt.Slot, Forget: opt.Forget}
+		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Forget: opt.Forget}
+	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
+		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}}
 	return s
 }
 
@@ -276,36 +288,4 @@ func (f *forced) has(group string, now cluster.Condition) bool {
 		delete(f.groups, group)
 	}
 	return f.groups[group]
-}
-
-// pauses keep a failed shift from being tried again at once: each failure in a
-// row doubles the pause.
-type pauses struct {
-	mu sync.Mutex
-	of map[string]pause
-}
-
-type pause struct {
-	until time.Time
-	long  time.Duration
-}
-
-const longestPause = 10 * time.Minute
-
-func (p *pauses) failed(what string, now time.Time, first time.Duration) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.of == nil {
-		p.of = map[string]pause{}
-	}
-	long := min(max(2*p.of[what].long, first), longestPause)
-	p.of[what] = pause{until: now.Add(long), long: long}
-}
-
-func (p *pauses) clear(what string) { p.mu.Lock(); defer p.mu.Unlock(); delete(p.of, what) }
-
-func (p *pauses) waits(what string, now time.Time) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return now.Before(p.of[what].until)
 }

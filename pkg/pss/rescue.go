@@ -174,7 +174,7 @@ func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string
 	answers := make(chan answer, len(homes))
 	for _, g := range homes {
 		s.jobs.Go(func() {
-			err := s.hands.Wake(ctx, g.Real)
+			err := s.power.Wake(ctx, g.Real)
 			var ready *hands.Ready
 			if err == nil {
 				ready, err = s.hands.Ready(ctx, g, group)

@@ -25,6 +25,7 @@ import (
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
@@ -42,7 +43,7 @@ type rig struct {
 	*testing.T
 	ctx     context.Context
 	model   *sim.Model
-	fleet   hands.Fleet // model, or something around it
+	fleet   pss.Fleet // model, or something around it
 	dir     string
 	conf    *conffile.Dir
 	files   pss.Files
@@ -173,13 +174,13 @@ func (r *rig) open() {
 	spec.Load = 10
 	r.model, err = sim.New(spec, clock.Clock{})
 	r.ok(err)
-	r.fleet, r.files = r.model, pss.ConfFiles(r.conf)
+	r.fleet, r.files = r.model, conf.Files{Dir: r.conf}
 }
 
 func (r *rig) options() pss.Options {
 	failed := ipc.Failed{Dir: filepath.Join(r.dir, "run")}
 	return pss.Options{
-		Fleet: r.fleet, Files: r.files, Rescue: pss.RescueFiles(r.conf, zerolog.New(r.log)), Monitors: r.mon, Meter: meter{r.model}, Accesses: r.model,
+		Fleet: r.fleet, Files: r.files, Rescue: conf.Rescue{Dir: r.conf, Log: zerolog.New(r.log)}, Monitors: r.mon, Meter: meter{r.model}, Accesses: r.model,
 		Slot:      func(context.Context) (func(), error) { return func() {}, nil },
 		Data:      func() (hands.Data, error) { return r.data, nil },
 		Abandoned: failed.Hosts, Forget: failed.Remove,

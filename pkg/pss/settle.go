@@ -36,7 +36,7 @@ func (s *System) settle(ctx context.Context, decisions []load.Decision) {
 	if !slices.ContainsFunc(steps, func(p plan.Step) bool { return p.Do != plan.Refuse }) {
 		return
 	}
-	s.learn(steps, shift.Execute(ctx, s.hands, t, steps))
+	s.learn(steps, shift.Execute(ctx, s.hands, s.power, t, steps))
 }
 
 // fresh is the files as they are now.
@@ -52,7 +52,7 @@ func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
 	wants, back := map[string]cluster.Condition{}, map[string]cluster.Condition{}
 	for _, row := range t.State {
 		want, instead := s.want(row, decisions)
-		if want != row.Condition && s.pauses.waits(shiftOf(row.Group, want), now) {
+		if want != row.Condition && s.pauses.Waits(shiftOf(row.Group, want), now) {
 			want, instead = row.Condition, ""
 		}
 		wants[row.Group], back[row.Group] = want, instead
@@ -125,13 +125,13 @@ func (s *System) refusals(t cluster.Tables, steps plan.Steps) {
 // servers that would not sleep, serve a group that is left out, or owe a wake.
 func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 	now := s.opt.Clock.Now()
-	waits := func(group string) bool { return s.pauses.waits("group "+group, now) }
+	waits := func(group string) bool { return s.pauses.Waits("group "+group, now) }
 	return slices.DeleteFunc(steps, func(p plan.Step) bool {
 		if p.Do != plan.SuspendReal {
 			return p.Group != "" && waits(p.Group)
 		}
 		serves := slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Real == p.Real && waits(r.Group) })
-		return serves || s.pauses.waits("suspend "+p.Real.String(), now) || !s.hands.Wakes.Proved(p.Real)
+		return serves || s.pauses.Waits("suspend "+p.Real.String(), now) || !s.power.Wakes.Proved(p.Real)
 	})
 }
 
@@ -140,9 +140,9 @@ func (s *System) learn(steps plan.Steps, out shift.Outcome) {
 	now, first := s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D()
 	settle := func(what string, failed bool) {
 		if failed {
-			s.pauses.failed(what, now, first)
+			s.pauses.Failed(what, now, first)
 		} else {
-			s.pauses.clear(what)
+			s.pauses.Clear(what)
 		}
 	}
 	for _, p := range steps {

@@ -13,6 +13,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/pss/patience"
 )
 
 // gather is how long the first of several changes waits for the others: groups
@@ -203,7 +204,7 @@ func (h *Hands) ask(ctx context.Context, vip, from, to netip.Addr) error {
 // cannot be stripped the old one is left without: one holder too few is mended
 // by the next cycle, one too many would answer clients meanwhile.
 func (h *Hands) takeBack(ctx context.Context, moves []plan.Step) error {
-	ctx, cancel := h.detached(ctx, undoTime)
+	ctx, cancel := patience.Detached(ctx, h.Clock, undoTime)
 	defer cancel()
 	errs := make([]error, len(moves))
 	var all sync.WaitGroup

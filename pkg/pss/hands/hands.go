@@ -9,7 +9,6 @@ package hands
 import (
 	"context"
 	"net/netip"
-	"sync"
 	"time"
 
 	"github.com/rs/zerolog"
@@ -48,9 +47,6 @@ type Network interface {
 // Reals are the real servers.
 type Reals interface {
 	Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error)
-	HypervisorAlive(ctx context.Context, real netip.Addr) error
-	SuspendReal(ctx context.Context, real netip.Addr) error
-	WakeReal(ctx context.Context, mac cluster.MAC) error
 }
 
 // Fleet is all of them; a fleet driver satisfies it.
@@ -99,23 +95,12 @@ type Hands struct {
 	Log      zerolog.Logger
 	// Data is the management data (the .dat files) as it stands now.
 	Data func() Data
-	// Wakes remembers which real servers have proved a wake.
-	Wakes Wakes
 	// Forget takes a server out of the set of those whose VIPs are pss's.
 	Forget func(host string) error
 	// Slot waits for one of the boot slots that all programs share.
 	Slot func(ctx context.Context) (release func(), err error)
 
-	queue  queue
-	waking sync.Map // netip.Addr -> *sync.Mutex: one wake of a real server at a time
-}
-
-// Wakes is the memory of wakes (wake-IP.json in the state directory).
-type Wakes interface {
-	Woke(real netip.Addr, took time.Duration) error
-	Missed(real netip.Addr) error
-	// Proved is false from a missed wake until the real server answers again.
-	Proved(real netip.Addr) bool
+	queue queue
 }
 
 // lockTime bounds one step under the lock, undoTime its undoing; together they
@@ -125,7 +110,6 @@ const (
 	undoTime = 1500 * time.Millisecond
 	pollTime = 50 * time.Millisecond
 	callTime = 3 * time.Second
-	pingTime = 200 * time.Millisecond // one ping of a host that is about to answer
 )
 
 // fine is the resolution of durations in the log, that of its times.

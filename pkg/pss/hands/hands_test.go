@@ -21,8 +21,9 @@ import (
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/plan"
-	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/power"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -44,6 +45,7 @@ type world struct {
 	*testing.T
 	*hands.Hands
 	ctx   context.Context
+	power *power.Power
 	model *sim.Model
 	conf  *conffile.Dir
 	fail  map[string]bool // "AddVIP M1"; "commit"
@@ -121,9 +123,10 @@ func (w *world) open(dir string) {
 	w.ok(err)
 	w.model, err = sim.New(spec, clock.Clock{})
 	w.ok(err)
-	w.Hands = &hands.Hands{Fleet: flaky{w.model, w}, Files: pss.ConfFiles(w.conf), Rescue: pss.RescueFiles(w.conf, zerolog.Nop()),
-		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() hands.Data { return data }, Wakes: &wakes{},
+	w.Hands = &hands.Hands{Fleet: flaky{w.model, w}, Files: conf.Files{Dir: w.conf}, Rescue: conf.Rescue{Dir: w.conf, Log: zerolog.Nop()},
+		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() hands.Data { return data },
 		Forget: func(string) error { return nil }, Slot: func(context.Context) (func(), error) { return func() {}, nil }}
+	w.power = &power.Power{Fleet: w.model, Files: w.Files, Settings: set, Log: zerolog.Nop(), Wakes: &wakes{}}
 }
 
 func (w *world) ok(err error) {
@@ -299,7 +302,7 @@ func TestSuspendRefused(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(w *world) {
 				c.set(w)
-				if err := w.Suspend(w.ctx, rs3); err == nil || !strings.Contains(err.Error(), c.want) {
+				if err := w.power.Suspend(w.ctx, rs3); err == nil || !strings.Contains(err.Error(), c.want) {
 					w.Errorf("error %v, want %q", err, c.want)
 				}
 				if got := w.tables(); len(got.Suspended) != 0 || len(got.Real) != 3 {
@@ -313,8 +316,8 @@ func TestSuspendRefused(t *testing.T) {
 // A server whose wake was missed does not sleep until it has proved one.
 func TestUnprovedStaysAwake(t *testing.T) {
 	play(t, func(w *world) {
-		w.ok(w.Wakes.Missed(rs3))
-		if err := w.Suspend(w.ctx, rs3); !errors.Is(err, hands.ErrUnproved) {
+		w.ok(w.power.Wakes.Missed(rs3))
+		if err := w.power.Suspend(w.ctx, rs3); !errors.Is(err, power.ErrUnproved) {
 			w.Errorf("error %v", err)
 		}
 	})

@@ -4,11 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/pss/patience"
 )
 
 // Ready is a receiver whose services answer. Its clock, which stood still while
@@ -57,9 +57,9 @@ func (h *Hands) answering(ctx context.Context, g cluster.Guest, group string) (*
 	ctx, r.cancel = h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	go func() {
 		defer close(r.done)
-		r.err = h.until(ctx, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
+		r.err = patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
 	}()
-	if err := h.until(ctx, func(ctx context.Context) error { return h.Greets(ctx, g, group) }); err != nil {
+	if err := patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) }); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, err)
 	}
@@ -93,7 +93,7 @@ func (h *Hands) boot(ctx context.Context, g cluster.Guest) error {
 	if err := h.Fleet.Start(ctx, g); err != nil {
 		return err
 	}
-	return h.until(ctx, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
+	return patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
 }
 
 // Create brings a spare that no row uses to rest: booted on g.Real where it
@@ -121,7 +121,7 @@ func (h *Hands) born(ctx context.Context, g cluster.Guest, group string) error {
 	if err := h.up(ctx, g); err != nil {
 		return err
 	}
-	return h.until(ctx, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
+	return patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
 }
 
 func (h *Hands) stateOf(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
@@ -141,31 +141,4 @@ func (h *Hands) Greets(ctx context.Context, g cluster.Guest, group string) error
 		e.Go(func() error { return h.Fleet.Greet(ctx, g.IP, d) })
 	}
 	return e.Wait()
-}
-
-// until repeats one call until it succeeds; the error is that of the last
-// attempt that ended by itself. An attempt gets twice the time of the one
-// before, up to callTime: one that began just before the other side came up
-// must not hide that it is up, nor may a slow answer never be waited for.
-func (h *Hands) until(ctx context.Context, call func(context.Context) error) error {
-	last, patience := error(nil), pingTime
-	err := h.Clock.Poll(ctx, pollTime, func() bool {
-		one, cancel := h.Clock.Timeout(ctx, patience)
-		defer cancel()
-		patience = min(2*patience, callTime)
-		err := call(one)
-		if err == nil || ctx.Err() == nil || last == nil {
-			last = err
-		}
-		return err == nil
-	})
-	if err != nil && last != nil {
-		return last
-	}
-	return err
-}
-
-// detached is a context for undoing: it outlives ctx by at most d.
-func (h *Hands) detached(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
-	return h.Clock.Timeout(context.WithoutCancel(ctx), d)
 }

@@ -83,9 +83,3 @@ func stateRow(t cluster.Tables, group string) int {
 func separated(t cluster.Tables, group string) bool {
 	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool { return r.Group == group })
 }
-
-// names tells whether a row of operation or separation is on real.
-func names(t cluster.Tables, real netip.Addr) bool {
-	on := func(r cluster.ServerRow) bool { return r.Real == real }
-	return slices.ContainsFunc(t.Operation, on) || slices.ContainsFunc(t.Separation, on)
-}

@@ -9,6 +9,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/pss/patience"
 )
 
 // Take gives a VIP that stands only in separation, and is pss's, to a server of
@@ -59,7 +60,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	if err == nil {
 		return nil
 	}
-	undo, done := h.detached(ctx, undoTime)
+	undo, done := patience.Detached(ctx, h.Clock, undoTime)
 	defer done()
 	return errors.Join(err, h.Fleet.DelVIP(undo, to, vip))
 }

@@ -16,6 +16,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/power"
 )
 
 // Outcome says what did not work. Groups in Failed are as they were before.
@@ -29,6 +30,7 @@ type Outcome struct {
 // in parallel: every group is its own chain, wakes and suspends are shared.
 type execution struct {
 	*hands.Hands
+	power   *power.Power
 	before  cluster.Tables
 	steps   plan.Steps
 	wakes   map[netip.Addr]*task
@@ -77,14 +79,14 @@ func (t *task) failed() error {
 // logs the shift's beginning and its end: all clients served as planned, files
 // and power as planned. Spares whose real server stays awake are put to rest
 // behind that; Execute returns when they are.
-func Execute(ctx context.Context, h *hands.Hands, before cluster.Tables, steps plan.Steps) Outcome {
-	x := &execution{Hands: h, before: before, steps: steps, wakes: map[netip.Addr]*task{}, groups: map[string]*task{},
+func Execute(ctx context.Context, h *hands.Hands, p *power.Power, before cluster.Tables, steps plan.Steps) Outcome {
+	x := &execution{Hands: h, power: p, before: before, steps: steps, wakes: map[netip.Addr]*task{}, groups: map[string]*task{},
 		out: Outcome{Failed: map[string]error{}, Reals: map[netip.Addr]error{}, Spares: map[string]error{}}}
 	begun := h.Clock.Now()
 	h.Log.Info().Strs("steps", x.words()).Msg("shift start")
 	var all sync.WaitGroup
 	for _, s := range steps.Of(plan.WakeReal) {
-		x.wakes[s.Real] = begin(&all, func() error { return note(x, x.out.Reals, s.Real, x.Wake(ctx, s.Real)) })
+		x.wakes[s.Real] = begin(&all, func() error { return note(x, x.out.Reals, s.Real, x.power.Wake(ctx, s.Real)) })
 	}
 	for _, g := range x.groupsOf() {
 		x.groups[g] = begin(&all, func() error { return x.group(ctx, g) })
@@ -317,7 +319,7 @@ func (x *execution) suspend(ctx context.Context, real netip.Addr) {
 	if spares.Wait() != nil || ctx.Err() != nil {
 		return
 	}
-	if err := note(x, x.out.Reals, real, x.Suspend(ctx, real)); err != nil {
+	if err := note(x, x.out.Reals, real, x.power.Suspend(ctx, real)); err != nil {
 		x.Log.Warn().Stringer("real", real).Err(err).Msg("real server not suspended")
 	}
 }

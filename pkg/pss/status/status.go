@@ -11,8 +11,8 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
 )
 
@@ -33,18 +33,18 @@ type Report struct {
 
 // PSS is how pss itself stands.
 type PSS struct {
-	Running   bool         `json:"running"`
-	PID       int          `json:"pid,omitempty"`
-	LastCycle time.Time    `json:"lastCycle,omitzero"`
-	Stale     bool         `json:"stale"`    // the last cycle is older than two intervals, or there is none
-	Shifting  bool         `json:"shifting"` // a shift or a mending is under way
-	Faults    []string     `json:"faults"`   // FILE:LINE: messages that keep pss from shifting
-	Mended    []pss.Mended `json:"mended"`   // the newest last
+	Running   bool            `json:"running"`
+	PID       int             `json:"pid,omitempty"`
+	LastCycle time.Time       `json:"lastCycle,omitzero"`
+	Stale     bool            `json:"stale"`    // the last cycle is older than two intervals, or there is none
+	Shifting  bool            `json:"shifting"` // a shift or a mending is under way
+	Faults    []string        `json:"faults"`   // FILE:LINE: messages that keep pss from shifting
+	Mended    []record.Mended `json:"mended"`   // the newest last
 }
 
 // Group is a service group; its load is that of the last cycle.
 type Group struct {
-	pss.GroupLoad
+	record.GroupLoad
 	Type      cluster.Type      `json:"type"`
 	Condition cluster.Condition `json:"condition"` // as recorded
 	Bases     []netip.Addr      `json:"bases"`
@@ -102,12 +102,12 @@ type Input struct {
 	Settings settings.Settings
 	Data     hands.Data
 	Running  bool // pss holds its control socket
-	Last     *pss.LastCycle
+	Last     *record.LastCycle
 	Failed   []string
 	// Monitored tells whether the monitor of a server runs.
 	Monitored func(host string) bool
 	Budget    func(host string) Budget
-	Wake      func(real netip.Addr) pss.WakeRecord
+	Wake      func(real netip.Addr) record.Wake
 	Faults    []string // of the files as they are now
 }
 
@@ -123,7 +123,7 @@ func Make(in Input) Report {
 }
 
 func (in Input) pss() PSS {
-	p := PSS{Running: in.Running, Stale: true, Faults: in.Faults, Mended: []pss.Mended{}}
+	p := PSS{Running: in.Running, Stale: true, Faults: in.Faults, Mended: []record.Mended{}}
 	if p.Faults == nil {
 		p.Faults = []string{}
 	}

@@ -11,8 +11,8 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/pss/status"
 	"pss-msbs/pkg/settings"
 )
@@ -44,13 +44,13 @@ func input() status.Input {
 			},
 			Reals: []mgmtdata.Real{{IP: ip(201), Host: "RS1"}, {IP: ip(202), Host: "RS2"}, {IP: ip(203), Host: "RS3"}},
 		},
-		Last: &pss.LastCycle{PID: 7, At: now.Add(-5 * time.Second), Interval: 10, Groups: []pss.GroupLoad{
+		Last: &record.LastCycle{PID: 7, At: now.Add(-5 * time.Second), Interval: 10, Groups: []record.GroupLoad{
 			{Group: "Mail", Examined: true, Lm: 10, Lc: 20, Ln: 30, Ls: 20, Class: cluster.LightLoad, Want: cluster.PS2}}},
 		Monitored: func(host string) bool { return host != "M2" && host != "RS3" && host != "Mb" },
 		Budget: func(host string) status.Budget {
 			return status.Budget{Exhausted: host == "M1", Until: now.Add(time.Hour)}
 		},
-		Wake: func(netip.Addr) pss.WakeRecord { return pss.WakeRecord{} },
+		Wake: func(netip.Addr) record.Wake { return record.Wake{} },
 	}
 }
 
@@ -94,7 +94,7 @@ func TestWarnings(t *testing.T) {
 		{"loads are stale", func(in *status.Input) { in.Last.At = now.Add(-21 * time.Second) }},
 		{"nothing is shifted", func(in *status.Input) { in.Faults = []string{"operation.conf:3: want 5 fields, have 4"} }},
 		{"did not wake", func(in *status.Input) {
-			in.Wake = func(netip.Addr) pss.WakeRecord { return pss.WakeRecord{Missed: now} }
+			in.Wake = func(netip.Addr) record.Wake { return record.Wake{Missed: now} }
 		}},
 		{"nobody serves the VIPs of M1", func(in *status.Input) {
 			in.Tables.Operation = nil

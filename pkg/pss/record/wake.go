@@ -1,4 +1,4 @@
-package pss
+package record
 
 import (
 	"encoding/json"
@@ -13,14 +13,14 @@ import (
 	"pss-msbs/pkg/clock"
 )
 
-// wakes is the memory of wakes: wake-IP.json in the state directory.
-type wakes struct {
-	dir string
-	clk clock.Clock
+// Wakes is the memory of wakes: wake-IP.json in the state directory.
+type Wakes struct {
+	Dir   string // the state directory
+	Clock clock.Clock
 }
 
-// WakeRecord is the content of wake-IP.json.
-type WakeRecord struct {
+// Wake is the content of wake-IP.json.
+type Wake struct {
 	Real netip.Addr `json:"real"`
 	// Missed is when the last wake missed its deadline; zero once the real
 	// server has answered again. Until then it is not put to sleep.
@@ -32,15 +32,15 @@ type WakeRecord struct {
 
 const wakesKept = 20
 
-func (w wakes) path(real netip.Addr) string {
-	return filepath.Join(w.dir, "wake-"+real.String()+".json")
+func (w Wakes) path(real netip.Addr) string {
+	return filepath.Join(w.Dir, "wake-"+real.String()+".json")
 }
 
 // Woke notes a wake; took is zero for a server that answers again after its
 // wake was given up.
-func (w wakes) Woke(real netip.Addr, took time.Duration) error {
-	return w.change(real, func(r *WakeRecord) {
-		r.Missed, r.Woken = time.Time{}, w.clk.Now()
+func (w Wakes) Woke(real netip.Addr, took time.Duration) error {
+	return w.change(real, func(r *Wake) {
+		r.Missed, r.Woken = time.Time{}, w.Clock.Now()
 		if took > 0 {
 			r.TookSeconds = append(r.TookSeconds, took.Seconds())
 			r.TookSeconds = r.TookSeconds[max(0, len(r.TookSeconds)-wakesKept):]
@@ -49,33 +49,33 @@ func (w wakes) Woke(real netip.Addr, took time.Duration) error {
 }
 
 // Missed notes a wake that missed its deadline.
-func (w wakes) Missed(real netip.Addr) error {
-	return w.change(real, func(r *WakeRecord) { r.Missed = w.clk.Now() })
+func (w Wakes) Missed(real netip.Addr) error {
+	return w.change(real, func(r *Wake) { r.Missed = w.Clock.Now() })
 }
 
 // Proved is false from a missed wake until the real server answers again. A
 // record that cannot be read does not keep a server awake.
-func (w wakes) Proved(real netip.Addr) bool {
+func (w Wakes) Proved(real netip.Addr) bool {
 	r, err := ReadWake(w.path(real))
 	return err != nil || r.Missed.IsZero()
 }
 
-func (w wakes) change(real netip.Addr, edit func(*WakeRecord)) error {
+func (w Wakes) change(real netip.Addr, edit func(*Wake)) error {
 	r, err := ReadWake(w.path(real))
 	if err != nil {
-		r = WakeRecord{} // a damaged record is begun anew
+		r = Wake{} // a damaged record is begun anew
 	}
 	r.Real = real
 	edit(&r)
-	if err := writeJSON(w.path(real), r); err != nil {
+	if err := Write(w.path(real), r); err != nil {
 		return fmt.Errorf("cannot remember the wake of %v: %v", real, err)
 	}
 	return nil
 }
 
 // ReadWake reads a wake record; a missing one is empty.
-func ReadWake(path string) (WakeRecord, error) {
-	var r WakeRecord
+func ReadWake(path string) (Wake, error) {
+	var r Wake
 	b, err := os.ReadFile(path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
@@ -84,17 +84,4 @@ func ReadWake(path string) (WakeRecord, error) {
 		err = json.Unmarshal(b, &r)
 	}
 	return r, err
-}
-
-// writeJSON replaces a file as a whole: a reader sees the old or the new one.
-func writeJSON(path string, v any) error {
-	b, err := json.MarshalIndent(v, "", "  ")
-	if err != nil {
-		return err
-	}
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
 }

@@ -1,0 +1,68 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"net/netip"
+
+	"pss-msbs/pkg/budget"
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/pss/record"
+	"pss-msbs/pkg/pss/status"
+	"pss-msbs/pkg/settings"
+)
+
+// gather reads all that status tells from.
+func gather(ctx context.Context, d daemon.Dirs) (status.Input, error) {
+	in := status.Input{}
+	clk, err := clock.Load(d.Run)
+	if err != nil {
+		return in, err
+	}
+	snap, faults, err := conffile.Open(d.Conf, conffile.Options{Clock: clk, Holder: "pss status"}).Snapshot(ctx)
+	if err != nil {
+		return in, err
+	}
+	set, err := settings.Read(d.Settings())
+	if err != nil {
+		in.Faults = append(in.Faults, err.Error())
+		set = settings.Default()
+	}
+	for _, f := range faults.Sorted() {
+		in.Faults = append(in.Faults, f.String())
+	}
+	in.Now, in.Tables, in.Settings = clk.Now(), snap.Tables, set
+	if in.Data, err = (data{d.Conf}).read(); err != nil {
+		in.Faults = append(in.Faults, err.Error())
+	}
+	return in, local(&in, d)
+}
+
+// local fills in what the programs keep on the management server.
+func local(in *status.Input, d daemon.Dirs) error {
+	in.Running = daemon.Listening(d.ControlSocket("pss", ""))
+	switch last, err := record.ReadLastCycle(d.Run); {
+	case err == nil:
+		in.Last = &last
+	case !errors.Is(err, fs.ErrNotExist):
+		return err
+	}
+	in.Failed, _ = ipc.FailedBackups(d.Run) // no run directory: none
+	in.Monitored = func(host string) bool {
+		_, held, err := daemon.MonitorHolder(d.Run, host)
+		return held && err == nil
+	}
+	in.Budget = func(host string) status.Budget {
+		r, err := budget.Read(d.Budget(host))
+		return status.Budget{Exhausted: err == nil && r.Exhausted, Until: r.Until}
+	}
+	in.Wake = func(real netip.Addr) record.Wake {
+		r, _ := record.ReadWake(d.Wake(real.String())) // damaged: as if it had never slept
+		return r
+	}
+	return nil
+}

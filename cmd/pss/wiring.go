@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"reflect"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/pss/conf"
+	"pss-msbs/pkg/settings"
+)
+
+// options wires pss to what it works on.
+func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.Logger, driver fleet.Driver) pss.Options {
+	failed := ipc.Failed{Dir: d.Run}
+	dir := conffile.Open(d.Conf, conffile.Options{Clock: clk, Wait: set.Lock.Wait.D(), Holder: "pss"})
+	return pss.Options{
+		Fleet:     driver,
+		Files:     conf.Files{Dir: dir},
+		Rescue:    conf.Rescue{Dir: dir, Log: log},
+		Monitors:  monitors{dirs: d, clk: clk},
+		Meter:     meter{driver},
+		Accesses:  driver,
+		Slot:      func(ctx context.Context) (func(), error) { return daemon.BootSlot(ctx, clk, d.Run, set.DSRS.BootSlots) },
+		Data:      data{d.Conf}.read,
+		Abandoned: failed.Hosts,
+		Forget:    failed.Remove,
+		Changed:   func() bool { return changed(d, set) },
+		Settings:  set, Clock: clk, Log: log, RunDir: d.Run, StateDir: d.State,
+	}
+}
+
+// changed tells whether settings.toml says something else by now; while it is
+// faulty it does not.
+func changed(d daemon.Dirs, set settings.Settings) bool {
+	now, err := settings.Read(d.Settings())
+	return err == nil && !reflect.DeepEqual(now, set)
+}

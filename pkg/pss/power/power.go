@@ -1,0 +1,285 @@
+// Package power puts real servers to sleep and wakes them (paper, section 2.2;
+// SPEC 4, "Execute").
+package power
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/patience"
+	"pss-msbs/pkg/settings"
+)
+
+// Fleet is what power needs of a fleet driver.
+type Fleet interface {
+	Ping(ctx context.Context, ip netip.Addr) error
+	Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error)
+	HypervisorAlive(ctx context.Context, real netip.Addr) error
+	SuspendReal(ctx context.Context, real netip.Addr) error
+	WakeReal(ctx context.Context, mac cluster.MAC) error
+}
+
+// Wakes is the memory of wakes (wake-IP.json in the state directory).
+type Wakes interface {
+	Woke(real netip.Addr, took time.Duration) error
+	Missed(real netip.Addr) error
+	// Proved is false from a missed wake until the real server answers again.
+	Proved(real netip.Addr) bool
+}
+
+// Power does the single steps. Its methods may run in parallel.
+type Power struct {
+	Fleet    Fleet
+	Files    hands.Files
+	Clock    clock.Clock
+	Settings settings.Settings
+	Log      zerolog.Logger
+	Wakes    Wakes // which real servers have proved a wake
+
+	waking sync.Map // netip.Addr -> *sync.Mutex: one wake of a real server at a time
+}
+
+const (
+	lockTime = 3 * time.Second        // one step under the lock
+	callTime = 3 * time.Second        // one call
+	pingTime = 200 * time.Millisecond // one ping of a host that is about to answer
+	fine     = 10 * time.Millisecond  // resolution of durations in the log
+)
+
+// ErrNeeded says that the files do not let a real server sleep.
+var ErrNeeded = errors.New("the files need it awake")
+
+// ErrUnproved says that a real server missed its last wake and has not
+// answered since, so it may not sleep.
+var ErrUnproved = errors.New("its last wake failed and it has not answered since")
+
+// Suspend puts a real server to sleep, file before sleep: its row goes to
+// suspension-real first, so that its dsrs sees no trouble, and comes back if
+// the suspend fails.
+func (p *Power) Suspend(ctx context.Context, real netip.Addr) error {
+	begun := p.Clock.Now()
+	if !p.Wakes.Proved(real) {
+		return fmt.Errorf("cannot suspend %v: %w", real, ErrUnproved)
+	}
+	if err := p.rowToSleep(ctx, real); err != nil {
+		return fmt.Errorf("cannot suspend %v: %w", real, err)
+	}
+	if err := p.sleep(ctx, real); err != nil {
+		back, cancel := patience.Detached(ctx, p.Clock, p.Settings.Lock.Wait.D())
+		defer cancel()
+		return errors.Join(fmt.Errorf("cannot suspend %v: %w", real, err), p.rowToActive(back, real))
+	}
+	p.Log.Info().Stringer("real", real).Stringer("took", p.Clock.Since(begun).Round(fine)).Msg("real server suspended")
+	return nil
+}
+
+// SleepAgain puts a real server to sleep that is awake though its row stands in
+// suspension-real: pss died between file and sleep, or somebody woke it. One
+// that sleeps, or that somebody is waking for us, is left alone.
+func (p *Power) SleepAgain(ctx context.Context, real netip.Addr) (bool, error) {
+	lock := p.wakeLock(real)
+	if !lock.TryLock() {
+		return false, nil
+	}
+	defer lock.Unlock()
+	if p.Awake(ctx, real) != nil {
+		return false, nil
+	}
+	if err := p.stillAsleep(ctx, real); err != nil {
+		return false, fmt.Errorf("cannot suspend %v: %w", real, err)
+	}
+	if err := p.sleep(ctx, real); err != nil {
+		return false, fmt.Errorf("cannot suspend %v: %w", real, err)
+	}
+	return true, nil
+}
+
+// stillAsleep re-checks under the lock that the files have real asleep, and
+// that nothing there is needed.
+func (p *Power) stillAsleep(ctx context.Context, real netip.Addr) error {
+	held, err := p.Files.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	short, cancel := p.Clock.Timeout(ctx, lockTime)
+	defer cancel()
+	t := held.Tables()
+	if !slices.ContainsFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == real }) {
+		return fmt.Errorf("%w: it is not in suspension-real", ErrNeeded)
+	}
+	return p.unneeded(short, t, real)
+}
+
+func (p *Power) wakeLock(real netip.Addr) *sync.Mutex {
+	lock, _ := p.waking.LoadOrStore(real, &sync.Mutex{})
+	return lock.(*sync.Mutex)
+}
+
+// sleep suspends and, whatever the driver said, believes the network: a host
+// that no longer answers sleeps.
+func (p *Power) sleep(ctx context.Context, real netip.Addr) error {
+	long, cancel := patience.Detached(ctx, p.Clock, p.Settings.PSS.StepDeadline.D()) // a suspend does not stop halfway because pss does
+	defer cancel()
+	err := p.Fleet.SuspendReal(long, real)
+	if err == nil {
+		return nil
+	}
+	short, done := patience.Detached(ctx, p.Clock, callTime)
+	defer done()
+	if p.Fleet.Ping(short, real) != nil {
+		return nil
+	}
+	return err
+}
+
+// rowToSleep checks under the lock that nothing on real is needed, and moves
+// its row to suspension-real.
+func (p *Power) rowToSleep(ctx context.Context, real netip.Addr) error {
+	held, err := p.Files.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	short, cancel := p.Clock.Timeout(ctx, lockTime)
+	defer cancel()
+	if err := p.unneeded(short, held.Tables(), real); err != nil {
+		return err
+	}
+	return held.Commit(func(t *cluster.Tables) error {
+		return moveReal(&t.Real, &t.Suspended, real)
+	})
+}
+
+// unneeded is nil when no row of operation or separation names real and
+// nothing runs there but servers in access stop.
+func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr) error {
+	if names(t, real) {
+		return fmt.Errorf("%w: a server there serves or is being recovered", ErrNeeded)
+	}
+	guests, err := p.Fleet.Guests(ctx, real)
+	if err != nil {
+		return err
+	}
+	for _, g := range guests {
+		up := g.State == cluster.GuestRunning || g.State == cluster.GuestBooting
+		if up && len(cluster.RowsOf(t.AccessStop, g.Host)) == 0 {
+			return fmt.Errorf("%s runs there", g.Host)
+		}
+	}
+	return nil
+}
+
+// Wake wakes a real server (magic packet, several tries), confirms it by ping
+// and hypervisor, and only then moves its row back to real-server. A missed
+// deadline gives the row back too, so that its dsrs takes over.
+func (p *Power) Wake(ctx context.Context, real netip.Addr) error {
+	lock := p.wakeLock(real)
+	lock.Lock()
+	defer lock.Unlock()
+	t, err := p.Files.View(ctx)
+	if err != nil {
+		return fmt.Errorf("cannot wake %v: %w", real, err)
+	}
+	i := slices.IndexFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == real })
+	if i < 0 {
+		return nil // somebody else has woken it
+	}
+	if err := p.wake(ctx, t.Suspended[i]); err != nil {
+		return fmt.Errorf("cannot wake %v: %w", real, err)
+	}
+	return nil
+}
+
+func (p *Power) wake(ctx context.Context, row cluster.RealRow) error {
+	begun := p.Clock.Now()
+	err := p.rouse(ctx, row)
+	if ctx.Err() != nil {
+		return ctx.Err() // pss ends: the row stays, and the next start goes on from it
+	}
+	if err != nil {
+		return errors.Join(err, p.missed(ctx, row.IP, err))
+	}
+	if err := p.rowToActive(ctx, row.IP); err != nil {
+		return err
+	}
+	took := p.Clock.Since(begun)
+	p.Log.Info().Stringer("real", row.IP).Stringer("took", took.Round(fine)).Msg("real server woken")
+	return p.Wakes.Woke(row.IP, took)
+}
+
+// missed remembers first that the real server owes a wake, so that it is not
+// slept again even if pss dies here, then gives its row back.
+func (p *Power) missed(ctx context.Context, real netip.Addr, why error) error {
+	p.Log.Error().Stringer("real", real).Err(why).Msg("real server does not wake, left to its dsrs")
+	return errors.Join(p.Wakes.Missed(real), p.rowToActive(ctx, real))
+}
+
+// rouse sends the magic packets, evenly over the deadline, and waits for ping
+// and hypervisor.
+func (p *Power) rouse(ctx context.Context, row cluster.RealRow) error {
+	deadline, tries := p.Settings.PSS.WakeDeadline.D(), max(p.Settings.PSS.WakeTries, 1)
+	for range tries {
+		if err := p.Fleet.WakeReal(ctx, row.MAC); err != nil {
+			p.Log.Warn().Stringer("real", row.IP).Err(err).Msg("magic packet not sent")
+		}
+		try, cancel := p.Clock.Timeout(ctx, deadline/time.Duration(2*tries))
+		err := patience.Until(try, p.Clock, func(ctx context.Context) error { return p.Awake(ctx, row.IP) })
+		cancel()
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+	}
+	last, cancel := p.Clock.Timeout(ctx, deadline/2)
+	defer cancel()
+	return patience.Until(last, p.Clock, func(ctx context.Context) error { return p.Awake(ctx, row.IP) })
+}
+
+// Awake is nil when a real server answers pings and its hypervisor calls.
+func (p *Power) Awake(ctx context.Context, real netip.Addr) error {
+	short, cancel := p.Clock.Timeout(ctx, pingTime)
+	defer cancel()
+	if err := p.Fleet.Ping(short, real); err != nil {
+		return err
+	}
+	return p.Fleet.HypervisorAlive(ctx, real)
+}
+
+func (p *Power) rowToActive(ctx context.Context, real netip.Addr) error {
+	return p.Files.Update(ctx, func(t *cluster.Tables) error {
+		return moveReal(&t.Suspended, &t.Real, real)
+	})
+}
+
+// moveReal moves the row of real from one real file to the other; already
+// there is no error.
+func moveReal(from, to *[]cluster.RealRow, real netip.Addr) error {
+	is := func(r cluster.RealRow) bool { return r.IP == real }
+	if slices.ContainsFunc(*to, is) {
+		return nil
+	}
+	i := slices.IndexFunc(*from, is)
+	if i < 0 {
+		return fmt.Errorf("%w: %v is in neither real file", ErrNeeded, real)
+	}
+	row := (*from)[i]
+	*from = slices.Delete(slices.Clone(*from), i, i+1)
+	*to = append(slices.Clone(*to), row)
+	return nil
+}
+
+// names tells whether a row of operation or separation is on real.
+func names(t cluster.Tables, real netip.Addr) bool {
+	on := func(r cluster.ServerRow) bool { return r.Real == real }
+	return slices.ContainsFunc(t.Operation, on) || slices.ContainsFunc(t.Separation, on)
+}
