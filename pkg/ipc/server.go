@@ -147,7 +147,7 @@ func parseRequest(line []byte) (Request, error) {
 	if dec.More() {
 		return Request{}, errors.New("cannot read the request: more than one object in a line")
 	}
-	return req, req.validate()
+	return req, req.Validate()
 }
 
 // admit refuses a peer on a Unix socket that is neither this user nor root.

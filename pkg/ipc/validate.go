@@ -17,8 +17,9 @@ var needs = map[Verb]struct{ host, backup, real, outcome, dat bool }{
 	SpareStart: {dat: true}, SpareStop: {}, Watch: {},
 }
 
-// validate refuses a request that no sif could do.
-func (r Request) validate() error {
+// Validate refuses a request that no sif could do: it lacks what its verb needs,
+// or names what can be no name.
+func (r Request) Validate() error {
 	need, ok := needs[r.Verb]
 	if !ok {
 		return fmt.Errorf("cannot do %q: unknown verb", r.Verb)

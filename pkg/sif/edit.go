@@ -28,6 +28,9 @@ func (s *Server) change(t *cluster.Tables, req ipc.Request, held bool) (ipc.Repl
 
 // apply is the edit alone.
 func (s *Server) apply(t *cluster.Tables, req ipc.Request) error {
+	if err := s.areBackups(*t, req); err != nil {
+		return err
+	}
 	switch req.Verb {
 	case ipc.A3:
 		return separate(t, req.Host)
@@ -46,6 +49,24 @@ func (s *Server) apply(t *cluster.Tables, req ipc.Request) error {
 		return s.restore(t, req)
 	}
 	return errors.New("cannot do " + string(req.Verb))
+}
+
+// areBackups refuses a request whose backup is a home server or a spare: the
+// edits would take its rows for the target's.
+func (s *Server) areBackups(t cluster.Tables, req ipc.Request) error {
+	backups := []string{backupOf(req)}
+	for _, r := range req.Servers {
+		backups = append(backups, backupName(r.Backup))
+	}
+	for _, b := range backups {
+		if b == "" {
+			continue
+		}
+		if k := s.target(t, b).kind; k == homeKind || k == spareKind {
+			return refuse("", "%s is no backup", b)
+		}
+	}
+	return nil
 }
 
 // settle is A5.

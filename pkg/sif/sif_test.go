@@ -161,3 +161,22 @@ func TestOwnedServersAreNoOrphans(t *testing.T) {
 		}
 	})
 }
+
+// A .dat that names a home server as backup must not make its rows the target's.
+func TestAHomeServerIsNoBackup(t *testing.T) {
+	inBubble(t, func(ctx context.Context, r *rig) {
+		r.call(ctx, ask(ipc.A3, "M1"))
+		for _, host := range []string{"W1", "Ms"} {
+			other := &ipc.Server{Host: host, IP: ip("2"), Group: "Web"}
+			for _, req := range []ipc.Request{
+				{Verb: ipc.A4, Host: "M1", Backup: other, Real: mgmt},
+				{Verb: ipc.A4Failed, Host: "M1", Backup: other},
+				{Verb: ipc.A5, Host: "M1", Backup: other, Outcome: ipc.Recovered},
+				{Verb: ipc.B4, Real: ip("201"), Servers: []ipc.Restored{{Target: ipc.Server{Host: "M1", IP: ip("1")}, Backup: other}}},
+			} {
+				r.refused(ctx, req, "", host+" is no backup")
+			}
+		}
+		r.wantRows(ctx, "op: Web 201 102 W1 2\n sep: Mail 201 101 M1 1", "M1", "W1")
+	})
+}
