@@ -157,7 +157,8 @@ func (e *evidence) gather() proof {
 	}
 	<-e.ctx.Done()
 	e.probes.Wait()
-	e.p.hostSilent = !e.answered
+	e.p.hostSilent = !e.answered && !e.over // cut short, silence proves nothing
+	e.p.agentDumb = e.p.agentDumb && !e.over
 	e.p.silent, e.p.refused = e.missing(e.p.silent), e.missing(e.p.refused)
 	return e.p
 }

@@ -155,3 +155,7 @@ func once(match func(point) bool, f func()) func(point) {
 		}
 	}
 }
+
+func (t *tapped) RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error {
+	return t.tap(ctx, "RestartDaemon", g.Host, func() error { return t.Model.RestartDaemon(ctx, g, daemon) })
+}

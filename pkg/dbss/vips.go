@@ -56,19 +56,20 @@ func (m *Monitor) checkVIPs(ctx context.Context) (trouble, bool) {
 	if m.standsIn() {
 		_ = each(m.view.vips, func(vip netip.Addr) error { return m.announce(ctx, m.target(), vip) })
 	}
-	stray, missing := m.compareVIPs(ctx)
-	if len(stray)+len(missing) == 0 {
+	stray, missing, err := m.compareVIPs(ctx)
+	if err == nil && len(stray)+len(missing) > 0 {
+		err = m.mend(ctx)
+	}
+	switch {
+	case len(stray)+len(missing) == 0 || err == nil:
 		m.calm("VIPs cannot be mended")
 		m.mendFailed = 0
 		return trouble{}, false
-	}
-	err := m.mend(ctx)
-	if err == nil {
-		m.mendFailed = 0
-		return trouble{}, false
+	case m.ping(ctx, m.opt.Target.IP) != nil:
+		return trouble{kind: networkTrouble}, true
 	}
 	m.alarm("VIPs cannot be mended", err)
-	if m.mendFailed++; len(missing) == 0 || !errors.Is(err, cluster.ErrAgentSilent) || m.mendFailed < max(2, m.set.ReexamineCount) {
+	if m.mendFailed++; !errors.Is(err, cluster.ErrAgentSilent) || m.mendFailed < max(2, m.set.ReexamineCount) {
 		return trouble{}, false
 	}
 	m.mendFailed = 0
@@ -76,9 +77,10 @@ func (m *Monitor) checkVIPs(ctx context.Context) (trouble, bool) {
 }
 
 // compareVIPs says which VIPs of the system are on the target without being
-// named, and which named ones are not.
-func (m *Monitor) compareVIPs(ctx context.Context) (stray, missing []netip.Addr) {
-	cctx, cancel := m.guestCall(ctx)
+// named, and which named ones are not; the error is the silence of its agent,
+// in which only ARP tells.
+func (m *Monitor) compareVIPs(ctx context.Context) (stray, missing []netip.Addr, err error) {
+	cctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
 	defer cancel()
 	has, err := m.fleet.Addrs(cctx, m.target())
 	if err == nil {
@@ -86,12 +88,12 @@ func (m *Monitor) compareVIPs(ctx context.Context) (stray, missing []netip.Addr)
 		missing = without(m.view.vips, has)
 	}
 	for _, vip := range without(m.view.vips, missing) {
-		mine, _, err := m.holds(ctx, m.target(), vip)
-		if err == nil && !mine {
+		mine, _, asked := m.holds(ctx, m.target(), vip)
+		if asked == nil && !mine {
 			missing = append(missing, vip)
 		}
 	}
-	return stray, missing
+	return stray, missing, err
 }
 
 // mend makes the target's VIPs follow the files, under the lock: what the

@@ -1,0 +1,69 @@
+package dbss_test
+
+import (
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/dbss"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
+)
+
+// neverBoots makes every boot of host hang.
+func (r *rig) neverBoots(host string) {
+	r.t.Helper()
+	for range 20 {
+		r.fault(sim.BootFail, host)
+	}
+}
+
+// TestHandOver: the backup of a target that does not come back moves off the
+// management server, and its own monitor goes on.
+func TestHandOver(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		run := r.monitors["M1"]
+		r.neverBoots("M1")
+		r.fault(sim.VMShutdown, "M1")
+		<-run.done
+		if run.err != nil || run.m.State() != dbss.Ended {
+			t.Errorf("the monitor ended %s with %v", run.m.State(), run.err)
+		}
+		if st, real := r.state("Mb"); st != cluster.GuestRunning || real != rs1 || !r.serves("Mb", 101) {
+			t.Errorf("Mb is %s on %s, want it to serve on RS1", st, real)
+		}
+		if rows := cluster.RowsOf(r.tables().Operation, "Mb"); len(rows) != 1 || rows[0].Real != rs1 {
+			t.Errorf("rows of Mb: %v, want one on RS1", rows)
+		}
+		r.logged("Mb", dbss.MsgNormal, 20*time.Second)
+
+		// Its launcher starts it again: another try, then the backup goes home.
+		r.heal("M1")
+		again := r.start("M1")
+		r.logged("M1", dbss.MsgTargetRecovered, 3*time.Minute)
+		r.logged("M1", dbss.MsgBackupPaused, time.Minute)
+		if st, real := r.state("Mb"); st != cluster.GuestPaused || real != mb.Real || !r.serves("M1", 101) {
+			t.Errorf("Mb is %s on %s, want it paused at home", st, real)
+		}
+		if running, _ := (launcher{r}).Running("Mb"); running {
+			t.Error("the backup's monitor still runs")
+		}
+		again.stop()
+	})
+}
+
+// TestMigrationFails: the row is put back and the next real server is tried.
+func TestMigrationFails(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		run := r.monitors["M1"]
+		r.neverBoots("M1")
+		r.fault(sim.MigrateFail, "Mb")
+		r.fault(sim.VMShutdown, "M1")
+		<-run.done
+		if _, real := r.state("Mb"); real != rs2 && real != ip(203) || !r.serves("Mb", 101) {
+			t.Errorf("Mb is on %s, want it to serve on another real server", real)
+		}
+	})
+}
