@@ -24,8 +24,8 @@ func (s *System) measure(ctx context.Context, t cluster.Tables) map[string]load.
 	for _, g := range distinct(t.Operation) {
 		all.Go(func() {
 			v, err := s.average(ctx, g)
-			if ctx.Err() == nil {
-				s.said.once("measure "+g.Host, err, "server not measured")
+			if ctx.Err() == nil && s.said.news("measure "+g.Host, text(err)) && err != nil {
+				s.opt.Log.Warn().Err(err).Msg("server not measured")
 			}
 			mu.Lock()
 			defer mu.Unlock()

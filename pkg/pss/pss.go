@@ -240,14 +240,17 @@ type said struct {
 // once logs err when it is another one than the last of its kind, and tells
 // whether there is one.
 func (s *said) once(kind string, err error, message string) bool {
-	text := ""
-	if err != nil {
-		text = err.Error()
-	}
-	if s.news(kind, text) && err != nil {
+	if s.news(kind, text(err)) && err != nil {
 		s.log.Error().Err(err).Msg(message)
 	}
 	return err != nil
+}
+
+func text(err error) string {
+	if err == nil {
+		return ""
+	}
+	return err.Error()
 }
 
 // news tells whether text is another one than the last of its kind.

@@ -273,7 +273,10 @@ func (r *rig) until(limit time.Duration, what string, ok func() bool) time.Durat
 // reach waits until all groups have a condition and reality is as the files say.
 func (r *rig) reach(c cluster.Condition, limit time.Duration) {
 	r.Helper()
-	r.until(limit, string(c), func() bool { return r.in(c) && r.consistent() == nil })
+	r.until(limit, string(c), func() bool {
+		time.Sleep(100 * time.Millisecond) // reading the files is most of what a test costs
+		return r.in(c) && r.consistent() == nil
+	})
 }
 
 // in tells whether all groups have a condition.
@@ -341,8 +344,9 @@ func (r *rig) noLoss(since time.Time) {
 // spares waits until all spares are created and at rest.
 func (r *rig) spares() {
 	r.Helper()
+	spares := r.tables().Spares
 	r.until(5*time.Minute, "spares at rest", func() bool {
-		for _, s := range r.tables().Spares {
+		for _, s := range spares {
 			if st, err := r.model.GuestState(r.ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: rs1}); err != nil || st != cluster.GuestSaved {
 				return false
 			}
