@@ -242,3 +242,28 @@ func TestRoomTakesTheFreest(t *testing.T) {
 		}
 	}
 }
+
+// A move was cut off by kill -9 between its row and its migration: the row
+// names a real server on which the backup never was.
+func TestMoveCutOffAfterItsRow(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		w.edit(func(t *cluster.Tables) {
+			for i, r := range t.Operation {
+				if r.Host == "Mb" {
+					t.Operation[i].Real = rs2
+				}
+			}
+		})
+		w.recovers(3 * time.Minute)
+	})
+}
+
+// Under hold a guest keeps the VIPs that it has been given meanwhile.
+func TestWithoutRows(t *testing.T) {
+	g := cluster.Guest{Host: "M1", Real: rs1}
+	rows := &ipc.HeldRows{TargetOperation: []cluster.ServerRow{{Host: "M1", Real: rs1, VIP: vip1}, {Host: "M1", Real: rs2, VIP: vip2}}}
+	if got := withoutRows([]netip.Addr{vip1, vip2}, rows, g); !slices.Equal(got, []netip.Addr{vip2}) {
+		t.Errorf("to be removed: %v", got)
+	}
+}

@@ -18,6 +18,7 @@ const (
 	MsgResumed   = "recovery resumed"
 
 	MsgTrouble   = "real server trouble detected"
+	MsgReexamine = "re-examination start"
 	MsgGone      = "real server trouble gone"
 	MsgCutOff    = "network references silent, nothing done"
 	MsgReachable = "network references answer again"

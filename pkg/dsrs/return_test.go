@@ -292,3 +292,15 @@ func TestBackupInUseIsNotPaused(t *testing.T) {
 		}
 	})
 }
+
+// A VIP that a server was given after the files were asked stays on it.
+func TestStripLooksAgainUnderHold(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(time.Second)
+		w.must(w.run.dsrs.drop(w.ctx, w.guest("M1", rs1), []netip.Addr{vip1}, false))
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M1"}) {
+			t.Errorf("%s is held by %v", vip1, got)
+		}
+	})
+}

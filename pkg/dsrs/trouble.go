@@ -15,6 +15,7 @@ func (d *DSRS) trouble(ctx context.Context) (State, string) {
 		if r.State == ipc.RealAsleep {
 			return Suspended, "suspended between B1 and B2"
 		}
+		d.Log.Info().Str("step", "B2").Str("files", string(r.State)).Msg(MsgReexamine)
 	}
 	refs := make(chan bool, 1)
 	go func() { refs <- d.referenceAnswers(ctx) }()

@@ -220,3 +220,23 @@ func TestLostAgainWhileRestoring(t *testing.T) {
 		w.restored()
 	})
 }
+
+// A row that appears in suspension-real while the host is being woken: it is
+// left to sleep.
+func TestSuspendedWhileWaking(t *testing.T) {
+	in(t, stopRS1, func(w *world) {
+		row := w.tables().Real[0]
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.WakeNever, "RS1")
+		w.fault(sim.RealShutdown, "RS1")
+		w.awaitLog(MsgPacket, time.Minute)
+		w.edit(func(t *cluster.Tables) { t.Suspended = append(t.Suspended, row) })
+		w.awaitState(Suspended, time.Minute)
+		w.heal("RS1")
+		time.Sleep(3 * time.Minute)
+		if w.model.Ping(w.ctx, rs1) == nil {
+			t.Error("a suspended host was woken")
+		}
+	})
+}

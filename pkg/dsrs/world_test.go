@@ -98,7 +98,7 @@ func newWorld(t *testing.T, ctx context.Context, edit func(*cluster.Tables)) *wo
 	w.must(err)
 	w.dats, err = mgmtdata.ReadDir(w.dir)
 	w.must(err)
-	w.files = conffile.Open(w.dir, conffile.Options{NoNotify: true, Poll: 100 * time.Millisecond, Holder: "test"})
+	w.files = conffile.Open(w.dir, conffile.Options{NoNotify: true, Poll: 400 * time.Millisecond, Holder: "test"})
 	if edit != nil {
 		w.must(w.files.Update(ctx, func(t *cluster.Tables) error { edit(t); return nil }))
 	}
