@@ -1,0 +1,203 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
+)
+
+const paper = "../../testdata/paper"
+
+// bin holds dbss and its sif.
+var bin string
+
+func TestMain(m *testing.M) { os.Exit(run(m)) }
+
+func run(m *testing.M) int {
+	dir, err := os.MkdirTemp("", "dbss-")
+	if err != nil {
+		panic(err)
+	}
+	defer os.RemoveAll(dir)
+	bin = dir
+	for _, program := range []string{"dbss", "sif"} {
+		out, err := exec.Command("go", "build", "-race", "-tags", "libvirt_dlopen", "-o", filepath.Join(dir, program), "../"+program).CombinedOutput()
+		if err != nil {
+			panic(string(out))
+		}
+	}
+	return m.Run()
+}
+
+// system is the paper's files and an emulated fleet, ten times as fast as the
+// wall clock, with the directories of the programs (short paths for sockets).
+type system struct {
+	t    *testing.T
+	dirs daemon.Dirs
+	m    *sim.Model
+}
+
+func newSystem(t *testing.T) *system {
+	t.Helper()
+	root, err := os.MkdirTemp("", "dbss-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(root) })
+	s := &system{t: t, dirs: daemon.Dirs{Conf: filepath.Join(root, "conf"), Run: filepath.Join(root, "run"),
+		State: filepath.Join(root, "state"), Log: filepath.Join(root, "log")}}
+	s.ok(os.CopyFS(s.dirs.Conf, os.DirFS(paper)))
+	s.ok(s.dirs.Prepare())
+	return s
+}
+
+func (s *system) ok(err error) {
+	s.t.Helper()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// fleet serves the emulated fleet in this process.
+func (s *system) fleet() {
+	s.t.Helper()
+	clk := clock.Clock{Epoch: time.Now(), Speed: 10}
+	s.ok(clk.Publish(s.dirs.Run))
+	set, err := settings.Read(s.dirs.Settings())
+	s.ok(err)
+	tables, err := conffile.Open(s.dirs.Conf, conffile.Options{}).View(s.t.Context())
+	s.ok(err)
+	dats, err := mgmtdata.ReadDir(s.dirs.Conf)
+	s.ok(err)
+	var servers []mgmtdata.Server
+	for _, d := range dats.Servers {
+		servers = append(servers, d)
+	}
+	spec, err := sim.FromTables(tables, servers, nil, set)
+	s.ok(err)
+	s.m, err = sim.New(spec, clk)
+	s.ok(err)
+	l, err := daemon.Listen(filepath.Join(s.dirs.Run, "fleet.sock"))
+	s.ok(err)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- sim.NewServer(s.m).Serve(ctx, l) }()
+	s.t.Cleanup(func() {
+		cancel()
+		<-done
+		_ = s.m.Close()
+	})
+}
+
+// start starts dbss for M1 and kills it at the end of the test.
+func (s *system) start() *exec.Cmd {
+	s.t.Helper()
+	cmd := exec.Command(filepath.Join(bin, "dbss"), append(s.dirs.Args(), filepath.Join(s.dirs.Conf, "M1.dat"))...)
+	s.ok(cmd.Start())
+	s.t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	return cmd
+}
+
+// program runs dbss to its end.
+func (s *system) program(args ...string) (code int, stdout, stderr string) {
+	s.t.Helper()
+	ctx, cancel := context.WithTimeout(s.t.Context(), time.Minute)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, filepath.Join(bin, "dbss"), append(s.dirs.Args(), args...)...)
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		s.t.Fatal(err)
+	}
+	return cmd.ProcessState.ExitCode(), out.String(), errs.String()
+}
+
+// logged waits until the log of M1 has n lines with text.
+func (s *system) logged(text string, n int) {
+	s.t.Helper()
+	var b []byte
+	for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		if b, _ = os.ReadFile(s.dirs.LogFile("dbss", "M1")); strings.Count(string(b), text) >= n {
+			return
+		}
+	}
+	s.t.Fatalf("the log does not say %q %d times:\n%s", text, n, b)
+}
+
+func TestCommandLine(t *testing.T) {
+	s := newSystem(t)
+	bad := filepath.Join(t.TempDir(), "M1.dat")
+	s.ok(os.WriteFile(bad, []byte("172.21.14.101\nM1\n172.21.14.300\nMail\npostfix\n\n\n172.21.14.201\n"), 0o600))
+	for name, c := range map[string]struct {
+		args           []string
+		code           int
+		stdout, stderr string
+	}{
+		"help":            {[]string{"--help"}, 0, "Usage: dbss", ""},
+		"check":           {[]string{"--check", paper + "/M1.dat"}, 0, "daemons          dovecot postfix\nbackup           Mb\n", ""},
+		"check, faulty":   {[]string{"--check", bad}, 2, "", bad + ":3: "},
+		"faulty":          {[]string{bad}, 2, "", bad + ":3: "},
+		"no data":         {nil, 2, "", "dbss: cannot start"},
+		"unknown flag":    {[]string{"--frobnicate"}, 2, "", "dbss: unknown flag"},
+		"stop, none runs": {[]string{"--stop", "M1"}, 1, "", "dbss: cannot stop dbss-M1: it is not running"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			code, stdout, stderr := s.program(c.args...)
+			if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
+				t.Errorf("exit %d, want %d\nstdout: %s\nstderr: %s", code, c.code, stdout, stderr)
+			}
+			if (stderr == "") != (c.stderr == "") {
+				t.Errorf("stderr: %q", stderr)
+			}
+		})
+	}
+}
+
+// TestRealProcesses is one life of a monitor with its real sif: a takeover, a
+// kill -9 in the middle, the successor's give-back, the refusal of a second
+// monitor, and the end by --stop.
+func TestRealProcesses(t *testing.T) {
+	s := newSystem(t)
+	s.fleet()
+	first := s.start()
+	s.logged("backup server paused", 1)
+	s.ok(s.m.Inject(sim.Fault{Kind: sim.VMShutdown, Target: "M1"}))
+	s.logged("server function recovered", 1)
+	s.ok(first.Process.Kill())
+	_ = first.Wait()
+	s.start()
+	s.logged("target server recovered", 1)
+	s.logged("backup server paused", 2)
+
+	code, _, stderr := s.program(filepath.Join(s.dirs.Conf, "M1.dat"))
+	if code != 1 || !strings.Contains(stderr, "already monitored by pid") {
+		t.Errorf("a second monitor: exit %d: %s", code, stderr)
+	}
+	if code, _, stderr := s.program("--stop", "M1"); code != 0 {
+		t.Errorf("--stop: exit %d: %s", code, stderr)
+	}
+	if _, held, err := daemon.MonitorHolder(s.dirs.Run, "M1"); held || err != nil {
+		t.Errorf("after --stop the monitor lock is held: %t, %v", held, err)
+	}
+	if v := s.m.Violations(); len(v) > 0 {
+		t.Errorf("violations: %+v", v)
+	}
+}
