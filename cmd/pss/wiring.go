@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"os"
+	"path/filepath"
 	"reflect"
 
 	"github.com/rs/zerolog"
@@ -11,6 +13,7 @@ import (
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/fleet"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/settings"
@@ -31,9 +34,16 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 		Data:      data{d.Conf}.read,
 		Abandoned: failed.Hosts,
 		Forget:    failed.Remove,
+		LastGood:  lastGood(d),
 		Changed:   func() bool { return changed(d, set) },
 		Settings:  set, Clock: clk, Log: log, RunDir: d.Run, StateDir: d.State,
 	}
+}
+
+// lastGood tells whether somebody has written the files before.
+func lastGood(d daemon.Dirs) bool {
+	_, err := os.Stat(filepath.Join(d.Conf, lockedfile.LastDir))
+	return err == nil
 }
 
 // changed tells whether settings.toml says something else by now; while it is

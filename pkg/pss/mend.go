@@ -142,6 +142,8 @@ func awakeBase(t cluster.Tables, group string) netip.Addr {
 
 // saved tells whether the spare is at rest; where nobody says it counts as such.
 func (s *System) saved(ctx context.Context, g cluster.Guest) bool {
+	ctx, cancel := s.opt.Clock.Timeout(ctx, sampleTime)
+	defer cancel()
 	state, err := s.opt.Fleet.GuestState(ctx, g)
 	return err != nil || state == cluster.GuestSaved
 }
@@ -213,7 +215,7 @@ func (s *System) mendSleep(ctx context.Context, t cluster.Tables) {
 			continue
 		}
 		all.Go(func() {
-			if s.power.Awake(ctx, r.IP) == nil {
+			if s.power.Answers(ctx, r.IP) {
 				s.said.once("prove "+r.IP.String(), s.power.Wakes.Woke(r.IP, 0), "wake not remembered")
 			}
 		})

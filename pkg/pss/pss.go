@@ -39,6 +39,8 @@ type Files interface {
 	hands.Files
 	// Watch tells of changes until ctx ends.
 	Watch(ctx context.Context) <-chan struct{}
+	// Renew brings the last good copies up to date with hand edits.
+	Renew(ctx context.Context) error
 }
 
 // Fleet is what pss needs of a fleet driver.
@@ -84,6 +86,8 @@ type Options struct {
 	// Changed tells whether settings.toml differs from Settings.
 	Changed func() bool
 
+	// LastGood says that last good copies of the files are there.
+	LastGood bool
 	// Ready, if set, is called once pss works.
 	Ready func() error
 
@@ -146,14 +150,19 @@ func (s *System) Run(ctx context.Context) error {
 	return nil
 }
 
-// begin reads the files once: pss does not start without a first good view.
+// begin reads the files once. Files that cannot be used keep pss from starting
+// the first time; later it starts from their last good copies, so that failed
+// servers are helped, and shifts nothing.
 func (s *System) begin(ctx context.Context) error {
 	data, err := s.opt.Data()
 	if err != nil {
 		return err
 	}
 	s.data.Data = data
-	if s.last, err = s.opt.Files.View(ctx); err != nil {
+	if s.last, err = s.opt.Files.View(ctx); err != nil && s.opt.LastGood {
+		s.last, err = s.opt.Rescue.View(ctx)
+	}
+	if err != nil {
 		return err
 	}
 	s.opt.Log.Info().Int("groups", len(s.last.State)).Int("servers", len(s.last.Operation)).Msg("pss started")
@@ -188,6 +197,7 @@ func (s *System) watch(ctx context.Context) {
 			if !open {
 				changes = nil
 			}
+			_ = s.opt.Files.Renew(ctx) // files that cannot be used stay out of the copies; the cycles tell
 		}
 	}
 }

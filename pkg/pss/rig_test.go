@@ -184,7 +184,7 @@ func (r *rig) options() pss.Options {
 		Slot:      func(context.Context) (func(), error) { return func() {}, nil },
 		Data:      func() (hands.Data, error) { return r.data, nil },
 		Abandoned: failed.Hosts, Forget: failed.Remove,
-		Settings: r.set, RunDir: filepath.Join(r.dir, "run"), StateDir: filepath.Join(r.dir, "state"),
+		LastGood: true, Settings: r.set, RunDir: filepath.Join(r.dir, "run"), StateDir: filepath.Join(r.dir, "state"),
 		Log: zerolog.New(r.log).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
 			e.Str("time", time.Now().Format("15:04:05.000"))
 		})),

@@ -92,7 +92,7 @@ func (p *Power) SleepAgain(ctx context.Context, real netip.Addr) (bool, error) {
 		return false, nil
 	}
 	defer lock.Unlock()
-	if p.Awake(ctx, real) != nil {
+	if !p.Answers(ctx, real) {
 		return false, nil
 	}
 	if err := p.stillAsleep(ctx, real); err != nil {
@@ -234,7 +234,7 @@ func (p *Power) rouse(ctx context.Context, row cluster.RealRow) error {
 			p.Log.Warn().Stringer("real", row.IP).Err(err).Msg("magic packet not sent")
 		}
 		try, cancel := p.Clock.Timeout(ctx, deadline/time.Duration(2*tries))
-		err := patience.Until(try, p.Clock, func(ctx context.Context) error { return p.Awake(ctx, row.IP) })
+		err := patience.Until(try, p.Clock, func(ctx context.Context) error { return p.awake(ctx, row.IP) })
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return err
@@ -242,11 +242,18 @@ func (p *Power) rouse(ctx context.Context, row cluster.RealRow) error {
 	}
 	last, cancel := p.Clock.Timeout(ctx, deadline/2)
 	defer cancel()
-	return patience.Until(last, p.Clock, func(ctx context.Context) error { return p.Awake(ctx, row.IP) })
+	return patience.Until(last, p.Clock, func(ctx context.Context) error { return p.awake(ctx, row.IP) })
 }
 
-// Awake is nil when a real server answers pings and its hypervisor calls.
-func (p *Power) Awake(ctx context.Context, real netip.Addr) error {
+// Answers asks once whether a real server is awake.
+func (p *Power) Answers(ctx context.Context, real netip.Addr) bool {
+	short, cancel := p.Clock.Timeout(ctx, callTime)
+	defer cancel()
+	return p.awake(short, real) == nil
+}
+
+// awake is nil when a real server answers pings and its hypervisor calls.
+func (p *Power) awake(ctx context.Context, real netip.Addr) error {
 	short, cancel := p.Clock.Timeout(ctx, pingTime)
 	defer cancel()
 	if err := p.Fleet.Ping(short, real); err != nil {
