@@ -68,6 +68,11 @@ func (c *command) monitor(ctx context.Context, target mgmtdata.Server) error {
 		return err
 	}
 	defer logFile.Close()
+	return c.serve(ctx, target, set, clk, log)
+}
+
+// serve runs the monitor with its sif and its control socket.
+func (c *command) serve(ctx context.Context, target mgmtdata.Server, set settings.Settings, clk clock.Clock, log zerolog.Logger) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	control, err := daemon.ServeControl(c.Dirs, "dbss", target.Host, cancel)

@@ -78,7 +78,9 @@ func (m *Monitor) relocate(ctx context.Context, outcome ipc.Outcome, to netip.Ad
 // handingOver starts the backup's own monitor and ends once that one monitors.
 func (m *Monitor) handingOver(ctx context.Context) (State, string) {
 	if !m.backupMonitored() {
-		if err := m.opt.Monitors.Start(ctx, m.opt.Target.Backup); err != nil {
+		sctx, cancel := m.clk.Timeout(ctx, slowTimeout)
+		defer cancel()
+		if err := m.opt.Monitors.Start(sctx, m.opt.Target.Backup); err != nil {
 			m.alarm("the backup's monitor cannot be started", err)
 			_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
 			return Recovering, "the backup's monitor cannot be started"

@@ -140,6 +140,7 @@ func (m *Monitor) untilNextRound(ctx context.Context) (State, string) {
 			if m.ping(ctx, m.opt.Target.IP) != nil {
 				return m.detected(trouble{kind: networkTrouble})
 			}
+			m.announceOwn(ctx)
 		}
 	}
 }

@@ -18,7 +18,7 @@ func (m *Monitor) restarting(ctx context.Context) (State, string) {
 	for range restartTries {
 		m.log.Info().Strs("daemons", daemons).Msg(MsgServiceRestart)
 		m.restartDaemons(ctx, daemons)
-		if daemons = m.awaitGreetings(ctx, daemons); len(daemons) == 0 {
+		if daemons = m.awaitGreetings(ctx); len(daemons) == 0 {
 			m.timed(m.log.Info(), m.trouble.stamps).Msg(MsgServiceRestarted)
 			m.timed(m.log.Info(), m.trouble.stamps).Str("trouble", string(m.trouble.kind)).Msg(MsgTargetRecovered)
 			m.backup.rest(ctx)
@@ -45,13 +45,14 @@ func (m *Monitor) restartDaemons(ctx context.Context, daemons []string) {
 	}
 }
 
-// awaitGreetings waits up to greet_timeout and returns those still missing.
-func (m *Monitor) awaitGreetings(ctx context.Context, daemons []string) []string {
+// awaitGreetings waits up to greet_timeout and returns the daemons that still
+// do not greet.
+func (m *Monitor) awaitGreetings(ctx context.Context) []string {
 	ctx, cancel := m.clk.Timeout(ctx, m.set.GreetTimeout.D())
 	defer cancel()
 	for {
 		refused, silent := m.greetAll(ctx, m.opt.Target.IP, m.set.GreetTimeout.D())
-		daemons = append(refused, silent...)
+		daemons := append(refused, silent...)
 		if len(daemons) == 0 || m.clk.Sleep(ctx, 50*time.Millisecond) != nil {
 			return daemons
 		}

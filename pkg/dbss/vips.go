@@ -53,9 +53,7 @@ func (m *Monitor) strip(ctx context.Context, g cluster.Guest, vips []netip.Addr)
 // address list and by ARP, and mends what differs. A VIP that is missing, that
 // nobody answers for and that cannot be put back is network trouble.
 func (m *Monitor) checkVIPs(ctx context.Context) (trouble, bool) {
-	if m.standsIn() {
-		_ = each(m.view.vips, func(vip netip.Addr) error { return m.announce(ctx, m.target(), vip) })
-	}
+	m.announceOwn(ctx)
 	stray, missing, err := m.compareVIPs(ctx)
 	if err == nil && len(stray)+len(missing) > 0 {
 		err = m.mend(ctx)
@@ -156,6 +154,14 @@ func (m *Monitor) putBack(ctx context.Context, vip netip.Addr, has bool) error {
 		m.log.Info().Stringer("vip", vip).Msg(MsgVIPRestored)
 	}
 	return nil
+}
+
+// announceOwn repeats the gratuitous ARP of a serving backup: the server that
+// it stands in for may come back, on a host that could not be fenced.
+func (m *Monitor) announceOwn(ctx context.Context) {
+	if m.standsIn() {
+		_ = each(m.view.vips, func(vip netip.Addr) error { return m.announce(ctx, m.target(), vip) })
+	}
 }
 
 // announce repeats the gratuitous ARP of a VIP.
