@@ -171,14 +171,14 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 	})
 }
 
-// nursery are the spares that somebody is busy with: created, put to rest, or
+// claims are what somebody is busy with: spares being created, put to rest, or
 // started to take a failed server's VIPs.
-type nursery struct {
+type claims struct {
 	mu   sync.Mutex
 	busy map[string]bool
 }
 
-func (n *nursery) claim(host string) bool {
+func (n *claims) claim(host string) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if n.busy[host] {
@@ -191,9 +191,9 @@ func (n *nursery) claim(host string) bool {
 	return true
 }
 
-func (n *nursery) release(host string) { n.mu.Lock(); defer n.mu.Unlock(); delete(n.busy, host) }
+func (n *claims) release(host string) { n.mu.Lock(); defer n.mu.Unlock(); delete(n.busy, host) }
 
-func (n *nursery) claimed(host string) bool { n.mu.Lock(); defer n.mu.Unlock(); return n.busy[host] }
+func (n *claims) claimed(host string) bool { n.mu.Lock(); defer n.mu.Unlock(); return n.busy[host] }
 
 // mendSleep puts hosts to sleep that the files have asleep and that are awake,
 // and notes of the others which have answered again after a missed wake.

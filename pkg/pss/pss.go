@@ -113,7 +113,8 @@ type System struct {
 	}
 	last    cluster.Tables // last good view; only the cycles use it
 	settles flight
-	spares  nursery
+	spares  claims
+	rescues claims // groups
 	forced  forced
 	pauses  patience.Pauses
 	orphans map[string]time.Time // since when nobody monitors a serving backup; only settle uses it

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/pss/hands"
@@ -15,7 +14,7 @@ import (
 
 // rescueAll gives the VIPs that no backup takes (a server without backup
 // failed, or A4-failed) to other servers of their groups, each group for
-// itself, and stops spares that failed.
+// itself and waiting for no other, and stops spares that failed.
 func (s *System) rescueAll(ctx context.Context) {
 	t, err := s.opt.Rescue.View(ctx)
 	if err != nil {
@@ -25,13 +24,16 @@ func (s *System) rescueAll(ctx context.Context) {
 	if s.said.once("abandoned", err, "failed servers not known") {
 		return
 	}
-	var all sync.WaitGroup
 	for _, row := range t.State {
-		if rows := orphaned(t, row.Group, abandoned); len(rows) > 0 {
-			all.Go(func() { s.rescue(ctx, row.Group, rows) })
+		rows := orphaned(t, row.Group, abandoned)
+		if len(rows) == 0 || !s.rescues.claim(row.Group) {
+			continue
 		}
+		s.jobs.Go(func() {
+			defer s.rescues.release(row.Group)
+			s.rescue(ctx, row.Group, rows)
+		})
 	}
-	all.Wait()
 	s.retire(ctx, abandoned)
 }
 
