@@ -3,12 +3,16 @@
 package lab
 
 import (
+	"bytes"
 	"context"
 	"net/netip"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
+
+	"golang.org/x/sys/unix"
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
@@ -174,6 +178,62 @@ func TestDriver(t *testing.T) {
 		wantState(t, d, m1, cluster.GuestRunning)
 		timed(t, "service after migration", func() error { return awaitService(t.Context(), d, m1) })
 	})
+}
+
+// TestNeighbourDiscovery asks by ND, which guests without IPv6 leave untested.
+func TestNeighbourDiscovery(t *testing.T) {
+	sw := attach(t).Namespace("switch")
+	if err := runAll(t.Context(), "ip -6 addr add fd14::200/64 dev br0 nodad", "ip -n "+sw+" -6 addr add fd14::210/64 dev sw0 nodad"); err != nil {
+		t.Fatal(err)
+	}
+	link, err := run(t.Context(), "ip", "-n", sw, "-o", "link", "show", "sw0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := openFleet(t)
+	macs, err := d.WhoHas(quick(t), netip.MustParseAddr("fd14::210"))
+	if err != nil || len(macs) != 1 || !strings.Contains(link, macs[0].String()) {
+		t.Errorf("it is at %v, %v; the switch is %s", macs, err, link)
+	}
+	if macs, err := d.WhoHas(quick(t), netip.MustParseAddr("fd14::99")); err != nil || len(macs) != 0 {
+		t.Errorf("an address that nobody has is at %v, %v", macs, err)
+	}
+	if err := d.Ping(quick(t), netip.MustParseAddr("fd14::210")); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestMagicPacket hears on the wire what WakeReal sends.
+func TestMagicPacket(t *testing.T) {
+	const wakeOnLAN = 0x0842
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, wakeOnLAN>>8|wakeOnLAN&0xff<<8)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unix.Close(fd)
+	if err := unix.SetsockoptTimeval(fd, unix.SOL_SOCKET, unix.SO_RCVTIMEO, &unix.Timeval{Sec: 10}); err != nil {
+		t.Fatal(err)
+	}
+	mac := cluster.MAC{2, 0, 0, 0, 14, 202}
+	// It is heard where it arrives: on the other end of a cable of our own.
+	if err := runAll(t.Context(), "ip link add wol0 type veth peer name wol1", "ip addr add 10.77.0.1/24 dev wol0", "ip link set wol0 up", "ip link set wol1 up"); err != nil {
+		t.Fatal(err)
+	}
+	s := labSettings(attach(t))
+	s.Management.IP = netip.MustParseAddr("10.77.0.1")
+	d, err := fleet.Open(t.Context(), s, t.TempDir(), clock.Clock{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer d.Close()
+	if err := d.WakeReal(quick(t), mac); err != nil {
+		t.Fatal(err)
+	}
+	frame := make([]byte, 256)
+	n, _, err := unix.Recvfrom(fd, frame, 0)
+	if want := bytes.Repeat(mac[:], 16); err != nil || !bytes.Contains(frame[:n], append(bytes.Repeat([]byte{0xff}, 6), want...)) {
+		t.Errorf("heard %x, %v", frame[:n], err)
+	}
 }
 
 func wantState(t *testing.T, d fleet.Driver, g cluster.Guest, want cluster.GuestState) {

@@ -5,13 +5,10 @@ package lab
 import (
 	"context"
 	"fmt"
-	"io"
-	"net/http"
-	"net/netip"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -22,232 +19,67 @@ import (
 	"pss-msbs/pkg/fleet"
 )
 
-// files are the configuration of the takeover: one mail group would want more
-// daemons than a busybox has, so M1 serves the web.
-var files = map[string]string{
-	"operation.conf":       "Web  172.21.14.201  172.21.14.101  M1  172.21.14.1\n",
-	"access-stop.conf":     "",
-	"separation.conf":      "",
-	"spare-server.conf":    "",
-	"real-server.conf":     "172.21.14.201  02:00:00:00:0e:c9\n",
-	"suspension-real.conf": "",
-	"state.conf":           "Web  Moderate  172.21.14.201\n",
-	"M1.dat":               "172.21.14.101\nM1\n172.21.14.1\nWeb\nhttpd\nMb\n172.21.14.61\n172.21.14.201\n",
-	"Mb.dat":               "\nMb\n172.21.14.61\nWeb\nhttpd\n\n\n\n",
-	"RS1.dat":              "172.21.14.201\nRS1\n02:00:00:00:0e:c9\nM1\n",
+// fault is a row of Table 5 that concerns M1 alone, or one like it.
+type fault struct {
+	name  string
+	cause func(*testing.T, fleet.Driver, *Attached)
+	stays bool       // M1 keeps its VIP: its daemon is restarted in place
+	log   [][]string // messages in the order in which they must appear, side by side with other orders; __ those of the background job
+	paper [2]string  // function and target recovered after detection, in seconds
 }
 
-const settingsFile = `profile = "fast"
-
-[fleet]
-driver = "libvirt"
-
-[management]
-ip = "172.21.14.200"
-
-[network]
-references = ["172.21.14.210"]
-
-[group.Web]
-type = "CPU_NET"
-
-[libvirt]
-uri = %q
-management_uri = "qemu+tcp://172.21.14.200/system"
-definition = %q
-save_path = %q
-
-[guest]
-restart_command = ["restart-daemon", "{daemon}"]
-`
-
-// site is a set of directories with the programs that run on them.
-type site struct {
-	bin, conf, run, state, log string
+// inM1 runs a command in M1 that M1 may not live to answer.
+func inM1(argv ...string) func(*testing.T, fleet.Driver, *Attached) {
+	return func(t *testing.T, d fleet.Driver, _ *Attached) { _, _ = d.Run(quick(t), m1, argv) }
 }
 
-// newSite writes the configuration of the programs under test.
-func newSite(t *testing.T, l *Attached) site {
-	t.Helper()
-	// A socket's path must be short, so not t.TempDir.
-	root, err := os.MkdirTemp("", "pss-site-")
+// crash kills M1's QEMU.
+func crash(t *testing.T, _ fleet.Driver, l *Attached) {
+	b, err := os.ReadFile(filepath.Join(l.dir, "hosts/RS1/run/libvirt/qemu/M1.pid"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = os.RemoveAll(root) })
-	s := site{bin: filepath.Join(l.dir, "bin"), conf: root + "/conf", run: root + "/run", state: root + "/state", log: root + "/log"}
-	if err := os.Mkdir(s.conf, 0o755); err != nil {
-		t.Fatal(err)
+	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	if err == nil {
+		err = syscall.Kill(pid, syscall.SIGKILL)
 	}
-	all := map[string]string{"settings.toml": fmt.Sprintf(settingsFile, l.URI(), l.Definition(), l.SavePath())}
-	for name, text := range files {
-		all[name] = text
-	}
-	for name, text := range all {
-		if err := os.WriteFile(filepath.Join(s.conf, name), []byte(text), 0o644); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return s
-}
-
-func (s site) command(program string, args ...string) *exec.Cmd {
-	args = append([]string{"--conf", s.conf, "--run", s.run, "--state", s.state, "--log", s.log}, args...)
-	return exec.Command(filepath.Join(s.bin, program), args...)
-}
-
-// startDBSS starts dbss as a launcher would, and ends it with the test.
-func (s site) startDBSS(t *testing.T, name string) {
-	t.Helper()
-	cmd := s.command("dbss", filepath.Join(s.conf, name+".dat"))
-	var out strings.Builder
-	cmd.Stdout, cmd.Stderr = &out, &out
-	if err := cmd.Start(); err != nil {
-		t.Fatal(err)
-	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
-	t.Cleanup(func() {
-		_ = cmd.Process.Signal(syscall.SIGTERM)
-		select {
-		case <-ended:
-		case <-time.After(15 * time.Second):
-			t.Error("dbss does not end when told to")
-			_ = cmd.Process.Kill()
-			<-ended
-		}
-		t.Logf("what dbss said:\n%s", out.String())
-	})
-}
-
-// answer is what a client got at the VIP.
-type answer struct {
-	at  time.Time
-	who string // the server that answered, empty: nobody
-}
-
-// client asks for a page at the VIP again and again.
-type client struct {
-	mu      sync.Mutex
-	answers []answer
-}
-
-func (c *client) run(ctx context.Context, url string) {
-	h := http.Client{Timeout: 300 * time.Millisecond, Transport: &http.Transport{DisableKeepAlives: true}}
-	for ctx.Err() == nil {
-		who := ""
-		if r, err := h.Get(url); err == nil {
-			b, _ := io.ReadAll(io.LimitReader(r.Body, 64))
-			_ = r.Body.Close()
-			who = strings.TrimSpace(string(b))
-		}
-		c.mu.Lock()
-		c.answers = append(c.answers, answer{time.Now(), who})
-		c.mu.Unlock()
-		select {
-		case <-ctx.Done():
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-}
-
-// first is the first answer of who after t.
-func (c *client) first(who string, t time.Time) (answer, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, a := range c.answers {
-		if a.who == who && a.at.After(t) {
-			return a, nil
-		}
-	}
-	n := len(c.answers)
-	return answer{}, fmt.Errorf("%s has not answered; the last of %d answers is %v", who, n, c.answers[max(0, n-1):])
-}
-
-// longestGap is the longest time without an answer between a and b.
-func (c *client) longestGap(a, b time.Time) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	last, longest := a, time.Duration(0)
-	for _, x := range c.answers {
-		if x.who != "" && x.at.After(a) && x.at.Before(b) {
-			longest = max(longest, x.at.Sub(last))
-			last = x.at
-		}
-	}
-	return longest
-}
-
-// watch asks by ARP who holds the VIP. Two answers to one question may come
-// from before and after a move; two holders answer the next question too.
-type watch struct {
-	mu    sync.Mutex
-	asked int
-	twice []string
-}
-
-func (w *watch) run(ctx context.Context, d fleet.Driver, vip netip.Addr) {
-	for ctx.Err() == nil {
-		macs, err := d.WhoHas(ctx, vip)
-		if err == nil && len(macs) > 1 {
-			again, _ := d.WhoHas(ctx, vip)
-			if slices.Contains(again, macs[0]) {
-				w.note(fmt.Sprintf("%s: %v, then %v", time.Now().Format(time.StampMilli), macs, again))
-			}
-		}
-		w.mu.Lock()
-		w.asked++
-		w.mu.Unlock()
-	}
-}
-
-func (w *watch) note(what string) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.twice = append(w.twice, what)
-}
-
-// wantFiles fails unless the configuration is as it was in the beginning.
-func (s site) wantFiles() error {
-	for name, want := range files {
-		b, err := os.ReadFile(filepath.Join(s.conf, name))
-		if err != nil {
-			return err
-		}
-		if strings.HasSuffix(name, ".conf") && !slices.Equal(rows(string(b)), rows(want)) {
-			return fmt.Errorf("%s is %q, want %q", name, b, want)
-		}
-	}
-	return nil
-}
-
-// rows are the lines of a configuration file that say something.
-func rows(text string) []string {
-	var out []string
-	for line := range strings.Lines(text) {
-		line, _, _ = strings.Cut(line, "#")
-		if f := strings.Fields(line); len(f) > 0 {
-			out = append(out, strings.Join(f, " "))
-		}
-	}
-	return out
-}
-
-// holder is nil when g alone answers for vip.
-func holder(ctx context.Context, d fleet.Driver, g cluster.Guest, vip netip.Addr) error {
-	own, err := d.WhoHas(ctx, g.IP)
 	if err != nil {
-		return err
+		t.Fatal(err)
 	}
-	got, err := d.WhoHas(ctx, vip)
-	if err == nil && (len(got) != 1 || !slices.Equal(own, got)) {
-		err = fmt.Errorf("%v is at %v, %s at %v", vip, got, g.Host, own)
-	}
-	return err
 }
 
-// TestTakeover is Fig. 13 on real parts: M1 is shut down, the real dbss and sif
-// let Mb serve its VIP, start M1 again, give the VIP back and pause Mb.
+// The orders of Fig. 13: foreground, backup and background job.
+var (
+	foreground = []string{"network trouble detected", "re-examined: trouble confirmed", "A3 target server separated",
+		"server function recovered", "A4 backup server in operation", "A5 target server recovered", "backup server paused"}
+	backup    = []string{"backup server start", "backup server started", "server function recovered"}
+	judged    = []string{"__recovery of the target server start", "__target server judged", "__target server normal", "A5 target server recovered"}
+	restarted = []string{"__target server judged", "__target server restart", "__target server restarted", "__target server normal"}
+)
+
+// faults are caused one after the other. The first is the one of Fig. 13.
+var faults = []fault{
+	{name: "shutdown", cause: inM1("poweroff", "-f"), log: [][]string{foreground, backup, judged, restarted}, paper: [2]string{"3.09", "38.15"}},
+	{name: "restart", cause: inM1("reboot", "-f"), log: [][]string{foreground, backup, judged}, paper: [2]string{"3.12", "8.17"}},
+	{name: "crash", cause: crash, log: [][]string{foreground, backup, judged, restarted}, paper: [2]string{"-", "-"}},
+	{name: "network cut", cause: inM1("ip", "link", "set", "eth0", "down"), log: [][]string{foreground, backup, judged, restarted}, paper: [2]string{"-", "-"}},
+	{name: "service freeze", cause: inM1("killall", "-STOP", "httpd"), log: [][]string{
+		{"service trouble detected", "trouble confirmed", "A3 target server separated", "server function recovered", "A4", "A5 target server recovered"}, backup, judged, restarted,
+	}, paper: [2]string{"4.41", "19.12"}},
+	{name: "service stop", cause: inM1("killall", "httpd"), stays: true, log: [][]string{
+		{"service trouble detected", "trouble confirmed", "service program restart", "service program restarted", "target server recovered"},
+	}, paper: [2]string{"-", "0.89"}},
+}
+
+// result are the times of one fault.
+type result struct {
+	fault                          fault
+	at, detected, function, target time.Time
+	gap                            time.Duration
+}
+
+// TestTakeover is Fig. 13 on real parts: M1 fails, the real dbss and sif let Mb
+// serve its VIP, bring M1 back, give the VIP back and pause Mb.
 func TestTakeover(t *testing.T) {
 	l := attach(t)
 	d := openFleet(t)
@@ -262,7 +94,6 @@ func TestTakeover(t *testing.T) {
 	})
 	s.startDBSS(t, "M1")
 	within(t, 60*time.Second, "M1 holds its VIP", func() error { return holder(t.Context(), d, m1, vip1) })
-	within(t, 60*time.Second, "Mb is paused", func() error { return isState(t, d, mb, cluster.GuestPaused) })
 
 	ctx, cancel := context.WithCancel(t.Context())
 	var c client
@@ -270,30 +101,58 @@ func TestTakeover(t *testing.T) {
 	var behind sync.WaitGroup
 	behind.Go(func() { c.run(ctx, "http://"+vip1.String()+"/") })
 	behind.Go(func() { w.run(ctx, d, vip1) })
-	t.Cleanup(behind.Wait)
-	t.Cleanup(cancel)
-	within(t, 10*time.Second, "M1 serves", func() error { _, err := c.first("M1", time.Time{}); return err })
-
-	fault := time.Now()
-	_, _ = d.Run(quick(t), m1, []string{"poweroff", "-f"}) // its agent is gone before it can answer
-	within(t, 60*time.Second, "Mb serves", func() error { _, err := c.first("Mb", fault); return err })
-	recovered, _ := c.first("Mb", fault)
-	if err := holder(t.Context(), d, mb, vip1); err != nil {
-		t.Errorf("while Mb serves: %v", err)
-	}
-	within(t, 180*time.Second, "M1 serves again", func() error { _, err := c.first("M1", recovered.at); return err })
-	back, _ := c.first("M1", recovered.at)
-	within(t, 30*time.Second, "Mb is paused again", func() error { return isState(t, d, mb, cluster.GuestPaused) })
-	within(t, 30*time.Second, "files", s.wantFiles)
-	if err := holder(t.Context(), d, m1, vip1); err != nil {
-		t.Errorf("in the end: %v", err)
+	var results []result
+	for _, f := range faults {
+		t.Run(f.name, func(t *testing.T) { results = append(results, suffer(t, d, l, s, &c, f)) })
 	}
 	cancel()
 	behind.Wait()
 	if len(w.twice) > 0 {
 		t.Errorf("%d of %d times two servers answered for %v:\n%s", len(w.twice), w.asked, vip1, strings.Join(w.twice, "\n"))
 	}
-	report(t, s, fault, recovered.at, back.at, c.longestGap(fault, back.at))
+	printTable(results)
+}
+
+// suffer causes one fault in the normal state and follows it until the normal
+// state is back.
+func suffer(t *testing.T, d fleet.Driver, l *Attached, s site, c *client, f fault) result {
+	normal := func() error { return isNormal(t, d, s) }
+	within(t, 90*time.Second, "normal state before", normal)
+	within(t, 10*time.Second, "M1 serves", func() error { _, err := c.first("M1", time.Now().Add(-time.Second)); return err })
+	r := result{fault: f, at: time.Now()}
+	f.cause(t, d, l)
+	within(t, 60*time.Second, "trouble is detected", func() (err error) {
+		r.detected, err = s.logged("trouble detected", r.at)
+		return err
+	})
+	if !f.stays {
+		within(t, 60*time.Second, "Mb serves", func() error { return c.served("Mb", r.at, &r.function) })
+		if err := holder(t.Context(), d, mb, vip1); err != nil {
+			t.Errorf("while Mb serves: %v", err)
+		}
+	}
+	within(t, 180*time.Second, "M1 is recovered", func() error {
+		from, err := s.logged("target server recovered", r.at)
+		if err != nil {
+			return err
+		}
+		return c.served("M1", from, &r.target)
+	})
+	within(t, 60*time.Second, "normal state after", normal)
+	r.gap = c.longestGap(r.at, r.target)
+	s.checkLog(t, r.at, f.log)
+	return r
+}
+
+// isNormal is nil when M1 alone holds its VIP, Mb is paused, and the files say so.
+func isNormal(t *testing.T, d fleet.Driver, s site) error {
+	if err := isState(t, d, mb, cluster.GuestPaused); err != nil {
+		return err
+	}
+	if err := holder(t.Context(), d, m1, vip1); err != nil {
+		return err
+	}
+	return s.wantFiles()
 }
 
 func isState(t *testing.T, d fleet.Driver, g cluster.Guest, want cluster.GuestState) error {
@@ -304,75 +163,45 @@ func isState(t *testing.T, d fleet.Driver, g cluster.Guest, want cluster.GuestSt
 	return err
 }
 
-// steps are the log messages of Fig. 13 in the order in which they must appear;
-// those of the background job run beside the others.
-var steps = [][]string{
-	{"network trouble detected", "re-examined: trouble confirmed", "A3 target server separated", "server function recovered", "A4 backup server in operation", "A5 target server recovered", "backup server paused"},
-	{"backup server start", "backup server started", "server function recovered"},
-	{"recovery of the target server start", "target server judged", "target server restart", "target server restarted", "target server normal", "A5 target server recovered"},
-}
-
-// report checks the log and prints the times of the takeover.
-func report(t *testing.T, s site, fault, recovered, back time.Time, gap time.Duration) {
+// checkLog fails unless the log since at has the messages, each order for itself.
+func (s site) checkLog(t *testing.T, at time.Time, orders [][]string) {
 	t.Helper()
-	b, err := os.ReadFile(filepath.Join(s.log, "dbss-M1.log"))
+	lines, err := s.since(at)
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := since(string(b), fault)
 	t.Logf("the log since the fault:\n%s", strings.Join(lines, "\n"))
-	for _, order := range steps {
+	for _, order := range orders {
 		i := 0
 		for _, want := range order {
-			n := slices.IndexFunc(lines[i:], func(l string) bool { return strings.Contains(l, want) })
+			message, background := strings.CutPrefix(want, "__")
+			n := slices.IndexFunc(lines[i:], func(l string) bool {
+				return strings.Contains(l, message) && strings.HasPrefix(l, "__") == background
+			})
 			if n < 0 {
-				t.Errorf("the log does not say %q after line %d", want, i)
+				t.Errorf("the log does not say %q behind its line %d", want, i)
 				break
 			}
 			i += n + 1
 		}
 	}
-	for _, l := range lines {
-		if strings.Contains(l, "judged") != strings.HasPrefix(l, "__") && strings.Contains(l, "judged") {
-			t.Errorf("no line of a background job: %s", l)
-		}
-	}
-	detected, err := timeOf(lines, "trouble detected")
-	if err != nil {
-		t.Fatal(err)
-	}
-	fmt.Printf("\ntakeover of M1 after its shutdown (seconds)      from the fault  from detection  paper, from detection\n")
-	row := func(what string, at time.Time, paper string) {
-		fmt.Printf("  %-44s %12.2f %15.2f   %s\n", what, at.Sub(fault).Seconds(), at.Sub(detected).Seconds(), paper)
-	}
-	row("trouble detected", detected, "")
-	row("server function recovered (client's view)", recovered, "3.09")
-	row("target server recovered (client's view)", back, "38.15")
-	fmt.Printf("  %-44s %12.2f\n\n", "longest time without an answer", gap.Seconds())
 }
 
-// since are the log lines from t on.
-func since(log string, t time.Time) []string {
-	var out []string
-	for line := range strings.Lines(log) {
-		if at, err := lineTime(line); err == nil && !at.Before(t.Truncate(10*time.Millisecond)) {
-			out = append(out, strings.TrimSuffix(line, "\n"))
+func printTable(results []result) {
+	fmt.Printf("\nM1 fails; seconds       detected | function recovered       | target recovered         | longest time\n")
+	fmt.Printf("%-22s fr. fault | fr. fault  fr. det. paper | fr. fault  fr. det. paper | without answer\n", "fault")
+	for _, r := range results {
+		if r.target.IsZero() {
+			continue // it failed
 		}
+		function := [2]string{"-", "-"}
+		if !r.function.IsZero() {
+			function = [2]string{seconds(r.function.Sub(r.at)), seconds(r.function.Sub(r.detected))}
+		}
+		fmt.Printf("%-22s %9s | %9s %9s %5s | %9s %9s %5s | %s\n", r.fault.name, seconds(r.detected.Sub(r.at)),
+			function[0], function[1], r.fault.paper[0], seconds(r.target.Sub(r.at)), seconds(r.target.Sub(r.detected)), r.fault.paper[1], seconds(r.gap))
 	}
-	return out
+	fmt.Println()
 }
 
-func lineTime(line string) (time.Time, error) {
-	line = strings.TrimPrefix(line, "__")
-	const layout = "2006-01-02 15:04:05.00"
-	return time.ParseInLocation(layout, line[:min(len(layout), len(line))], time.Local)
-}
-
-func timeOf(lines []string, message string) (time.Time, error) {
-	for _, l := range lines {
-		if strings.Contains(l, message) {
-			return lineTime(l)
-		}
-	}
-	return time.Time{}, fmt.Errorf("the log does not say %q", message)
-}
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 2, 64) }

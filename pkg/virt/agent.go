@@ -30,6 +30,7 @@ func (d *Driver) AgentCommand(ctx context.Context, g cluster.Guest, command stri
 		answer, err = dom.QemuAgentCommand(command, libvirt.DomainQemuAgentCommandTimeout(seconds), 0)
 		return err
 	})
+	err = readable(err)
 	switch {
 	case err == nil:
 		return answer, nil

@@ -150,7 +150,27 @@ func connect(ctx context.Context, uri string) (*libvirt.Connect, error) {
 func (d *Driver) call(ctx context.Context, real netip.Addr, f func(*libvirt.Connect) error) error {
 	ctx, cancel := d.limit(ctx, d.opt.CallTimeout)
 	defer cancel()
-	return silent(real, d.host(real).calls.do(ctx, f))
+	return silent(real, readable(d.host(real).calls.do(ctx, f)))
+}
+
+// failure is an error of libvirt that people can read.
+type failure struct{ libvirt error }
+
+// Error implements error.
+func (f failure) Error() string {
+	var e libvirt.Error
+	errors.As(f.libvirt, &e)
+	return e.Message
+}
+
+// Unwrap lets errors.Is find libvirt's codes.
+func (f failure) Unwrap() error { return f.libvirt }
+
+func readable(err error) error {
+	if e, ok := err.(libvirt.Error); ok {
+		return failure{e}
+	}
+	return err
 }
 
 // limit gives ctx a deadline where it has none.
