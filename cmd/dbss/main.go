@@ -50,7 +50,7 @@ func (c *command) run(ctx context.Context) error {
 		return daemon.Invalid(err)
 	}
 	if c.Check {
-		fmt.Print(describe(target))
+		fmt.Print(string(mgmtdata.FormatServer(target)))
 		return nil
 	}
 	return c.monitor(ctx, target)

@@ -2,10 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
-	"net/netip"
 	"os"
-	"strings"
 
 	"github.com/rs/zerolog"
 
@@ -18,32 +15,6 @@ import (
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
 )
-
-// describe prints the management data of a virtual server for people.
-func describe(s mgmtdata.Server) string {
-	var b strings.Builder
-	line := func(what, value string) {
-		if value == "" {
-			value = "-"
-		}
-		fmt.Fprintf(&b, "%-16s %s\n", what, value)
-	}
-	addr := func(ip netip.Addr) string {
-		if !ip.IsValid() {
-			return ""
-		}
-		return ip.String()
-	}
-	line("VIP", addr(s.VIP))
-	line("host", s.Host)
-	line("IP", addr(s.IP))
-	line("service group", s.Group)
-	line("daemons", strings.Join(s.Daemons, " "))
-	line("backup", s.Backup)
-	line("backup IP", addr(s.BackupIP))
-	line("real server", addr(s.Real))
-	return b.String()
-}
 
 // monitor is one dbss from its lock to its end.
 func (c *command) monitor(ctx context.Context, target mgmtdata.Server) error {
