@@ -23,8 +23,6 @@ type launcher struct {
 	wait time.Duration // wall clock
 
 	mu   sync.Mutex
-	proc *os.Process
-	runs int
 	done chan struct{}
 	err  error
 }
@@ -38,11 +36,9 @@ func (l *launcher) run(ctx context.Context) {
 			l.fail(err)
 			return
 		}
-		l.set(cmd.Process)
 		stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 		err := cmd.Wait()
 		stop()
-		l.set(nil)
 		if err == nil {
 			return
 		}
@@ -58,28 +54,10 @@ func (l *launcher) run(ctx context.Context) {
 	}
 }
 
-func (l *launcher) set(p *os.Process) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.proc = p
-	if p != nil {
-		l.runs++
-	}
-}
-
 func (l *launcher) fail(err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.err = err
-}
-
-func (l *launcher) pid() int {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.proc == nil {
-		return 0
-	}
-	return l.proc.Pid
 }
 
 // Process is one process of the system under test.
