@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"net/netip"
+	"os"
 	"strconv"
 	"strings"
 	"time"
@@ -96,6 +97,9 @@ func greetOne(ctx context.Context, ip netip.Addr, c checker) error {
 	var d net.Dialer
 	conn, err := d.DialContext(ctx, "tcp", netip.AddrPortFrom(ip, uint16(c.port)).String())
 	if err != nil {
+		if os.IsTimeout(err) {
+			<-ctx.Done() // a dialer may find its deadline passed a moment before ctx does
+		}
 		return err
 	}
 	defer conn.Close()

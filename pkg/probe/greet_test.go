@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"pss-msbs/pkg/cluster"
 )
 
@@ -123,7 +125,49 @@ func closedPort(t *testing.T) int {
 	return l.Addr().(*net.TCPAddr).Port
 }
 
-// A caller tells silence from refusal by whether its own deadline has passed.
+// A caller tells silence from refusal by whether its own deadline has passed,
+// also where nobody answers the attempt to connect.
+func TestSilenceOutlastsTheDeadline(t *testing.T) {
+	full := fullPort(t)
+	for range 20 {
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+		err := Prober{Ports: map[string]int{"full": full}}.Greet(ctx, local, "full")
+		if err == nil || ctx.Err() == nil {
+			t.Fatalf("%v, while the context says %v", err, ctx.Err())
+		}
+		cancel()
+	}
+}
+
+// fullPort is the port of a stopped process whose queue is full: attempts to
+// connect are not even refused.
+func fullPort(t *testing.T) int {
+	t.Helper()
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_STREAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = unix.Close(fd) })
+	if err := errors.Join(unix.Bind(fd, &unix.SockaddrInet4{Addr: local.As4()}), unix.Listen(fd, 0)); err != nil {
+		t.Fatal(err)
+	}
+	name, err := unix.Getsockname(fd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := name.(*unix.SockaddrInet4).Port
+	for range 10 {
+		c, err := net.DialTimeout("tcp", netip.AddrPortFrom(local, uint16(port)).String(), 50*time.Millisecond)
+		if err != nil {
+			return port
+		}
+		t.Cleanup(func() { _ = c.Close() })
+	}
+	t.Fatal("the queue does not fill up")
+	return 0
+}
+
+// The deadline that a caller compares with is the one that counts.
 func TestGreetKeepsTheDeadline(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
 	defer cancel()
