@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 
 	"pss-msbs/pkg/conffile"
@@ -27,7 +28,7 @@ func (c replayCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	}
 	f, err := os.Open(c.Trace)
 	if err != nil {
-		return err
+		return daemon.Usage(fmt.Errorf("cannot read the trace: %v", err))
 	}
 	defer f.Close()
 	trace, err := replay.ReadTrace(c.Trace, f)

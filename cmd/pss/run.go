@@ -23,6 +23,9 @@ func (c runCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	if err != nil {
 		return daemon.Invalid(err)
 	}
+	if err := usable(ctx, d); err != nil {
+		return err
+	}
 	clk, err := clock.Load(d.Run)
 	if err != nil {
 		return err

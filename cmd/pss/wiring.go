@@ -40,6 +40,15 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 	}
 }
 
+// usable refuses files that have faults and no last good copies.
+func usable(ctx context.Context, d daemon.Dirs) error {
+	if lastGood(d) {
+		return nil
+	}
+	_, err := conffile.Open(d.Conf, conffile.Options{Holder: "pss"}).View(ctx)
+	return invalid(err)
+}
+
 // lastGood tells whether somebody has written the files before.
 func lastGood(d daemon.Dirs) bool {
 	_, err := os.Stat(filepath.Join(d.Conf, lockedfile.LastDir))
