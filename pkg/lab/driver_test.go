@@ -7,7 +7,6 @@ import (
 	"context"
 	"net/netip"
 	"os"
-	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +16,8 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/fleet/fleettest"
+	"pss-msbs/pkg/guest"
 	"pss-msbs/pkg/settings"
 )
 
@@ -118,66 +119,29 @@ func awaitService(ctx context.Context, d fleet.Driver, g cluster.Guest) error {
 	}
 }
 
-// TestDriver uses every method that concerns a guest on one real guest.
+// TestDriver: libvirt does what every fleet must.
 func TestDriver(t *testing.T) {
+	fleettest.Conformance(t, openFleet(t), fleettest.World{Guest: m1, Other: mgmt, VIP: vip1, Daemon: "httpd", Boot: 2 * time.Minute})
+}
+
+// TestArguments: what stands in an argument stays there, through agent and all.
+func TestArguments(t *testing.T) {
 	d := openFleet(t)
-	if s, err := d.GuestState(quick(t), m1); s != cluster.GuestAbsent || err != nil {
-		t.Fatalf("before its start M1 is %q, %v", s, err)
-	}
 	boot(t, d, m1)
 	t.Cleanup(func() {
 		if err := d.Destroy(context.Background(), m1); err != nil {
 			t.Error(err)
 		}
 	})
-	t.Run("state", func(t *testing.T) {
-		wantState(t, d, m1, cluster.GuestRunning)
-		if err := d.Start(quick(t), m1); err != nil {
-			t.Errorf("second start: %v", err)
-		}
-		list, err := d.Guests(quick(t), rs1)
-		if want := []cluster.GuestInfo{{Host: "M1", State: cluster.GuestRunning}}; err != nil || !slices.Equal(list, want) {
-			t.Errorf("guests are %v, %v", list, err)
-		}
-		if kb, err := d.FreeMemoryKB(quick(t), rs1); kb < 1024 || err != nil {
-			t.Errorf("free memory is %d KB, %v", kb, err)
-		}
-		timed(t, "hypervisor alive", func() error { return d.HypervisorAlive(quick(t), rs1) })
-	})
-	t.Run("vip", func(t *testing.T) { testVIP(t, d) })
-	t.Run("commands", func(t *testing.T) { testCommands(t, d) })
-	t.Run("pause", func(t *testing.T) {
-		timed(t, "pause", func() error { return d.Pause(quick(t), m1) })
-		wantState(t, d, m1, cluster.GuestPaused)
-		if err := d.Start(quick(t), m1); err == nil {
-			t.Error("a paused guest was started")
-		}
-		if err := d.Ping(quick(t), m1.IP); err == nil {
-			t.Error("a paused guest answers")
-		}
-		timed(t, "resume", func() error { return d.Resume(quick(t), m1) })
-		timed(t, "set clock", func() error { return d.SetClock(quick(t), m1) })
-		within(t, 5*time.Second, "ping", func() error { return d.Ping(quick(t), m1.IP) })
-	})
-	t.Run("link", func(t *testing.T) {
-		timed(t, "link down", func() error { return d.SetLink(quick(t), m1, false) })
-		if err := d.Ping(quick(t), m1.IP); err == nil {
-			t.Error("a guest without link answers")
-		}
-		timed(t, "agent without link", func() error { _, err := d.Addrs(quick(t), m1); return err })
-		timed(t, "link up", func() error { return d.SetLink(quick(t), m1, true) })
-		within(t, 5*time.Second, "ping", func() error { return d.Ping(quick(t), m1.IP) })
-	})
-	t.Run("save", func(t *testing.T) {
-		timed(t, "save", func() error { return d.Save(t.Context(), m1) })
-		wantState(t, d, m1, cluster.GuestSaved)
-		timed(t, "restore elsewhere", func() error { return d.Restore(t.Context(), m1.On(mgmt)) })
-		wantState(t, d, m1.On(mgmt), cluster.GuestRunning)
-		timed(t, "service after restore", func() error { return awaitService(t.Context(), d, m1.On(mgmt)) })
-		timed(t, "migrate", func() error { return d.Migrate(t.Context(), m1.On(mgmt), rs1) })
-		wantState(t, d, m1, cluster.GuestRunning)
-		timed(t, "service after migration", func() error { return awaitService(t.Context(), d, m1) })
-	})
+	if out, err := d.Run(quick(t), m1, []string{"echo", "$(reboot); 'x"}); string(out) != "$(reboot); 'x\n" || err != nil {
+		t.Errorf("an argument became %q, %v", out, err)
+	}
+	if _, err := d.Run(quick(t), m1, []string{"false"}); err == nil {
+		t.Error("a failing command is no error")
+	}
+	if got, err := guest.Measure(quick(t), d, m1); err == nil {
+		t.Errorf("a guest without sar was measured: %v", got)
+	}
 }
 
 // TestNeighbourDiscovery asks by ND, which guests without IPv6 leave untested.
@@ -240,54 +204,5 @@ func wantState(t *testing.T, d fleet.Driver, g cluster.Guest, want cluster.Guest
 	t.Helper()
 	if s, err := d.GuestState(quick(t), g); s != want || err != nil {
 		t.Errorf("%s is %q, %v; want %q", g.Host, s, err, want)
-	}
-}
-
-func testVIP(t *testing.T, d fleet.Driver) {
-	wantHolders(t, d, vip1, 0)
-	timed(t, "add VIP", func() error { return d.AddVIP(quick(t), m1, vip1) })
-	timed(t, "who has it", func() error { return wantHolders(t, d, vip1, 1) })
-	if err := d.AddVIP(quick(t), m1, vip1); err != nil {
-		t.Errorf("second time: %v", err)
-	}
-	own, err := d.WhoHas(quick(t), m1.IP)
-	holds, err2 := d.WhoHas(quick(t), vip1)
-	if err != nil || err2 != nil || !slices.Equal(own, holds) {
-		t.Errorf("own IP at %v (%v), VIP at %v (%v)", own, err, holds, err2)
-	}
-	addrs, err := d.Addrs(quick(t), m1)
-	if err != nil || !slices.Contains(addrs, vip1) || !slices.Contains(addrs, m1.IP) {
-		t.Errorf("addresses are %v, %v", addrs, err)
-	}
-	timed(t, "greet at the VIP", func() error { return d.Greet(quick(t), vip1, "httpd") })
-	timed(t, "announce", func() error { return d.Announce(quick(t), m1, vip1) })
-	timed(t, "remove VIP", func() error { return d.DelVIP(quick(t), m1, vip1) })
-	if err := d.DelVIP(quick(t), m1, vip1); err != nil {
-		t.Errorf("second time: %v", err)
-	}
-	wantHolders(t, d, vip1, 0)
-}
-
-func wantHolders(t *testing.T, d fleet.Driver, ip netip.Addr, want int) error {
-	t.Helper()
-	macs, err := d.WhoHas(quick(t), ip)
-	if len(macs) != want {
-		t.Errorf("%v is at %v, want %d holders", ip, macs, want)
-	}
-	return err
-}
-
-func testCommands(t *testing.T, d fleet.Driver) {
-	timed(t, "run free", func() error { _, err := d.Run(quick(t), m1, []string{"free", "-k"}); return err })
-	if out, err := d.Run(quick(t), m1, []string{"echo", "$(reboot); 'x"}); string(out) != "$(reboot); 'x\n" || err != nil {
-		t.Errorf("an argument became %q, %v", out, err)
-	}
-	if _, err := d.Run(quick(t), m1, []string{"false"}); err == nil {
-		t.Error("a failing command is no error")
-	}
-	timed(t, "restart daemon", func() error { return d.RestartDaemon(quick(t), m1, "httpd") })
-	within(t, 5*time.Second, "greeting", func() error { return d.Greet(quick(t), m1.IP, "httpd") })
-	if err := d.RestartDaemon(quick(t), m1, "nosuch"); err == nil {
-		t.Error("a daemon that does not exist was restarted")
 	}
 }

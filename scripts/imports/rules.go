@@ -36,6 +36,7 @@ var rules = []rule{
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
 	{"pkg/edit", with("pkg/conffile", "pkg/check")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access")},
+	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")}, // what every driver must do; its own test is on the emulated one
 	{"pkg/pss", with("pkg/load", "pkg/plan", "pkg/conffile", "pkg/ipc", "pkg/settings")},
 	{"pkg/dbss", with("pkg/settings", "pkg/ipc")},
 	{"pkg/dsrs", with("pkg/settings", "pkg/ipc")},

@@ -1,0 +1,105 @@
+package lab
+
+import (
+	"bytes"
+	"encoding/xml"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// unpack reads an archive as the kernel does: names and bodies, in order.
+func unpack(t *testing.T, b []byte) (names []string, bodies map[string]string) {
+	t.Helper()
+	bodies = map[string]string{}
+	number := func(s []byte) int {
+		n, err := strconv.ParseInt(string(s), 16, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return int(n)
+	}
+	up := func(n int) int { return (n + 3) &^ 3 }
+	for {
+		if string(b[:6]) != "070701" {
+			t.Fatalf("no entry behind %v: %q", names, b[:6])
+		}
+		size, length := number(b[6+8*6:6+8*7]), number(b[6+8*11:6+8*12])
+		name := string(b[110 : 110+length-1])
+		b = b[up(110+length):]
+		if name == "TRAILER!!!" {
+			return names, bodies
+		}
+		names, bodies[name] = append(names, name), string(b[:size])
+		b = b[up(size):]
+	}
+}
+
+func TestCPIO(t *testing.T) {
+	var b bytes.Buffer
+	w := &cpio{w: &b}
+	w.file("init", 0o755, []byte("#!/bin/sh\n"))
+	for range 2 {
+		w.parents("lib/x/y.so")
+	}
+	w.file("lib/x/y.so", 0o644, []byte("odd"))
+	w.file("empty", 0o644, nil)
+	if err := w.end(); err != nil {
+		t.Fatal(err)
+	}
+	names, bodies := unpack(t, b.Bytes())
+	if d := cmp.Diff([]string{"init", "lib", "lib/x", "lib/x/y.so", "empty"}, names); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if bodies["init"] != "#!/bin/sh\n" || bodies["lib/x/y.so"] != "odd" || bodies["empty"] != "" {
+		t.Errorf("%q", bodies)
+	}
+}
+
+func TestDomainXML(t *testing.T) {
+	if _, err := kernel(); err != nil {
+		t.Skipf("%v", err)
+	}
+	l := &Lab{plan: Small(), dir: t.TempDir()}
+	if err := l.writeDefinitions(); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range l.plan.Servers {
+		b, err := os.ReadFile(filepath.Join(l.dir, "domains", s.Host+".xml"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var d struct {
+			Name    string `xml:"name"`
+			Cmdline string `xml:"os>cmdline"`
+		}
+		if err := xml.Unmarshal(b, &d); err != nil || d.Name != s.Host || !strings.Contains(d.Cmdline, "lab.ip="+s.IP.String()) {
+			t.Errorf("%+v, %v", d, err)
+		}
+	}
+}
+
+func TestAttach(t *testing.T) {
+	l := &Lab{plan: Small(), dir: t.TempDir(), prefix: "psslab1-"}
+	if err := l.writeManifest(); err != nil {
+		t.Fatal(err)
+	}
+	a, err := Attach(l.dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(l.plan, a.plan, cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); d != "" {
+		t.Errorf("(-want +got):\n%s", d)
+	}
+	if got := a.Namespace("RS1"); got != "psslab1-rs1" {
+		t.Error(got)
+	}
+	if _, err := Attach(t.TempDir()); err == nil {
+		t.Error("a lab was found where there is none")
+	}
+}
