@@ -113,6 +113,9 @@ func (c *Client) call(ctx context.Context, q request, silent error) (reply, erro
 	r, err := c.exchange(patient, q)
 	switch {
 	case err == nil:
+		if r.err() != nil && time.Until(end) <= margin(left) {
+			<-ctx.Done() // silence lasts until the caller's own deadline, by which he knows it from a refusal
+		}
 		return r, r.err()
 	case errors.Is(ctx.Err(), context.DeadlineExceeded):
 		return r, fmt.Errorf("cannot call %s: %w", q.Method, silent)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"testing"
@@ -123,6 +124,20 @@ func TestCallEndsAtTheCallersDeadline(t *testing.T) {
 	time.AfterFunc(10*time.Millisecond, cancel)
 	if err := c.HypervisorAlive(ctx, rs2); !errors.Is(err, context.Canceled) {
 		t.Errorf("cancelled call: %v", err)
+	}
+}
+
+// TestSilenceLastsUntilTheDeadline: a caller knows a frozen daemon from a
+// stopped one by whether its own deadline has passed.
+func TestSilenceLastsUntilTheDeadline(t *testing.T) {
+	c, clk, _ := serve(t, 20)
+	ok(t, c.Inject(within(t, clk, time.Minute), sim.Fault{Kind: sim.ServiceFreeze, Target: "M1:postfix"}))
+	ok(t, c.Inject(within(t, clk, time.Minute), sim.Fault{Kind: sim.ServiceStop, Target: "M2:postfix"}))
+	for host, silent := range map[netip.Addr]bool{ip(1): true, ip(4): false} {
+		ctx := within(t, clk, 10*time.Second)
+		if err := c.Greet(ctx, host, "postfix"); err == nil || silent != (ctx.Err() != nil) {
+			t.Errorf("%s: %v, deadline passed: %t, want %t", host, err, ctx.Err() != nil, silent)
+		}
 	}
 }
 
