@@ -23,7 +23,7 @@ demo: build ## the paper's evaluation with the real executables on the emulated 
 	@$(BIN)/demo -bin $(BIN)
 
 test: ## units, fuzz seeds, virtual-time scenarios and the four real binaries, with -race
-	$(GO) test -race -tags $(TAGS) -timeout 20m ./...
+	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -tags $(TAGS) -timeout 20m ./...
 
 check: ## formatting, module file, vet, staticcheck, import rules
 	@test -z "$$(gofmt -l cmd pkg scripts)" || { gofmt -l cmd pkg scripts; echo 'gofmt these files'; exit 1; }
