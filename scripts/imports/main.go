@@ -92,13 +92,27 @@ func allowed(name, imp string) string {
 
 func allowedInside(name, imp string) string {
 	rule, ok := ruleFor(name)
+	if !ok && strings.HasPrefix(name, "pkg/") {
+		return "this package has no row in scripts/imports/rules.go"
+	}
 	if !ok {
-		return "" // cmd and scripts wire everything, but see the program rule
+		return allowedInCommand(name, imp)
 	}
 	if within(imp, rule.pkg) || slices.ContainsFunc(rule.may, func(m string) bool { return within(imp, m) }) {
 		return ""
 	}
 	return "not in its row of scripts/imports/rules.go"
+}
+
+// allowedInCommand lets cmd and scripts wire everything but another program:
+// the four programs never contain one another.
+func allowedInCommand(name, imp string) string {
+	for _, p := range programs {
+		if strings.HasPrefix(name, "cmd/") && within(imp, "pkg/"+p) && !within(name, "cmd/"+p) {
+			return "that is another program's package"
+		}
+	}
+	return ""
 }
 
 // within tells whether name is package p or lies below it.

@@ -41,7 +41,14 @@ var rules = []rule{
 	{"pkg/dbss", with("pkg/settings", "pkg/ipc")},
 	{"pkg/dsrs", with("pkg/settings", "pkg/ipc")},
 	{"pkg/sif", with("pkg/conffile", "pkg/ipc")},
+	{"pkg/budget", nil},
+	{"pkg/lab", nouns}, // the VM lab; its tests wire more
+	{"pkg/harness", with("pkg/conffile", "pkg/daemon", "pkg/sim")},
+	{"pkg/scenario", with("pkg")}, // the whole system in one process
 }
+
+// programs are the packages that belong to one executable each.
+var programs = []string{"pss", "dbss", "dsrs", "sif"}
 
 // owners names the one package that imports each library; a library that is
 // not here (the standard library, zerolog, kong ...) may be imported by all.
