@@ -64,7 +64,8 @@ type opening struct {
 }
 
 // do runs f with a connection and returns f's error; or errRefuse, errLost or,
-// when ctx ends first, errSlow. In the latter cases f may still be running.
+// when ctx's deadline passes first, errSlow. In the latter cases f may still be
+// running, as where ctx is cancelled: then the connection is not to blame.
 func (e *endpoint[C]) do(ctx context.Context, f func(C) error) error {
 	s, err := e.acquire(ctx)
 	if err != nil {
@@ -84,7 +85,9 @@ func (e *endpoint[C]) do(ctx context.Context, f func(C) error) error {
 	case <-s.lost:
 		err = errLost
 	case <-ctx.Done():
-		err = fmt.Errorf("%w: %w", errSlow, ctx.Err())
+		if err = ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
+			err = fmt.Errorf("%w: %w", errSlow, err)
+		}
 	}
 	if errors.Is(err, errLost) || errors.Is(err, errSlow) {
 		e.drop(s)

@@ -149,6 +149,29 @@ func TestHangingCall(t *testing.T) {
 	})
 }
 
+// A call that its caller does not want any more is no sign of a bad connection.
+func TestCancelledCall(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		e := w.endpoint()
+		ctx, cancel := context.WithCancel(t.Context())
+		time.AfterFunc(time.Second, cancel)
+		err := e.do(ctx, func(int) error { time.Sleep(10 * time.Second); return nil })
+		if !errors.Is(err, context.Canceled) || errors.Is(err, errSlow) {
+			t.Error(err)
+		}
+		var n int
+		if err := e.do(t.Context(), number(&n)); err != nil || n != 1 {
+			t.Errorf("connection %d, %v", n, err)
+		}
+		time.Sleep(time.Minute)
+		if w.closings() != 0 {
+			t.Errorf("closed %v", w.closed)
+		}
+		e.end(time.Second)
+	})
+}
+
 // An attempt to connect that hangs does not keep others from trying.
 func TestHangingOpen(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
