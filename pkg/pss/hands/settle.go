@@ -141,8 +141,9 @@ type Place struct {
 	State cluster.GuestState
 }
 
-// Placed asks every active real server which guests are up on it. The error
-// joins those of real servers that did not say.
+// Placed asks every real server that is not asleep which guests are up on it,
+// those too that their dsrs has taken out of the files: cut off, they may run
+// what they ran. The error joins those of real servers that did not say.
 func (h *Hands) Placed(ctx context.Context, t cluster.Tables) (map[string]Place, error) {
 	ctx, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
@@ -150,19 +151,34 @@ func (h *Hands) Placed(ctx context.Context, t cluster.Tables) (map[string]Place,
 	var mu sync.Mutex
 	var errs error
 	var all sync.WaitGroup
-	for _, r := range t.Real {
+	for _, real := range h.awake(t) {
 		all.Go(func() {
-			guests, err := h.Fleet.Guests(ctx, r.IP)
+			guests, err := h.Fleet.Guests(ctx, real)
 			mu.Lock()
 			defer mu.Unlock()
 			errs = errors.Join(errs, err)
 			for _, g := range guests {
 				if g.State != cluster.GuestSaved && !g.State.Dead() {
-					out[g.Host] = Place{r.IP, g.State}
+					out[g.Host] = Place{real, g.State}
 				}
 			}
 		})
 	}
 	all.Wait()
 	return out, errs
+}
+
+// awake are the real servers that may run something.
+func (h *Hands) awake(t cluster.Tables) []netip.Addr {
+	var out []netip.Addr
+	for _, r := range t.Real {
+		out = append(out, r.IP)
+	}
+	for _, d := range h.Data().Reals {
+		asleep := slices.ContainsFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == d.IP })
+		if !asleep && !slices.Contains(out, d.IP) {
+			out = append(out, d.IP)
+		}
+	}
+	return out
 }
