@@ -46,7 +46,7 @@ type Power struct {
 	Log      zerolog.Logger
 	Wakes    Wakes // which real servers have proved a wake
 
-	waking sync.Map // netip.Addr -> *sync.Mutex: one wake of a real server at a time
+	waking sync.Map // netip.Addr -> chan struct{}: one wake of a real server at a time
 }
 
 const (
@@ -87,11 +87,13 @@ func (p *Power) Suspend(ctx context.Context, real netip.Addr) error {
 // suspension-real: pss died between file and sleep, or somebody woke it. One
 // that sleeps, or that somebody is waking for us, is left alone.
 func (p *Power) SleepAgain(ctx context.Context, real netip.Addr) (bool, error) {
-	lock := p.wakeLock(real)
-	if !lock.TryLock() {
+	turn := p.wakeTurn(real)
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	default:
 		return false, nil
 	}
-	defer lock.Unlock()
 	if !p.Answers(ctx, real) {
 		return false, nil
 	}
@@ -121,9 +123,11 @@ func (p *Power) stillAsleep(ctx context.Context, real netip.Addr) error {
 	return p.unneeded(short, t, real)
 }
 
-func (p *Power) wakeLock(real netip.Addr) *sync.Mutex {
-	lock, _ := p.waking.LoadOrStore(real, &sync.Mutex{})
-	return lock.(*sync.Mutex)
+// wakeTurn takes one value: who has put it there may wake real. A wake lasts,
+// so the wait for the turn ends with its context.
+func (p *Power) wakeTurn(real netip.Addr) chan struct{} {
+	turn, _ := p.waking.LoadOrStore(real, make(chan struct{}, 1))
+	return turn.(chan struct{})
 }
 
 // sleep suspends and, whatever the driver said, believes the network: a host
@@ -184,9 +188,13 @@ func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr)
 // and hypervisor, and only then moves its row back to real-server. A missed
 // deadline gives the row back too, so that its dsrs takes over.
 func (p *Power) Wake(ctx context.Context, real netip.Addr) error {
-	lock := p.wakeLock(real)
-	lock.Lock()
-	defer lock.Unlock()
+	turn := p.wakeTurn(real)
+	select {
+	case turn <- struct{}{}:
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("cannot wake %v: %w", real, ctx.Err())
+	}
 	t, err := p.Files.View(ctx)
 	if err != nil {
 		return fmt.Errorf("cannot wake %v: %w", real, err)
