@@ -78,6 +78,7 @@ func (m *Monitor) normal(ctx context.Context) (State, string) {
 	if t, bad := m.checkVIPs(ctx); bad {
 		return m.detected(t)
 	}
+	m.backup.keep(ctx)
 	return m.untilNextRound(ctx)
 }
 

@@ -109,6 +109,19 @@ func (b *standby) rest(ctx context.Context) {
 	})
 }
 
+// keep looks whether the backup still rests, and has it created anew where it
+// died meanwhile: the next takeover would have to wait for its boot.
+func (b *standby) keep(ctx context.Context) {
+	if b == nil || b.task.running() {
+		return
+	}
+	ctx2, cancel := b.m.guestCall(ctx)
+	defer cancel()
+	if st, err := b.m.fleet.GuestState(ctx2, b.guest); err == nil && st != cluster.GuestPaused {
+		b.rest(ctx)
+	}
+}
+
 // stop ends the errand and waits for it.
 func (b *standby) stop() {
 	if b != nil {
@@ -193,6 +206,9 @@ func (b *standby) settle(ctx context.Context, all []netip.Addr) error {
 	m := b.m
 	for try := 1; ; try++ {
 		err := b.settleOnce(ctx, all)
+		if err != nil && b.paused(ctx) {
+			err = nil // dsrs, which had it serve, was quicker
+		}
 		if err != nil && try%settleTries == 0 { // it obeys no more, and nothing of value is on it
 			_ = b.firmly(ctx, func(ctx context.Context) error { return m.fleet.Destroy(ctx, b.home) })
 		}
@@ -208,6 +224,13 @@ func (b *standby) settle(ctx context.Context, all []netip.Addr) error {
 			return err
 		}
 	}
+}
+
+func (b *standby) paused(ctx context.Context) bool {
+	ctx, cancel := b.m.guestCall(ctx)
+	defer cancel()
+	st, err := b.m.fleet.GuestState(ctx, b.home)
+	return err == nil && st == cluster.GuestPaused
 }
 
 func (b *standby) settleOnce(ctx context.Context, all []netip.Addr) error {

@@ -129,3 +129,20 @@ target server fenced by=agent
 		}
 	})
 }
+
+// A backup that dies at rest is created anew: the next takeover finds it paused.
+func TestRestingBackupDies(t *testing.T) {
+	for _, profile := range []settings.Profile{settings.Fast, settings.Paper} {
+		play(t, profile, func(r *rig) {
+			r.rested("M1")
+			for _, how := range []string{sim.VMCrash, sim.VMShutdown, sim.VMRestart} {
+				r.fault(how, "Mb")
+				r.until("Mb is off its rest", time.Minute, func() bool { st, _ := r.state("Mb"); return st != cluster.GuestPaused })
+				r.until("Mb at rest again", 2*time.Minute, func() bool { st, _ := r.state("Mb"); return st == cluster.GuestPaused })
+			}
+			if !r.serves("M1", 101) {
+				t.Error("M1 does not serve")
+			}
+		})
+	}
+}
