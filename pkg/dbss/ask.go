@@ -46,8 +46,10 @@ func (m *Monitor) lookAfterTrouble(ctx context.Context) (view, error) { return m
 
 func (m *Monitor) look(ctx context.Context, verb ipc.Verb) (view, error) {
 	r, err := m.call(ctx, ipc.Request{Verb: verb})
-	if err != nil {
+	if err != nil && ctx.Err() == nil {
 		m.alarm("files cannot be asked", err)
+	}
+	if err != nil {
 		return view{}, err
 	}
 	m.calm("files cannot be asked")

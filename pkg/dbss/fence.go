@@ -16,23 +16,35 @@ const (
 	noDebt   fenceDebt = "none"
 	linkDown fenceDebt = "link down"   // it is to be raised again once the VIPs are stripped
 	owed     fenceDebt = "host silent" // the VIPs are to be stripped when the host returns
+	unfenced fenceDebt = "not fenced"  // its host is not silent: the target may be answering for its VIPs
 )
 
-// hostSilentTimeout bounds the attempts to fence behind a host that has been
-// silent throughout the re-examination.
-const hostSilentTimeout = 500 * time.Millisecond
+const (
+	// silentTimeout bounds the last attempt to fence behind a host that was
+	// silent throughout the re-examination; the background job goes on trying.
+	silentTimeout = 200 * time.Millisecond
+	// agentTimeout is how long the agent may take before the link is cut.
+	agentTimeout = time.Second
+)
 
 // startFence makes sure, beside the takeover's other work, that the target
 // cannot answer for its VIPs any more.
 func (m *Monitor) startFence(ctx context.Context) {
 	m.fencing.stop()
 	f := fence{m: m, g: m.target(), vips: slices.Clone(m.view.all), p: m.trouble.proof}
+	known := m.trouble.kind != "" // else resumed: nothing was re-examined
 	m.fencing = startTask(ctx, func(ctx context.Context) error {
+		if !known {
+			f.p.hostSilent = f.silent(ctx)
+		}
 		debt := f.run(ctx)
 		m.debt.Store(debt)
-		if debt == owed {
+		switch debt {
+		case owed:
 			m.log.Warn().Msg(MsgFenceOwed)
-		} else {
+		case unfenced:
+			m.log.Warn().Msg(MsgNotFenced)
+		default:
 			m.log.Info().Str("by", f.means).Msg(MsgFenced)
 		}
 		return nil
@@ -50,16 +62,51 @@ type fence struct {
 
 // run tries the guest agent first, then the link (guests by ssh: a reset).
 func (f *fence) run(ctx context.Context) fenceDebt {
-	timeout := callTimeout
 	if f.p.hostSilent {
-		timeout = hostSilentTimeout
+		return f.once(ctx)
 	}
-	if f.p.dead && f.off(ctx, timeout) {
+	if f.p.dead && f.off(ctx, callTimeout) {
 		return noDebt
 	}
-	if !f.p.agentDumb && f.try(ctx, timeout, "agent", f.strip) {
+	if !f.p.agentDumb && f.try(ctx, agentTimeout, "agent", f.strip) {
 		return noDebt
 	}
+	if debt := f.force(ctx, callTimeout); debt != unfenced {
+		return debt
+	}
+	if f.off(ctx, callTimeout) {
+		return noDebt
+	}
+	if f.silent(ctx) {
+		return owed
+	}
+	return unfenced
+}
+
+// once is run where the host has been silent: everything at the same time and
+// not for long, since the clients wait.
+func (f *fence) once(ctx context.Context) fenceDebt {
+	other := *f
+	state := startTask(ctx, func(ctx context.Context) error {
+		if !other.off(ctx, silentTimeout) {
+			return cluster.ErrHostSilent
+		}
+		return nil
+	})
+	debt := f.force(ctx, silentTimeout)
+	switch {
+	case debt != unfenced:
+		state.stop()
+		return debt
+	case state.wait(ctx) == nil:
+		f.means = other.means
+		return noDebt
+	}
+	return owed
+}
+
+// force is the fence that needs no agent.
+func (f *fence) force(ctx context.Context, timeout time.Duration) fenceDebt {
 	if f.m.opt.Settings.Guest.Method == "ssh" {
 		if f.try(ctx, timeout, "reset", f.reset) {
 			return noDebt
@@ -67,10 +114,31 @@ func (f *fence) run(ctx context.Context) fenceDebt {
 	} else if f.try(ctx, timeout, "link", f.cut) {
 		return linkDown
 	}
-	if f.off(ctx, timeout) {
-		return noDebt
+	return unfenced
+}
+
+// silent tells whether neither the real server nor its hypervisor nor the
+// target answers.
+func (f *fence) silent(ctx context.Context) bool {
+	ctx, cancel := f.m.clk.Timeout(ctx, f.m.set.PingTimeout.D())
+	defer cancel()
+	looks := []func() error{
+		func() error { return f.m.fleet.Ping(ctx, f.g.IP) },
+		func() error { _, err := f.m.fleet.GuestState(ctx, f.g); return err },
 	}
-	return owed
+	if f.g.Real.IsValid() {
+		looks = append(looks, func() error { return f.m.fleet.Ping(ctx, f.g.Real) })
+	}
+	answers := make(chan error, len(looks))
+	for _, look := range looks {
+		go func() { answers <- look() }()
+	}
+	for range looks {
+		if <-answers == nil {
+			return false
+		}
+	}
+	return true
 }
 
 func (f *fence) try(ctx context.Context, timeout time.Duration, means string, do func(context.Context) error) bool {
@@ -96,4 +164,7 @@ func (f *fence) reset(ctx context.Context) error { return f.m.fleet.Reset(ctx, f
 func (f *fence) cut(ctx context.Context) error   { return f.m.fleet.SetLink(ctx, f.g, false) }
 
 // owes tells whether the old holder may still come back with its VIPs.
-func (m *Monitor) owes() bool { return m.debt.Load() == owed }
+func (m *Monitor) owes() bool {
+	debt := m.debt.Load()
+	return debt == owed || debt == unfenced
+}

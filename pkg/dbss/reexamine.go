@@ -19,7 +19,7 @@ type proof struct {
 	pinged     bool     // ping was answered
 	refused    []string // daemons that nobody listens for
 	silent     []string
-	hostSilent bool // neither the real server nor its hypervisor answered
+	hostSilent bool // neither the real server nor its hypervisor nor the target answered
 	agentDumb  bool // the guest agent did not answer
 }
 
@@ -157,7 +157,7 @@ func (e *evidence) gather() proof {
 	}
 	<-e.ctx.Done()
 	e.probes.Wait()
-	e.p.hostSilent = !e.answered && !e.over // cut short, silence proves nothing
+	e.p.hostSilent = !e.answered && !e.p.pinged && !e.over // cut short, silence proves nothing
 	e.p.agentDumb = e.p.agentDumb && !e.over
 	e.p.silent, e.p.refused = e.missing(e.p.silent), e.missing(e.p.refused)
 	return e.p

@@ -23,6 +23,7 @@ const (
 	MsgSeparated         = "target server separated"
 	MsgFenced            = "target server fenced"
 	MsgFenceOwed         = "target server cannot be fenced, its host is silent"
+	MsgNotFenced         = "target server cannot be fenced although its host answers"
 	MsgBackupStart       = "backup server start"
 	MsgBackupStarted     = "backup server started"
 	MsgBackupPaused      = "backup server paused"

@@ -95,7 +95,10 @@ func (m *Monitor) serve(ctx context.Context, vips []netip.Addr) error {
 	ctx, cancel := m.clk.Timeout(ctx, m.set.BackupDeadline.D())
 	defer cancel()
 	for {
-		err := m.putOn(ctx, m.backup.guest, vips)
+		err := m.unheld(ctx, vips)
+		if err == nil {
+			err = m.putOn(ctx, m.backup.guest, vips)
+		}
 		if err == nil {
 			err = each(vips, func(vip netip.Addr) error { return m.verify(ctx, vip) })
 		}
@@ -103,6 +106,21 @@ func (m *Monitor) serve(ctx context.Context, vips []netip.Addr) error {
 			return err
 		}
 	}
+}
+
+// unheld asks, where the old holder could not be fenced although its host is
+// not silent, whether it has stopped answering: two holders are worse than none.
+func (m *Monitor) unheld(ctx context.Context, vips []netip.Addr) error {
+	if m.debt.Load() != unfenced {
+		return nil
+	}
+	return each(vips, func(vip netip.Addr) error {
+		_, others, err := m.holds(ctx, m.backup.guest, vip)
+		if err == nil && others {
+			err = fmt.Errorf("cannot take %s over: its old holder answers and cannot be fenced", vip)
+		}
+		return err
+	})
 }
 
 // verify asks by ARP. An old holder that answers was not fenced well enough:
@@ -114,7 +132,7 @@ func (m *Monitor) verify(ctx context.Context, vip netip.Addr) error {
 		return err
 	case !mine:
 		return fmt.Errorf("cannot verify %s: the backup does not answer for it", vip)
-	case !others || m.owes():
+	case !others || m.debt.Load() == owed:
 		return nil
 	}
 	old, _, err := m.holds(ctx, m.target(), vip)

@@ -1,0 +1,46 @@
+package dbss_test
+
+import (
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/dbss"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
+)
+
+// TestNotFenced: an old holder that answers and cannot be fenced, its host's
+// virtualization software being down, keeps the VIP from its backup until it
+// can be: never two reachable holders (SPEC 10).
+func TestNotFenced(t *testing.T) {
+	for _, how := range []string{sim.HypervisorStop, sim.HypervisorFreeze} {
+		play(t, settings.Fast, func(r *rig) {
+			r.rested("M1")
+			r.ok(r.model.Inject(sim.Fault{Kind: how, Target: "RS1", For: 25 * time.Second}))
+			r.fault(sim.ServiceFreeze, "M1:postfix")
+			r.logged("M1", dbss.MsgSeparated, 20*time.Second)
+			time.Sleep(5 * time.Second)
+			if !r.serves("M1", 101) {
+				t.Errorf("%v hold the VIP, want M1 alone while it cannot be fenced", r.model.Holders(ip(101)))
+			}
+			r.logged("M1", dbss.MsgFunctionRecovered, time.Minute)
+			r.logged("M1", dbss.MsgTargetRecovered, 2*time.Minute)
+		})
+	}
+}
+
+// TestSuccessorAtSilentHost: a monitor that was killed in a takeover from a
+// silent host is followed by one that loses no time with fencing.
+func TestSuccessorAtSilentHost(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.mu.Lock()
+		victim := r.monitors["M1"]
+		r.mu.Unlock()
+		r.taps = once(func(p point) bool { return p.op == "A3" && p.after }, victim.cancel)
+		r.fault(sim.RealShutdown, "RS1")
+		<-victim.done
+		r.start("M1")
+		r.logged("M1", dbss.MsgFunctionRecovered, 2500*time.Millisecond)
+	})
+}
