@@ -46,7 +46,7 @@ type demo struct {
 
 // play runs the whole evaluation and reports whether every expectation held.
 func play(ctx context.Context, o options) (bool, error) {
-	dir, err := os.MkdirTemp("", "pss-demo-")
+	dir, err := makeDir()
 	if err != nil {
 		return false, err
 	}
@@ -60,6 +60,16 @@ func play(ctx context.Context, o options) (bool, error) {
 	err = d.acts()
 	d.report(dir)
 	return d.close(), err
+}
+
+// makeDir makes the play's directory, in memory where the machine has such a
+// place: the fleet runs faster than the clock, the disk under the files' fsync
+// would not.
+func makeDir() (string, error) {
+	if dir, err := os.MkdirTemp("/dev/shm", "pss-demo-"); err == nil {
+		return dir, nil
+	}
+	return os.MkdirTemp("", "pss-demo-")
 }
 
 // settings turns the example's settings.toml into the play's.
@@ -110,7 +120,8 @@ func (d *demo) start() error {
 	}
 	d.say("all servers are monitored, 6 backup servers stand paused, 3 spare servers saved")
 	d.expectProcesses(nil)
-	return d.expectWatts("Moderate", 84)
+	d.expectWatts("Moderate", 84)
+	return nil
 }
 
 // ready says "" once nothing of the start is left to do.
@@ -161,25 +172,19 @@ func (d *demo) powerSaving() error {
 		return err
 	}
 	d.expectShift("Moderate -> PS1", l, 3.73)
-	if err := d.expectWatts("Light(PS1)", 59); err != nil {
-		return err
-	}
+	d.expectWatts("Light(PS1)", 59)
 	d.expectProcesses([]string{"Ws", "Fs"})
 	d.say("only the client still asks")
 	if _, err = d.shift(eveningLoad, nightRate, cluster.PS2); err != nil {
 		return err
 	}
-	if err := d.expectWatts("Light(PS2)", 34); err != nil {
-		return err
-	}
+	d.expectWatts("Light(PS2)", 34)
 	d.say("the load returns to %d %%", dayLoad)
 	if l, err = d.shift(dayLoad, eveningRate, cluster.Moderate); err != nil {
 		return err
 	}
 	d.expectShift("light -> Moderate", l, 9.43)
-	if err := d.expectWatts("Moderate", 84); err != nil {
-		return err
-	}
+	d.expectWatts("Moderate", 84)
 	d.expectClient("power saving", from)
 	if _, err := d.AwaitLine(d.ctx, "dbss-F2", "monitoring resumed", from, time.Minute); err != nil {
 		d.expect("dbss F2 notes access stop and the return (Fig. 12)", false, err.Error())
