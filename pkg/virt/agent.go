@@ -15,13 +15,14 @@ import (
 
 // AgentCommand sends one command, in JSON, to the guest agent of g and returns
 // its answer.
-func (d *Driver) AgentCommand(ctx context.Context, g cluster.Guest, command string) (answer string, err error) {
+func (d *Driver) AgentCommand(ctx context.Context, g cluster.Guest, command string) (string, error) {
 	ctx, cancel := d.limit(ctx, d.opt.CallTimeout)
 	defer cancel()
 	deadline, _ := ctx.Deadline()
 	// Libvirt counts in whole seconds; it should be the first to give up.
 	seconds := max(1, int(time.Until(deadline)/time.Second))
-	err = d.host(g.Real).agents.do(ctx, func(c *libvirt.Connect) error {
+	var answer string // not to be touched after a call that was left behind
+	err := d.host(g.Real).agents.do(ctx, func(c *libvirt.Connect) error {
 		dom, err := c.LookupDomainByName(g.Host)
 		if err != nil {
 			return err

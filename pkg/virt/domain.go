@@ -252,13 +252,16 @@ func guestInfo(dom *libvirt.Domain) (cluster.GuestInfo, error) {
 }
 
 // FreeMemoryKB is the free memory of real.
-func (d *Driver) FreeMemoryKB(ctx context.Context, real netip.Addr) (kb int64, err error) {
-	err = d.call(ctx, real, func(c *libvirt.Connect) error {
-		bytes, err := c.GetFreeMemory()
-		kb = int64(bytes / 1024)
+func (d *Driver) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error) {
+	var bytes uint64
+	err := d.call(ctx, real, func(c *libvirt.Connect) (err error) {
+		bytes, err = c.GetFreeMemory()
 		return err
 	})
-	return kb, err
+	if err != nil {
+		return 0, fmt.Errorf("cannot ask for the free memory of %v: %w", real, err)
+	}
+	return int64(bytes / 1024), nil
 }
 
 // HypervisorAlive is nil when the virtualization software of real answers.
