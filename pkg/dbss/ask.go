@@ -72,6 +72,9 @@ func (m *Monitor) adopt(ctx context.Context, r ipc.Reply) view {
 	if real, err := netip.ParseAddr(r.Real); err == nil {
 		m.real = real
 	}
+	if len(r.Active) > 0 {
+		m.active = r.Active
+	}
 	m.view = v
 	m.subscribe(ctx)
 	if m.backup != nil {

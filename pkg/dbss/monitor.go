@@ -36,7 +36,7 @@ type Monitor struct {
 	job        *task    // the background job
 	fencing    *task
 	debt       atomic.Value // fenceDebt
-	active     []netip.Addr // active real servers, as A3 last named them
+	active     []netip.Addr // active real servers, as sif last named them
 	beat       time.Time    // last full look at the serving backup
 	tries      int          // background jobs in vain since A3
 	mendFailed int

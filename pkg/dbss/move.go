@@ -15,9 +15,7 @@ import (
 // come back migrates, live, to the target's real server or, where that lacks
 // the memory, to the active one with most of it. The row goes first.
 func (m *Monitor) moving(ctx context.Context) (State, string) {
-	if r, err := m.call(ctx, ipc.Request{Verb: ipc.A3}); err == nil { // names the active real servers
-		m.active = r.Active
-	}
+	_, _ = m.lookBeforeMonitor(ctx) // names the active real servers
 	err := errors.New("no active real server has the memory")
 	for _, to := range m.destinations(ctx) {
 		if err = m.migrate(ctx, to); err == nil {

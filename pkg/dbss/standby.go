@@ -31,8 +31,9 @@ type standby struct {
 	task   *task
 
 	// For the errand under way only.
-	life context.Context // the program's
-	left netip.Addr      // a real server on which it was left behind
+	life  context.Context // the program's
+	left  netip.Addr      // a real server on which it was left behind
+	reals []netip.Addr    // where it may have been left
 }
 
 func newStandby(m *Monitor) *standby {
@@ -69,12 +70,13 @@ func (b *standby) send(life context.Context, e errand, do func(context.Context) 
 	if old != nil {
 		old.cancel()
 	}
+	reals := append(slices.Clone(b.m.active), b.m.opt.Target.Real)
 	b.errand = e
 	b.task = startTask(life, func(ctx context.Context) error {
 		if old != nil {
 			<-old.done
 		}
-		b.life = life
+		b.life, b.reals = life, reals
 		return do(ctx)
 	})
 }
@@ -188,7 +190,13 @@ func (b *standby) liven(ctx context.Context, g cluster.Guest, foreign []netip.Ad
 	}
 	timed := startTask(ctx, func(ctx context.Context) error { return m.fleet.SetClock(ctx, g) })
 	defer timed.stop()
-	stripped := startTask(ctx, func(ctx context.Context) error { return m.strip(ctx, g, foreign) })
+	stripped := startTask(ctx, func(ctx context.Context) error {
+		err := m.strip(ctx, g, foreign)
+		if err == nil {
+			_ = m.fleet.SetLink(ctx, g, true) // whoever cut it off was killed
+		}
+		return err
+	})
 	defer stripped.stop()
 	if !m.answers(ctx, g.IP) {
 		return fmt.Errorf("%s does not answer: %w", g.Host, cluster.ErrNoAnswer)
@@ -287,16 +295,26 @@ func (b *standby) start(ctx context.Context, g cluster.Guest) error {
 	if err := b.evict(ctx, g); err != nil {
 		return err
 	}
-	if b.m.ping(ctx, g.IP) == nil { // a predecessor moved it and was killed
-		b.left = b.m.opt.Target.Real
-		if err := b.evict(ctx, g); err != nil {
-			return err
-		}
+	if b.m.ping(ctx, g.IP) == nil { // whoever moved it was killed
+		b.hunt(ctx, g)
 		if b.m.ping(ctx, g.IP) == nil {
 			return fmt.Errorf("%s answers although %s does not run it", g.Host, g.Real)
 		}
 	}
 	return b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Start(ctx, g) })
+}
+
+// hunt destroys the backup wherever else it runs.
+func (b *standby) hunt(ctx context.Context, g cluster.Guest) {
+	_ = each(b.reals, func(real netip.Addr) error {
+		ctx, cancel := b.m.guestCall(ctx)
+		defer cancel()
+		st, err := b.m.fleet.GuestState(ctx, g.On(real))
+		if err == nil && real != g.Real && !st.Dead() {
+			err = b.m.fleet.Destroy(ctx, g.On(real))
+		}
+		return err
+	})
 }
 
 // evict destroys the backup where it was left behind.

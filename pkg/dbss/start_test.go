@@ -146,3 +146,32 @@ func TestRestingBackupDies(t *testing.T) {
 		})
 	}
 }
+
+// TestBackupLeftElsewhere: a backup that was left on some real server, by
+// whoever moved it, is found there and created anew on the management server.
+func TestBackupLeftElsewhere(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.mu.Lock()
+		r.monitors["M1"].cancel()
+		r.mu.Unlock()
+		r.ok(r.model.Resume(r.ctx, mb))
+		r.ok(r.model.Migrate(r.ctx, mb, ip(203)))
+		r.start("M1")
+		r.until("Mb at rest at home", 2*time.Minute, func() bool { st, real := r.state("Mb"); return st == cluster.GuestPaused && real == mb.Real })
+	})
+}
+
+// TestBackupCutOff: a backup whose link is down, whoever cut it off, serves
+// all the same when it is needed.
+func TestBackupCutOff(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.ok(r.model.SetLink(r.ctx, mb, false))
+		r.fault(sim.VMShutdown, "M1")
+		line := r.logged("M1", dbss.MsgFunctionRecovered, 20*time.Second)
+		if d := r.field(line, "after_detection"); d > 2500*time.Millisecond {
+			t.Errorf("function recovered after %s", d)
+		}
+	})
+}

@@ -56,7 +56,6 @@ func (m *Monitor) separate(ctx context.Context) error {
 		return err
 	}
 	m.calm("target cannot be separated")
-	m.active = r.Active
 	was := m.view.state
 	if err := m.accept(ctx, r); err != nil {
 		return err

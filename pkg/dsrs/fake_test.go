@@ -169,7 +169,7 @@ func (o owner) Start(ctx context.Context) error {
 }
 
 // rest is what a dbss does at its start with a backup that serves nothing: it
-// ends the backup's dbss, strips the backup and pauses it.
+// ends the backup's dbss, creates the backup where it is not, strips it and pauses it.
 func (w *world) rest(host string) {
 	time.Sleep(500 * time.Millisecond)
 	b := w.dat(host).Backup
@@ -178,6 +178,9 @@ func (w *world) rest(host string) {
 	}
 	w.mon.set(b, "")
 	for g := w.guest(b, mgmt); w.ctx.Err() == nil && w.state(g) != cluster.GuestPaused; time.Sleep(time.Second) {
+		if w.state(g).Dead() {
+			_ = w.model.Start(w.ctx, g)
+		}
 		if w.state(g) == cluster.GuestRunning && w.model.DelVIP(w.ctx, g, w.dat(host).VIP) == nil {
 			_ = w.model.Pause(w.ctx, g)
 		}

@@ -20,6 +20,7 @@ type giving struct {
 	backup  cluster.Guest // zero where there is none
 	session *ipc.Session
 	rows    ipc.HeldRows
+	cut     bool // the backup was cut off, for its agent was silent
 	undo    []func(context.Context)
 }
 
@@ -156,6 +157,7 @@ func (g *giving) off(ctx context.Context, vip netip.Addr) error {
 	if lerr := g.Fleet.SetLink(ctx, g.backup, false); lerr != nil {
 		return fmt.Errorf("cannot take %s off %s: %v", vip, g.backup.Host, err)
 	}
+	g.cut = true
 	g.undo = append(g.undo, func(ctx context.Context) { _ = g.Fleet.SetLink(ctx, g.backup, true) })
 	return nil
 }
@@ -207,26 +209,30 @@ func (g *giving) revert(ctx context.Context) {
 	g.undo = nil
 }
 
-// handOver ends what stood in for a server that serves again: its own dbss
-// starts with the monitor lock, the backup's ends, the backup is paused.
+// handOver ends what stood in for a server that serves again: a backup that
+// moved or was cut off is destroyed, the server's own dbss starts with the
+// monitor lock, the backup's ends. The new dbss puts the backup to its rest,
+// creating it anew first where it was destroyed: only who may need it again
+// pauses it.
 func (g *giving) handOver(ctx context.Context, owner Owner) {
+	if g.backup.Host != "" && (g.cut || g.backup.Real != g.Settings.Management.IP) {
+		g.remove(ctx, g.backup)
+	}
 	g.startMonitor(ctx, g.srv.Host, owner)
 	if g.backup.Host == "" {
 		return
 	}
 	err := g.within(ctx, stopTimeout, func(ctx context.Context) error { return g.Monitors.Stop(ctx, g.backup.Host) })
-	if err == nil {
-		g.log(ctx).Info().Str("server", g.backup.Host).Msg(MsgMonitorEnd)
+	if err != nil {
+		g.log(ctx).Error().Str("server", g.backup.Host).Err(err).Msg(MsgMonitorStays)
+		return
 	}
-	if err := g.pauseBackup(ctx); err != nil {
-		g.log(ctx).Error().Str("server", g.backup.Host).Err(err).Msg(MsgNoPause)
-	}
+	g.log(ctx).Info().Str("server", g.backup.Host).Msg(MsgMonitorEnd)
 }
 
 const (
 	stopTimeout    = 10 * time.Second // a dbss ends between two calls
 	monitorTimeout = 30 * time.Second // a dbss, its sif and the first A1
-	pauseTimeout   = 10 * time.Second
 	migrateTimeout = 3 * time.Minute
 )
 
@@ -237,99 +243,4 @@ func (d *DSRS) startMonitor(ctx context.Context, host string, owner Owner) {
 		return
 	}
 	d.log(ctx).Info().Str("server", host).Msg(MsgMonitor)
-}
-
-// pauseBackup strips and pauses the backup, brought back to the management
-// server if it had moved. The target's dbss runs by now and does the same at
-// its start; it may also need the backup again at any moment, which is then
-// left alone, or resumed.
-func (g *giving) pauseBackup(ctx context.Context) error {
-	needed, err := g.stripBackup(ctx)
-	if err != nil || needed {
-		return err
-	}
-	if g.backup.Real != g.Settings.Management.IP {
-		if err := g.bringHome(ctx); err != nil {
-			return err
-		}
-	}
-	if paused, err := g.pause(ctx); err != nil || !paused {
-		return err
-	}
-	r, err := g.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: g.srv.Host})
-	if err == nil && r.State == ipc.Separated {
-		return g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Resume(ctx, g.backup) })
-	}
-	g.log(ctx).Info().Str("server", g.backup.Host).Msg(MsgPaused)
-	return err
-}
-
-// pause pauses a backup that runs. One that somebody else pauses meanwhile, or
-// that boots, is left to him.
-func (g *giving) pause(ctx context.Context) (paused bool, err error) {
-	state, err := g.guestState(ctx, g.backup)
-	if err != nil || state != cluster.GuestRunning {
-		return false, err
-	}
-	err = g.within(ctx, pauseTimeout, func(ctx context.Context) error { return g.Fleet.Pause(ctx, g.backup) })
-	if err == nil {
-		return true, nil
-	}
-	if state, serr := g.guestState(ctx, g.backup); serr == nil && state == cluster.GuestPaused {
-		return false, nil
-	}
-	return false, err
-}
-
-// stripBackup takes every VIP off a backup that serves none, under hold. A
-// backup that cannot be stripped is destroyed: its target's dbss recreates it.
-func (g *giving) stripBackup(ctx context.Context) (needed bool, err error) {
-	s, err := g.Sif.Hold(ctx, ipc.Request{Host: g.srv.Host, Backup: backupOf(g.srv)})
-	if err != nil {
-		return false, err
-	}
-	defer s.Close()
-	rows := s.Reply.Rows
-	if rows != nil && (len(rows.TargetSeparation) > 0 || len(rows.BackupOperation) > 0) {
-		return true, nil
-	}
-	hctx, cancel := g.limit(ctx, g.Settings.Lock.Hold.D()*9/10)
-	defer cancel()
-	if err := g.clear(hctx, s.Reply.AllVIPs); ctx.Err() != nil {
-		return true, err // we end: nothing is wrong with the backup
-	} else if err != nil && !g.idle(ctx) {
-		return true, g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Destroy(ctx, g.backup) })
-	}
-	return false, s.Release(ctx)
-}
-
-// clear takes off the backup those of vips that it has.
-func (g *giving) clear(ctx context.Context, vips []netip.Addr) error {
-	addrs, err := g.addrsWithin(ctx, g.backup, callTimeout/3)
-	if err != nil {
-		return err
-	}
-	for _, vip := range addrs {
-		if !slices.Contains(vips, vip) {
-			continue
-		}
-		if err := g.Fleet.DelVIP(ctx, g.backup, vip); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// bringHome brings a backup that moved to another real server back to the
-// management server; where that fails its target's dbss recreates it.
-func (g *giving) bringHome(ctx context.Context) error {
-	home := g.backup.On(g.Settings.Management.IP)
-	err := g.within(ctx, migrateTimeout, func(ctx context.Context) error {
-		return g.Fleet.Migrate(ctx, g.backup, home.Real)
-	})
-	if err != nil {
-		err = g.quick(ctx, func(ctx context.Context) error { return g.Fleet.Destroy(ctx, g.backup) })
-	}
-	g.backup = home
-	return err
 }

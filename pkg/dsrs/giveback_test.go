@@ -55,9 +55,7 @@ func TestGiveBackFromSilentBackup(t *testing.T) {
 		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M1"}) {
 			t.Errorf("%s is held by %v", vip1, got)
 		}
-		if s := w.state(w.guest("Mb", mgmt)); !s.Dead() {
-			t.Errorf("Mb is %s, want it destroyed", s)
-		}
+		w.awaitLog(MsgRemoved+" level=warn server=Mb", time.Minute)
 	})
 }
 

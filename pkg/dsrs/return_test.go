@@ -162,9 +162,7 @@ func TestVIPServedByAnother(t *testing.T) {
 		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M2"}) {
 			t.Errorf("%s is held by %v", vip1, got)
 		}
-		if s := w.state(w.guest("Mb", mgmt)); s != cluster.GuestPaused {
-			t.Errorf("Mb is %s", s)
-		}
+		w.await("the rest of Mb", time.Minute, func() bool { return w.state(w.guest("Mb", mgmt)) == cluster.GuestPaused })
 	})
 }
 
@@ -273,23 +271,6 @@ func TestMonitorThatNobodyRuns(t *testing.T) {
 			t.Error("started before a launcher could")
 		}
 		w.await("a monitor", 30*time.Second, func() bool { return w.mon.is("W1", "dbss") })
-	})
-}
-
-// A backup that serves is not paused when its target's monitor is started.
-func TestBackupInUseIsNotPaused(t *testing.T) {
-	in(t, nil, func(w *world) {
-		w.start()
-		time.Sleep(15 * time.Second)
-		srv := w.dat("M1")
-		w.must(w.model.DelVIP(w.ctx, w.guest("M1", rs1), vip1))
-		w.takeOver("M1")
-		w.mon.set("M1", "dbss")
-		g := &giving{DSRS: w.run.dsrs, srv: srv, backup: w.guest("Mb", mgmt)}
-		w.must(g.pauseBackup(w.ctx))
-		if s := w.state(g.backup); s != cluster.GuestRunning {
-			t.Errorf("Mb is %s", s)
-		}
 	})
 }
 

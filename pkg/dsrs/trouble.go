@@ -32,16 +32,40 @@ func (d *DSRS) trouble(ctx context.Context) (State, string) {
 	return Confirmed, "no answer at any re-examination"
 }
 
-// reexamine looks reexamine_count times, reexamine_interval apart.
+// reexamine looks reexamine_count times, reexamine_interval apart, each look
+// as patient as any: they overlap.
 func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
-	var h health
-	for range d.Settings.DSRS.ReexamineCount {
-		_ = d.Clock.Sleep(ctx, d.Settings.DSRS.ReexamineInterval.D())
-		if h = d.look(ctx); h.ok() {
-			return h, true
+	ctx, cancel := context.WithCancel(ctx)
+	looks := make(chan health)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer cancel()
+	n := max(1, d.Settings.DSRS.ReexamineCount)
+	for i := range n {
+		wg.Go(func() {
+			_ = d.Clock.Sleep(ctx, time.Duration(i)*d.Settings.DSRS.ReexamineInterval.D())
+			h := d.look(ctx)
+			select {
+			case looks <- h:
+			case <-ctx.Done():
+			}
+		})
+	}
+	var found health
+	for range n {
+		select {
+		case h := <-looks:
+			if h.ok() {
+				return h, true
+			}
+			if found.err() == nil || h.ping == nil { // any answer of the network tells that it is well
+				found = h
+			}
+		case <-ctx.Done():
+			return found, false
 		}
 	}
-	return h, false
+	return found, false
 }
 
 // gone ends a trouble that was none, or one so short that B3 was not reached:

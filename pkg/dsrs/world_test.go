@@ -302,9 +302,7 @@ func (w *world) restored() {
 		if w.mon.Held(b) {
 			w.Errorf("%s is still monitored", b)
 		}
-		if s := w.state(w.guest(b, mgmt)); s != cluster.GuestPaused {
-			w.Errorf("backup %s is %s, want paused", b, s)
-		}
+		w.await("the rest of "+b, 2*time.Minute, func() bool { return w.state(w.guest(b, mgmt)) == cluster.GuestPaused })
 	}
 }
 

@@ -136,9 +136,7 @@ func (s *Server) report(t cluster.Tables, req ipc.Request) ipc.Reply {
 	if req.Verb == ipc.B3 || req.Verb == ipc.B4 {
 		return ipc.Reply{State: realState(t, req.Real), Active: active(t), Placed: placed(t)}
 	}
-	reply := s.lookAt(t, req.Host)
-	reply.Active = active(t)
-	return reply
+	return s.lookAt(t, req.Host)
 }
 
 // unchanged tells whether the rows are still as the hold of req's token showed them.

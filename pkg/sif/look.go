@@ -15,7 +15,7 @@ import (
 func (s *Server) lookAt(t cluster.Tables, host string) ipc.Reply {
 	state, rows := stateOf(t, host)
 	reply := ipc.Reply{
-		OK: true, State: state, VIPs: cluster.VIPsOf(rows), AllVIPs: t.VIPs(),
+		OK: true, State: state, VIPs: cluster.VIPsOf(rows), AllVIPs: t.VIPs(), Active: active(t),
 		Failed: state == ipc.Separated && s.opt.Failed.Has(host),
 	}
 	if len(rows) > 0 {
