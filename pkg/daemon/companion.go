@@ -22,7 +22,7 @@ const restartPause = time.Second
 const startDeadline = 10 * time.Second
 
 // Companion is the sif of this process: it runs until Close and is started
-// again at the same socket whenever it dies.
+// again at the same socket whenever it dies or hangs.
 type Companion struct {
 	Socket string
 
@@ -31,8 +31,11 @@ type Companion struct {
 }
 
 // StartSif starts the sif of target and returns once it listens at
-// d.SifSocket(target). It ends with Close, with ctx, or with this process.
+// d.SifSocket(target). It ends with Close, with ctx, or with this process. The
+// caller has the monitor lock of target: a sif that listens there has lost its
+// master, and goes.
 func StartSif(ctx context.Context, d Dirs, target string, clk clock.Clock, log zerolog.Logger) (*Companion, error) {
+	evict(ctx, d.SifSocket(target))
 	cmd := Command{Program: "sif", Name: target, Args: []string{"--target", target}, Dirs: d, Life: true}
 	return keepSif(ctx, cmd, clk, log)
 }
@@ -44,6 +47,7 @@ func keepSif(ctx context.Context, cmd Command, clk clock.Clock, log zerolog.Logg
 	}
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Companion{Socket: cmd.Dirs.SifSocket(cmd.Name), cancel: cancel}
+	c.wg.Go(func() { killHanging(ctx, c.Socket, clk, log) })
 	c.wg.Go(func() {
 		for p != nil {
 			select {
@@ -117,6 +121,7 @@ func StartSpareSif(ctx context.Context, d Dirs, target string, adopt int) error 
 func KeepSpareSif(ctx context.Context, d Dirs, target string, self int, clk clock.Clock, log zerolog.Logger) *Companion {
 	ctx, cancel := context.WithCancel(ctx)
 	c := &Companion{Socket: d.SifSocket(target), cancel: cancel}
+	c.wg.Go(func() { killHanging(ctx, c.Socket, clk, log) })
 	c.wg.Go(func() {
 		for ctx.Err() == nil {
 			if err := untilGone(ctx, c.Socket); err == nil {

@@ -65,6 +65,50 @@ func TestCompanionIsRestartedAndEndsWithUs(t *testing.T) {
 	}
 }
 
+func TestHangingSifIsReplaced(t *testing.T) {
+	d := testDirs(t)
+	programs(t, "listens")
+	clk := clock.Clock{Epoch: time.Now(), Speed: 20}
+	c, err := StartSif(t.Context(), d, "M1", clk, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	first := pidOf(t, "sif", d)
+	if err := syscall.Kill(first, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, "another sif answers", func() bool {
+		_, hangs := hanging(t.Context(), c.Socket, time.Second)
+		return !hangs && Listening(c.Socket) && pidOf(t, "sif", d) != first
+	})
+	if alive(first) {
+		t.Error("the sif that hangs is still there")
+	}
+}
+
+// A monitor that was killed while its sif hung leaves that sif behind.
+func TestSifOfADeadMasterIsEvicted(t *testing.T) {
+	d := testDirs(t)
+	programs(t, "listens")
+	left, err := Start(t.Context(), Command{Program: "sif", Name: "M1", Args: []string{"--target", "M1"}, Dirs: d, Detached: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := syscall.Kill(left.PID, syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	c, err := StartSif(t.Context(), d, "M1", clock.Clock{}, zerolog.Nop())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	<-left.Done()
+	if !Listening(c.Socket) {
+		t.Error("nobody listens")
+	}
+}
+
 // pidOf finds the one process with this test's run directory and that name.
 func pidOf(t *testing.T, program string, d Dirs) int {
 	t.Helper()
