@@ -4,6 +4,7 @@ import (
 	"errors"
 	"net/netip"
 	"reflect"
+	"slices"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
@@ -33,9 +34,13 @@ func (s *Server) apply(t *cluster.Tables, req ipc.Request) error {
 	}
 	switch req.Verb {
 	case ipc.A3:
-		return separate(t, req.Host)
+		if err := separate(t, req.Host); err != nil {
+			return err
+		}
+		s.claim(t, req.Host)
+		return nil
 	case ipc.A4:
-		if s.opt.Failed.Has(req.Host) {
+		if s.failed(*t, req.Host) {
 			return refuse(ipc.Separated, "A4-failed was reported: the VIPs of %s are pss's", req.Host)
 		}
 		return substitute(t, req.Host, *req.Backup, req.Real)
@@ -49,6 +54,23 @@ func (s *Server) apply(t *cluster.Tables, req ipc.Request) error {
 		return s.restore(t, req)
 	}
 	return errors.New("cannot do " + string(req.Verb))
+}
+
+// claim takes back what the backup's own monitor has put into separation, and
+// not yet left to pss: from here on the target's monitor owns these VIPs, and an
+// A4-failed of the backup is refused for want of rows.
+func (s *Server) claim(t *cluster.Tables, host string) {
+	backup := ""
+	for _, d := range s.dats().Servers {
+		if d.Host == host {
+			backup = d.Backup
+		}
+	}
+	if backup == "" || s.failed(*t, host) {
+		return
+	}
+	vips := cluster.VIPsOf(cluster.RowsOf(t.Separation, host))
+	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == backup && slices.Contains(vips, r.VIP) })
 }
 
 // areBackups refuses a request whose backup is a home server or a spare: the

@@ -16,7 +16,7 @@ func (s *Server) lookAt(t cluster.Tables, host string) ipc.Reply {
 	state, rows := stateOf(t, host)
 	reply := ipc.Reply{
 		OK: true, State: state, VIPs: cluster.VIPsOf(rows), AllVIPs: t.VIPs(), Active: active(t),
-		Failed: state == ipc.Separated && s.opt.Failed.Has(host),
+		Failed: state == ipc.Separated && s.failed(t, host),
 	}
 	if len(rows) > 0 {
 		reply.Real = s.realName(t, rows[0].Real)
@@ -29,6 +29,19 @@ func (s *Server) lookAt(t cluster.Tables, host string) ipc.Reply {
 		reply.Serving = append(reply.Serving, served)
 	}
 	return reply
+}
+
+// failed tells whether what stands only in separation of host is pss's: an
+// A4-failed was reported for it, or for its backup, whose monitor had taken the
+// same VIPs to separation.
+func (s *Server) failed(t cluster.Tables, host string) bool {
+	if s.opt.Failed.Has(host) {
+		return true
+	}
+	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
+		_, served := holderOf(t, r.VIP)
+		return r.Host != host && !served && s.opt.Failed.Has(r.Host) && slices.Contains(cluster.VIPsOf(cluster.RowsOf(t.Separation, host)), r.VIP)
+	})
 }
 
 // realName spells where a server is; "out" if its real server is in neither file.
