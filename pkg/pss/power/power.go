@@ -46,7 +46,7 @@ type Power struct {
 	Log      zerolog.Logger
 	Wakes    Wakes // which real servers have proved a wake
 
-	waking sync.Map // netip.Addr -> chan struct{}: one wake of a real server at a time
+	turns sync.Map // netip.Addr -> chan struct{}: one wake or suspend of a real server at a time
 }
 
 const (
@@ -71,6 +71,13 @@ func (p *Power) Suspend(ctx context.Context, real netip.Addr) error {
 	if !p.Wakes.Proved(real) {
 		return fmt.Errorf("cannot suspend %v: %w", real, ErrUnproved)
 	}
+	turn := p.turn(real)
+	select {
+	case turn <- struct{}{}: // who wants it awake meanwhile waits until it can hear
+		defer func() { <-turn }()
+	case <-ctx.Done():
+		return fmt.Errorf("cannot suspend %v: %w", real, ctx.Err())
+	}
 	if err := p.rowToSleep(ctx, real); err != nil {
 		return fmt.Errorf("cannot suspend %v: %w", real, err)
 	}
@@ -87,7 +94,7 @@ func (p *Power) Suspend(ctx context.Context, real netip.Addr) error {
 // suspension-real: pss died between file and sleep, or somebody woke it. One
 // that sleeps, or that somebody is waking for us, is left alone.
 func (p *Power) SleepAgain(ctx context.Context, real netip.Addr) (bool, error) {
-	turn := p.wakeTurn(real)
+	turn := p.turn(real)
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()
@@ -123,10 +130,10 @@ func (p *Power) stillAsleep(ctx context.Context, real netip.Addr) error {
 	return p.unneeded(short, t, real)
 }
 
-// wakeTurn takes one value: who has put it there may wake real. A wake lasts,
-// so the wait for the turn ends with its context.
-func (p *Power) wakeTurn(real netip.Addr) chan struct{} {
-	turn, _ := p.waking.LoadOrStore(real, make(chan struct{}, 1))
+// turn takes one value: who has put it there may wake real or put it to sleep.
+// Both last, so the wait for the turn ends with its context.
+func (p *Power) turn(real netip.Addr) chan struct{} {
+	turn, _ := p.turns.LoadOrStore(real, make(chan struct{}, 1))
 	return turn.(chan struct{})
 }
 
@@ -188,7 +195,7 @@ func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr)
 // and hypervisor, and only then moves its row back to real-server. A missed
 // deadline gives the row back too, so that its dsrs takes over.
 func (p *Power) Wake(ctx context.Context, real netip.Addr) error {
-	turn := p.wakeTurn(real)
+	turn := p.turn(real)
 	select {
 	case turn <- struct{}{}:
 		defer func() { <-turn }()

@@ -1,0 +1,115 @@
+package power
+
+import (
+	"context"
+	"errors"
+	"net/netip"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/settings"
+)
+
+var rs3 = cluster.RealRow{IP: netip.MustParseAddr("172.21.14.203"), MAC: cluster.MAC{5: 3}}
+
+// host is one real server that takes its time to fall asleep and to wake.
+type host struct {
+	asleep bool
+	deaf   bool // no magic packet wakes it
+	log    []string
+}
+
+func (h *host) Ping(context.Context, netip.Addr) error {
+	if h.asleep {
+		return errors.New("no answer")
+	}
+	return nil
+}
+
+func (h *host) HypervisorAlive(ctx context.Context, ip netip.Addr) error { return h.Ping(ctx, ip) }
+
+func (h *host) Guests(context.Context, netip.Addr) ([]cluster.GuestInfo, error) { return nil, nil }
+
+func (h *host) SuspendReal(context.Context, netip.Addr) error {
+	time.Sleep(2 * time.Second)
+	h.asleep = true
+	h.log = append(h.log, "asleep")
+	return nil
+}
+
+func (h *host) WakeReal(context.Context, cluster.MAC) error {
+	h.log = append(h.log, "packet")
+	if !h.deaf && h.asleep {
+		h.asleep = false
+	}
+	return nil
+}
+
+// files are the two real files in memory.
+type files struct{ t cluster.Tables }
+
+func (f *files) View(context.Context) (cluster.Tables, error) { return f.t, nil }
+func (f *files) Update(_ context.Context, change func(*cluster.Tables) error) error {
+	return change(&f.t)
+}
+func (f *files) Hold(context.Context) (hands.Held, error)        { return f, nil }
+func (f *files) Tables() cluster.Tables                          { return f.t }
+func (f *files) Commit(change func(*cluster.Tables) error) error { return change(&f.t) }
+func (f *files) Close()                                          {}
+
+// wakes has nothing against any sleep.
+type wakes struct{}
+
+func (wakes) Woke(netip.Addr, time.Duration) error { return nil }
+func (wakes) Missed(netip.Addr) error              { return nil }
+func (wakes) Proved(netip.Addr) bool               { return true }
+
+func newPower(h *host, f *files) *Power {
+	return &Power{Fleet: h, Files: f, Settings: settings.Default(), Log: zerolog.Nop(), Wakes: wakes{}}
+}
+
+// A host that is wanted while it falls asleep still answers; it is woken once
+// it sleeps, and its row says so.
+func TestWantedWhileItFallsAsleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, f := &host{}, &files{t: cluster.Tables{Real: []cluster.RealRow{rs3}}}
+		p := newPower(h, f)
+		slept := make(chan error, 1)
+		go func() { slept <- p.Suspend(t.Context(), rs3.IP) }()
+		time.Sleep(time.Second)
+		if err := p.Wake(t.Context(), rs3.IP); err != nil {
+			t.Error(err)
+		}
+		if err := <-slept; err != nil {
+			t.Error(err)
+		}
+		if h.asleep || len(f.t.Real) != 1 || len(f.t.Suspended) != 0 {
+			t.Errorf("asleep %t, real %v, suspended %v, log %v", h.asleep, f.t.Real, f.t.Suspended, h.log)
+		}
+	})
+}
+
+// Who waits for somebody else's wake gives up with his own context.
+func TestSecondWakeEndsWithItsContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, f := &host{asleep: true, deaf: true}, &files{t: cluster.Tables{Suspended: []cluster.RealRow{rs3}}}
+		p := newPower(h, f)
+		first := make(chan error, 1)
+		go func() { first <- p.Wake(t.Context(), rs3.IP) }()
+		time.Sleep(time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		begun := time.Now()
+		if err := p.Wake(ctx, rs3.IP); !errors.Is(err, context.DeadlineExceeded) || time.Since(begun) != time.Second {
+			t.Errorf("after %v: %v", time.Since(begun), err)
+		}
+		if err := <-first; err == nil {
+			t.Error("a host that does not wake was woken")
+		}
+	})
+}
