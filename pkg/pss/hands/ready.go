@@ -41,14 +41,43 @@ func (r *Ready) Close() {
 }
 
 // Ready makes a receiver fit to take a VIP: running, services answering (make
-// before break). The caller must Close the answer.
+// before break). One in access stop that hangs is booted again: nobody else
+// looks after it. The caller must Close the answer.
 func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
-	if err := h.up(long, g); err != nil {
+	if err := errors.Join(h.up(long, g), h.shake(long, g, group)); err != nil {
 		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, err)
 	}
-	return h.answering(ctx, g, group)
+	r, err := h.answering(ctx, g, group)
+	if err != nil && ctx.Err() == nil && h.isIdle(ctx, g.Host) {
+		err = errors.Join(err, h.Discard(ctx, g)) // the next try boots it
+	}
+	return r, err
+}
+
+// shake boots a server again that runs, serves nothing, and does not answer.
+func (h *Hands) shake(ctx context.Context, g cluster.Guest, group string) error {
+	if st, err := h.stateOf(ctx, g); err != nil || st != cluster.GuestRunning {
+		return err
+	}
+	short, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.StepDeadline.D())
+	defer cancel()
+	err := patience.Until(short, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
+	if err == nil || ctx.Err() != nil || !h.isIdle(ctx, g.Host) {
+		return nil // or a matter of its monitor
+	}
+	h.Log.Warn().Str("server", g.Host).Err(err).Msg("server in access stop hangs, booted again")
+	if err := h.Discard(ctx, g); err != nil {
+		return err
+	}
+	return h.boot(ctx, g)
+}
+
+// isIdle tells whether a server neither serves nor is being recovered.
+func (h *Hands) isIdle(ctx context.Context, host string) bool {
+	t, err := h.Files.View(ctx)
+	return err == nil && len(cluster.RowsOf(t.Operation, host)) == 0 && len(cluster.RowsOf(t.Separation, host)) == 0
 }
 
 // answering waits until the services of g greet, while its clock is being set.
