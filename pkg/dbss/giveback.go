@@ -49,21 +49,30 @@ func (m *Monitor) giveBack(ctx context.Context) (ipc.State, error) {
 	if s.Reply.Rows == nil {
 		return "", fmt.Errorf("cannot give back: the hold names no rows")
 	}
-	hctx, cancel := m.clk.Timeout(ctx, m.opt.Settings.Lock.Hold.D())
+	hctx, cancel := m.clk.Timeout(ctx, m.opt.Settings.Lock.Hold.D()*9/10)
 	defer cancel()
 	sw := m.newSwap(*s.Reply.Rows)
-	if err := sw.do(hctx); err == nil {
-		var r ipc.Reply
-		r, err = s.Call(hctx, ipc.Request{Verb: ipc.A5, Host: m.opt.Target.Host, Backup: m.backupServer(), Outcome: ipc.Recovered})
-		if err == nil {
-			return r.State, nil
-		}
-		sw.err = err
-	} else {
-		sw.err = err
+	if err := sw.do(hctx); err != nil {
+		sw.undo(ctx, s, hctx.Err() == nil)
+		return "", err
 	}
-	sw.undo(ctx)
-	return "", sw.err
+	r, err := s.Call(hctx, ipc.Request{Verb: ipc.A5, Host: m.opt.Target.Host, Backup: m.backupServer(), Outcome: ipc.Recovered})
+	if err != nil {
+		return sw.afterLostA5(ctx, s, err)
+	}
+	return r.State, nil
+}
+
+// afterLostA5 undoes the swap, unless the files were changed and only the
+// reply was lost.
+func (sw *swap) afterLostA5(ctx context.Context, s *ipc.Session, err error) (ipc.State, error) {
+	if !refused(err) {
+		if v, lerr := sw.m.lookBeforeMonitor(ctx); lerr == nil && v.state != ipc.Separated {
+			return v.state, nil
+		}
+	}
+	sw.undo(ctx, s, refused(err))
+	return "", err
 }
 
 // swap is one change of addresses between backup and target.
@@ -73,7 +82,6 @@ type swap struct {
 	backup   *cluster.Guest
 	vips     []netip.Addr // that the target gets
 	fromBack []netip.Addr // of these, those that the backup serves
-	err      error
 }
 
 // newSwap reads off the rows which VIPs come back: those of the target that
@@ -132,14 +140,64 @@ func (sw *swap) offBackup(ctx context.Context) error {
 	return sw.m.fleet.Destroy(ctx, *sw.backup)
 }
 
-// undo gives the backup its VIPs again.
-func (sw *swap) undo(ctx context.Context) {
+// undo gives the backup its VIPs again: under the hold while that stands, else
+// under a new one and as the rows are by then. Where it cannot, the next look
+// at the backup does.
+func (sw *swap) undo(ctx context.Context, s *ipc.Session, held bool) {
+	fromBack := sw.fromBack
+	if !held {
+		s.Close()
+		again, err := sw.m.hold(ctx)
+		if err != nil {
+			sw.m.alarm("VIPs cannot be put back on the backup", err)
+			return
+		}
+		defer again.Close()
+		if again.Reply.Rows == nil || len(again.Reply.Rows.TargetSeparation) == 0 {
+			return // it was done after all
+		}
+		fromBack = common(fromBack, cluster.VIPsOf(again.Reply.Rows.BackupOperation))
+	}
 	ctx, cancel := sw.m.guestCall(ctx)
 	defer cancel()
 	if err := sw.m.takeOff(ctx, sw.target, sw.vips); err != nil || sw.backup == nil {
-		return // two holders are worse than none: the next look at the backup mends that
+		return // two holders are worse than none
 	}
-	if err := sw.m.putOn(ctx, *sw.backup, sw.fromBack); err != nil {
+	if err := sw.m.putOn(ctx, *sw.backup, fromBack); err != nil {
 		sw.m.alarm("VIPs cannot be put back on the backup", err)
 	}
+}
+
+// reseat puts the VIPs that the files have the backup serve on it again, under
+// the lock; one that the target answers for is taken off that first.
+func (m *Monitor) reseat(ctx context.Context) error {
+	s, err := m.hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer s.Close()
+	if s.Reply.Rows == nil {
+		return nil
+	}
+	ctx, cancel := m.clk.Timeout(ctx, m.opt.Settings.Lock.Hold.D()*9/10)
+	defer cancel()
+	err = each(cluster.VIPsOf(s.Reply.Rows.BackupOperation), func(vip netip.Addr) error { return m.reseatOne(ctx, vip) })
+	if err != nil {
+		return err
+	}
+	return s.Release(ctx)
+}
+
+func (m *Monitor) reseatOne(ctx context.Context, vip netip.Addr) error {
+	mine, others, err := m.holds(ctx, m.backup.guest, vip)
+	if err == nil && others && !m.owes() {
+		err = m.fleet.DelVIP(ctx, m.target(), vip)
+	}
+	if err != nil || mine && !others {
+		return err
+	}
+	if err := m.fleet.AddVIP(ctx, m.backup.guest, vip); err != nil {
+		return err
+	}
+	return m.verify(ctx, vip)
 }

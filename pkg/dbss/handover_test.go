@@ -67,3 +67,33 @@ func TestMigrationFails(t *testing.T) {
 		}
 	})
 }
+
+// TestStoppedInGiveBack: a monitor that hangs between taking a VIP off the
+// backup and putting it on the target loses its hold. Going on, it undoes no
+// more than the rows then allow.
+func TestStoppedInGiveBack(t *testing.T) {
+	for _, taken := range []bool{false, true} {
+		play(t, settings.Fast, func(r *rig) {
+			r.rested("M1")
+			r.taps = once(func(p point) bool { return p.op == "AddVIP" && p.host == "M1" && !p.after }, func() {
+				time.Sleep(20 * time.Second)
+				if taken { // by pss, for which the VIP stands in operation
+					r.edit(func(t *cluster.Tables) { moveRow(t, 101, mb, m2); t.AccessStop = nil })
+					r.ok(r.model.AddVIP(r.ctx, m2, ip(101)))
+				}
+			})
+			r.fault(sim.VMShutdown, "M1")
+			if taken {
+				r.logged("M1", dbss.MsgAccessStop, 2*time.Minute)
+				if !r.serves("M2", 101) {
+					t.Errorf("%v hold the VIP, want M2", r.model.Holders(ip(101)))
+				}
+				return
+			}
+			r.logged("M1", dbss.MsgTargetRecovered, 2*time.Minute)
+			if !r.serves("M1", 101) {
+				t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
+			}
+		})
+	}
+}

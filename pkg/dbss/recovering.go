@@ -156,18 +156,18 @@ func (m *Monitor) watchBackup(ctx context.Context) error {
 		}
 	}
 	m.log.Warn().Str("server", m.backup.guest.Host).Msg(MsgBackupTrouble)
-	return m.mendBackup(ctx, vips)
+	return m.mendBackup(ctx)
 }
 
 // mendBackup restarts the backup's daemons, then the backup; its VIPs are put
 // on again.
-func (m *Monitor) mendBackup(ctx context.Context, vips []netip.Addr) error {
+func (m *Monitor) mendBackup(ctx context.Context) error {
 	g := m.backup.guest
 	for _, cure := range []func(context.Context) error{
 		func(ctx context.Context) error { return m.restartBackupDaemons(ctx, g) },
 		func(ctx context.Context) error { return m.resetBackup(ctx, g) },
 	} {
-		if cure(ctx) == nil && m.serve(ctx, vips) == nil {
+		if cure(ctx) == nil && m.reseat(ctx) == nil {
 			m.log.Info().Str("server", g.Host).Msg(MsgBackupMended)
 			return nil
 		}
