@@ -92,10 +92,12 @@ func (f File) End(now time.Time, outcome string) error {
 	return f.write(r)
 }
 
-// current is the record without what fell out of the window.
+// current is the record without what fell out of the window. A file that
+// cannot be understood is put aside, with one error: the next one counts anew.
 func (f File) current(now time.Time) (Record, error) {
 	r, err := Read(f.Path)
 	if err != nil {
+		_ = os.Rename(f.Path, f.Path+".rejected")
 		return Record{}, err
 	}
 	kept := r.Recoveries[:0]

@@ -68,6 +68,15 @@ func TestBrokenFileIsReported(t *testing.T) {
 	if _, err := f.Begin(time.Now()); err == nil {
 		t.Fatal("a broken budget was read without an error")
 	}
+	for range 3 {
+		mustBegin(t, f, time.Now())
+		if err := f.End(time.Now(), "recovered"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if r, _ := Read(f.Path); !r.Exhausted {
+		t.Fatal("a broken file ended the counting for ever")
+	}
 	if _, err := (File{Path: filepath.Join(t.TempDir(), "none", "b.json"), Limit: 1}).Begin(time.Now()); err == nil {
 		t.Fatal("a budget was written into a directory that does not exist")
 	}

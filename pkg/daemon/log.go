@@ -33,10 +33,14 @@ const timeLayout = "2006-01-02 15:04:05.00"
 // NewLogger opens the system log of a program instance (SPEC 8): it appends to
 // PROGRAM-NAME.log and to stderr, in text or, with format "json", as zerolog's
 // JSON. name is empty for pss. Times are clk's. The closer closes the file.
+// Where the file cannot be opened, on a full disk say, stderr alone must do: a
+// monitor without a log file is better than none.
 func NewLogger(d Dirs, program, name, format string, clk clock.Clock) (zerolog.Logger, io.Closer, error) {
 	f, err := os.OpenFile(d.LogFile(program, name), os.O_WRONLY|os.O_APPEND|os.O_CREATE, 0o644)
 	if err != nil {
-		return zerolog.Nop(), nil, fmt.Errorf("cannot open the log: %v", err)
+		log := NewLoggerTo(os.Stderr, program, name, format, clk)
+		log.Error().Err(err).Msg("cannot open the log, going on without")
+		return log, io.NopCloser(nil), nil
 	}
 	out := io.Writer(f)
 	if os.Getenv(QuietEnv) == "" {

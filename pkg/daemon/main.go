@@ -44,6 +44,7 @@ func Invalid(err error) error { return &exitError{err: err, code: ExitInvalid, b
 func Main(program string, run func(ctx context.Context) error) {
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGTERM, syscall.SIGINT)
 	context.AfterFunc(ctx, stop)
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGPIPE) // a launcher that died takes no monitor with it: the write fails
 	os.Exit(exitCode(ctx, program, run(ctx), os.Stderr))
 }
 
