@@ -30,7 +30,8 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 		Monitors:  monitors{dirs: d, clk: clk},
 		Meter:     meter{driver},
 		Accesses:  driver,
-		Slot:      func(ctx context.Context) (func(), error) { return daemon.BootSlot(ctx, clk, d.Run, set.DSRS.BootSlots) },
+		Slot:      slots(d, clk, set.DSRS.BootSlots),
+		SpareSlot: slots(d, clk, max(1, set.DSRS.BootSlots-1)), // the last one is for recoveries
 		Data:      data{d.Conf}.read,
 		Abandoned: failed.Hosts,
 		Forget:    failed.Remove,
@@ -38,6 +39,11 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 		Changed:   func() bool { return changed(d, set) },
 		Settings:  set, Clock: clk, Log: log, RunDir: d.Run, StateDir: d.State,
 	}
+}
+
+// slots waits for one of the first n boot slots.
+func slots(d daemon.Dirs, clk clock.Clock, n int) func(context.Context) (func(), error) {
+	return func(ctx context.Context) (func(), error) { return daemon.BootSlot(ctx, clk, d.Run, n) }
 }
 
 // usable refuses files that have faults and no last good copies.

@@ -74,8 +74,9 @@ type Options struct {
 	Monitors hands.Monitors
 	Meter    Meter
 	Accesses Accesses
-	// Slot waits for one of the boot slots that all programs share.
-	Slot func(ctx context.Context) (release func(), err error)
+	// Slot waits for one of the boot slots that all programs share; SpareSlot
+	// for one of those that are not kept for recoveries.
+	Slot, SpareSlot func(ctx context.Context) (release func(), err error)
 	// Data reads the .dat files.
 	Data func() (hands.Data, error)
 	// Abandoned names the servers whose VIPs are pss's while they stand in
@@ -128,7 +129,7 @@ func New(opt Options) *System {
 	s.said.log = opt.Log
 	s.report = report{path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
 	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
-		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Forget: opt.Forget}
+		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
 		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}}
 	return s

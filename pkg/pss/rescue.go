@@ -37,11 +37,10 @@ func (s *System) rescueAll(ctx context.Context) {
 	s.retire(ctx, abandoned)
 }
 
-// orphaned are the separation rows of abandoned servers whose VIP nobody serves.
+// orphaned are the separation rows of group whose VIP is pss's to give.
 func orphaned(t cluster.Tables, group string, abandoned []string) []cluster.ServerRow {
-	free := unserved(t, group)
 	return slices.DeleteFunc(slices.Clone(t.Separation), func(r cluster.ServerRow) bool {
-		return r.Group != group || !slices.Contains(abandoned, r.Host) || !slices.Contains(free, r.VIP)
+		return r.Group != group || !hands.Ours(t, abandoned, r.VIP)
 	})
 }
 

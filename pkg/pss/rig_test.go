@@ -181,7 +181,7 @@ func (r *rig) options() pss.Options {
 	failed := ipc.Failed{Dir: filepath.Join(r.dir, "run")}
 	return pss.Options{
 		Fleet: r.fleet, Files: r.files, Rescue: conf.Rescue{Dir: r.conf, Log: zerolog.New(r.log)}, Monitors: r.mon, Meter: meter{r.model}, Accesses: r.model,
-		Slot:      func(context.Context) (func(), error) { return func() {}, nil },
+		Slot: free, SpareSlot: free,
 		Data:      func() (hands.Data, error) { return r.data, nil },
 		Abandoned: failed.Hosts, Forget: failed.Remove,
 		LastGood: true, Settings: r.set, RunDir: filepath.Join(r.dir, "run"), StateDir: filepath.Join(r.dir, "state"),
@@ -190,6 +190,8 @@ func (r *rig) options() pss.Options {
 		})),
 	}
 }
+
+func free(context.Context) (func(), error) { return func() {}, nil }
 
 // start starts a pss; stop ends it.
 func (r *rig) start() { r.Helper(); r.startWith(r.options()) }

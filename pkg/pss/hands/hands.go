@@ -95,10 +95,14 @@ type Hands struct {
 	Log      zerolog.Logger
 	// Data is the management data (the .dat files) as it stands now.
 	Data func() Data
-	// Forget takes a server out of the set of those whose VIPs are pss's.
+	// Abandoned names the servers in separation whose VIPs are pss's: fenced, and
+	// no backup takes them (SPEC 4).
+	Abandoned func() ([]string, error)
+	// Forget takes a server out of that set.
 	Forget func(host string) error
-	// Slot waits for one of the boot slots that all programs share.
-	Slot func(ctx context.Context) (release func(), err error)
+	// Slot waits for one of the boot slots that all programs share; Spare for
+	// one of those that are not kept for recoveries.
+	Slot, Spare func(ctx context.Context) (release func(), err error)
 
 	queue queue
 }
@@ -111,6 +115,9 @@ const (
 	pollTime = 50 * time.Millisecond
 	callTime = 3 * time.Second
 )
+
+// silentLooks in a row show that a real server has fallen silent.
+const silentLooks = 3
 
 // fine is the resolution of durations in the log, that of its times.
 const fine = 10 * time.Millisecond

@@ -46,7 +46,7 @@ func (r *Ready) Close() {
 func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
-	if err := errors.Join(h.up(long, g), h.shake(long, g, group)); err != nil {
+	if err := errors.Join(h.up(long, g, h.Slot), h.shake(long, g, group)); err != nil {
 		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, err)
 	}
 	r, err := h.answering(ctx, g, group)
@@ -71,7 +71,7 @@ func (h *Hands) shake(ctx context.Context, g cluster.Guest, group string) error 
 	if err := h.Discard(ctx, g); err != nil {
 		return err
 	}
-	return h.boot(ctx, g)
+	return h.boot(ctx, g, h.Slot)
 }
 
 // isIdle tells whether a server neither serves nor is being recovered.
@@ -95,9 +95,12 @@ func (h *Hands) answering(ctx context.Context, g cluster.Guest, group string) (*
 	return r, nil
 }
 
+// slots waits for a boot slot.
+type slots func(ctx context.Context) (release func(), err error)
+
 // up has g run. One that is off boots within the boot slots: the slot is given
 // back once its agent answers.
-func (h *Hands) up(ctx context.Context, g cluster.Guest) error {
+func (h *Hands) up(ctx context.Context, g cluster.Guest, slot slots) error {
 	st, err := h.stateOf(ctx, g)
 	switch {
 	case err != nil:
@@ -107,14 +110,15 @@ func (h *Hands) up(ctx context.Context, g cluster.Guest) error {
 	case st == cluster.GuestSaved:
 		return h.Fleet.Restore(ctx, g)
 	case st.Dead():
-		return h.boot(ctx, g)
+		return h.boot(ctx, g, slot)
 	}
 	return nil
 }
 
-// boot starts g and waits until its agent answers, holding a boot slot.
-func (h *Hands) boot(ctx context.Context, g cluster.Guest) error {
-	release, err := h.Slot(ctx)
+// boot starts g and waits until its agent answers, holding a boot slot: not
+// on a real server that has fallen silent, whose recovery needs the slot.
+func (h *Hands) boot(ctx context.Context, g cluster.Guest, slot slots) error {
+	release, err := slot(ctx)
 	if err != nil {
 		return err
 	}
@@ -122,7 +126,19 @@ func (h *Hands) boot(ctx context.Context, g cluster.Guest) error {
 	if err := h.Fleet.Start(ctx, g); err != nil {
 		return err
 	}
-	return patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
+	ctx, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	silent := 0
+	return patience.Until(ctx, h.Clock, func(ctx context.Context) error {
+		err := h.Fleet.SetClock(ctx, g)
+		if silent++; !errors.Is(err, cluster.ErrHostSilent) {
+			silent = 0
+		}
+		if silent == silentLooks {
+			giveUp()
+		}
+		return err
+	})
 }
 
 // Create brings a spare that no row uses to rest: booted on g.Real where it
@@ -147,7 +163,7 @@ func (h *Hands) Create(ctx context.Context, g cluster.Guest, group string) error
 }
 
 func (h *Hands) born(ctx context.Context, g cluster.Guest, group string) error {
-	if err := h.up(ctx, g); err != nil {
+	if err := h.up(ctx, g, h.Spare); err != nil {
 		return err
 	}
 	return patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })

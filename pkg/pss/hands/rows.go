@@ -41,8 +41,8 @@ func (c Change) check(t cluster.Tables) error {
 	}
 	for _, m := range c.Moves {
 		i := rowOf(t.Operation, m.VIP)
-		if i < 0 || t.Operation[i].Host != m.From.Host {
-			return fmt.Errorf("%w: %v is not on %s", ErrStale, m.VIP, m.From.Host)
+		if i < 0 || t.Operation[i].Guest() != m.From {
+			return fmt.Errorf("%w: %v is not on %s at %v", ErrStale, m.VIP, m.From.Host, m.From.Real)
 		}
 		if err := receivable(t, m.To); err != nil {
 			return err

@@ -112,8 +112,8 @@ func (h *Hands) Rest(ctx context.Context, g cluster.Guest, group string) error {
 	quick, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
 	if err := errors.Join(h.strip(quick, g), h.Greets(quick, g, group)); err != nil {
-		if ctx.Err() != nil {
-			return ctx.Err()
+		if idle := h.idle(ctx, cluster.SpareRow{Host: g.Host}); idle != nil || ctx.Err() != nil {
+			return errors.Join(err, idle) // the files, or who serves by now, keep it
 		}
 		h.Log.Warn().Str("spare", g.Host).Err(err).Msg("spare server unhealthy, thrown away")
 		return h.Discard(ctx, g)
@@ -130,7 +130,8 @@ func (h *Hands) Discard(ctx context.Context, g cluster.Guest) error {
 	return h.Fleet.Destroy(short, g)
 }
 
-// strip takes every VIP of the system off g.
+// strip takes every VIP of the system off g, which must serve none: where there
+// is one, under the exclusive lock.
 func (h *Hands) strip(ctx context.Context, g cluster.Guest) error {
 	t, err := h.Files.View(ctx)
 	if err != nil {
@@ -141,10 +142,19 @@ func (h *Hands) strip(ctx context.Context, g cluster.Guest) error {
 		return err
 	}
 	all := t.VIPs()
+	addrs = slices.DeleteFunc(addrs, func(a netip.Addr) bool { return !slices.Contains(all, a) })
+	if len(addrs) == 0 {
+		return nil
+	}
+	held, err := h.Files.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if len(cluster.RowsOf(held.Tables().Operation, g.Host)) > 0 {
+		return fmt.Errorf("%w: %s serves", ErrStale, g.Host)
+	}
 	for _, a := range addrs {
-		if !slices.Contains(all, a) {
-			continue
-		}
 		if err := h.Fleet.DelVIP(ctx, g, a); err != nil {
 			return err
 		}

@@ -101,6 +101,9 @@ func (p *Power) SleepAgain(ctx context.Context, real netip.Addr) (bool, error) {
 	default:
 		return false, nil
 	}
+	if !p.Wakes.Proved(real) { // pss died, or the files were locked, before its row went back
+		return false, p.rowToActive(ctx, real)
+	}
 	if !p.Answers(ctx, real) {
 		return false, nil
 	}
@@ -173,7 +176,7 @@ func (p *Power) rowToSleep(ctx context.Context, real netip.Addr) error {
 }
 
 // unneeded is nil when no row of operation or separation names real and
-// nothing runs there but servers in access stop.
+// nothing runs there but servers in access stop, none of them just coming up.
 func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr) error {
 	if names(t, real) {
 		return fmt.Errorf("%w: a server there serves or is being recovered", ErrNeeded)
@@ -183,8 +186,10 @@ func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr)
 		return err
 	}
 	for _, g := range guests {
-		up := g.State == cluster.GuestRunning || g.State == cluster.GuestBooting
-		if up && len(cluster.RowsOf(t.AccessStop, g.Host)) == 0 {
+		switch {
+		case g.State == cluster.GuestBooting:
+			return fmt.Errorf("%s is booting there", g.Host)
+		case g.State == cluster.GuestRunning && len(cluster.RowsOf(t.AccessStop, g.Host)) == 0:
 			return fmt.Errorf("%s runs there", g.Host)
 		}
 	}
