@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"pss-msbs/pkg/ipc"
 )
@@ -73,10 +74,14 @@ func (m *Monitor) relocate(ctx context.Context, outcome ipc.Outcome, to netip.Ad
 	return err
 }
 
+// startFloor is the least that the start of a process gets on the wall clock,
+// however fast an emulated fleet runs.
+const startFloor = 10 * time.Second
+
 // handingOver starts the backup's own monitor and ends once that one monitors.
 func (m *Monitor) handingOver(ctx context.Context) (State, string) {
 	if !m.backupMonitored() {
-		sctx, cancel := m.clk.Timeout(ctx, slowTimeout)
+		sctx, cancel := context.WithTimeout(ctx, max(m.clk.Wall(slowTimeout), startFloor))
 		defer cancel()
 		if err := m.opt.Monitors.Start(sctx, m.opt.Target.Backup); err != nil {
 			m.alarm("the backup's monitor cannot be started", err)

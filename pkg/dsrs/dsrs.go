@@ -127,6 +127,16 @@ func (d *DSRS) limit(ctx context.Context, limit time.Duration) (context.Context,
 	return context.WithTimeout(ctx, wall)
 }
 
+// processFloor is the same for the start or end of a process.
+const processFloor = 10 * time.Second
+
+// patiently runs what starts or ends a process.
+func (d *DSRS) patiently(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, max(d.Clock.Wall(limit), processFloor))
+	defer cancel()
+	return call(ctx)
+}
+
 // quick runs one quick call of the fleet.
 func (d *DSRS) quick(ctx context.Context, call func(context.Context) error) error {
 	return d.within(ctx, callTimeout, call)

@@ -222,7 +222,7 @@ func (g *giving) handOver(ctx context.Context, owner Owner) {
 	if g.backup.Host == "" {
 		return
 	}
-	err := g.within(ctx, stopTimeout, func(ctx context.Context) error { return g.Monitors.Stop(ctx, g.backup.Host) })
+	err := g.patiently(ctx, stopTimeout, func(ctx context.Context) error { return g.Monitors.Stop(ctx, g.backup.Host) })
 	if err != nil {
 		g.log(ctx).Error().Str("server", g.backup.Host).Err(err).Msg(MsgMonitorStays)
 		return
@@ -238,7 +238,7 @@ const (
 
 // startMonitor starts a server's dbss, which takes the lock over.
 func (d *DSRS) startMonitor(ctx context.Context, host string, owner Owner) {
-	if err := d.within(ctx, monitorTimeout, owner.Start); err != nil {
+	if err := d.patiently(ctx, monitorTimeout, owner.Start); err != nil {
 		d.log(ctx).Error().Str("server", host).Err(err).Msg(MsgNoMonitor)
 		return
 	}

@@ -58,14 +58,18 @@ func (d *DSRS) ping(ctx context.Context, ip netip.Addr) error {
 	return d.Fleet.Ping(ctx, ip)
 }
 
+// lookTimeout bounds B1: the lock is kept for 5 s at most, and a monitoring
+// does not wait for whoever keeps it longer.
+const lookTimeout = 6 * time.Second
+
 // normal is one monitoring: B1, a look at the real server, and what its
 // servers lack. When the files changed before the next one is due, only B1 and
 // the servers are looked at.
 func (d *DSRS) normal(ctx context.Context) (State, string) {
-	r, err := d.ask(ctx, ipc.B1)
+	r, err := d.askWithin(ctx, ipc.B1, lookTimeout)
 	switch {
 	case err != nil:
-		if d.news("sif", err.Error()) {
+		if ctx.Err() == nil && d.news("sif", err.Error()) {
 			d.Log.Warn().Str("step", "B1").Err(err).Msg(MsgNoSif)
 		}
 	case r.State == ipc.RealAsleep:
@@ -131,13 +135,18 @@ func (d *DSRS) detect(h health) (State, string) {
 
 // suspended waits, one B1 an interval, until the PSS has woken the real server.
 func (d *DSRS) suspended(ctx context.Context) (State, string) {
-	d.endTending()
+	if t := d.tending; t != nil && !t.asleep {
+		d.endTending()
+	}
 	d.endOutage()
 	if d.news("state", MsgSuspended) {
 		d.Log.Info().Str("step", "B1").Msg(MsgSuspended)
 	}
 	d.rest(ctx, d.Settings.DSRS.MonitorInterval.D())
-	r, err := d.ask(ctx, ipc.B1)
+	r, err := d.askWithin(ctx, ipc.B1, lookTimeout)
+	if err == nil && r.State == ipc.RealAsleep {
+		d.tendAsleep(ctx, r)
+	}
 	if err != nil || r.State == ipc.RealAsleep {
 		return Suspended, "still suspended"
 	}

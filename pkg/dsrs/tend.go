@@ -12,10 +12,11 @@ import (
 // tending is the care of the servers of a normal real server: one job a server
 // at most, so that none delays another or the monitoring.
 type tending struct {
-	jobs map[string]*job
-	left map[string]bool // monitors that were about to end when the host came back
-	seen map[string]time.Time
-	care map[string]*care
+	jobs   map[string]*job
+	left   map[string]bool // monitors that were about to end when the host came back
+	seen   map[string]time.Time
+	care   map[string]*care
+	asleep bool // begun while the real server was suspended: only monitors are tended
 }
 
 // care is when a server may be tried again.
@@ -65,6 +66,7 @@ func (d *DSRS) adopt(ctx context.Context, o *outage, left []string) {
 func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
 	ctx = background(ctx)
 	t, p := d.beginTending(), d.placementOf(r)
+	t.asleep = false
 	for _, host := range d.Data.Servers {
 		orphan, stopped := slices.Contains(r.Orphans, host), slices.Contains(r.Stopped, host)
 		held := orphan || d.Monitors.Held(host)
@@ -90,6 +92,21 @@ func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
 		}
 	}
 	return hurry
+}
+
+// tendAsleep starts the monitors, which nobody runs, of a suspended real
+// server's stopped servers: they wait for it as their dsrs does.
+func (d *DSRS) tendAsleep(ctx context.Context, r ipc.Reply) {
+	ctx = background(ctx)
+	t := d.beginTending()
+	t.asleep = true
+	for _, host := range d.Data.Servers {
+		lonely := slices.Contains(r.Stopped, host) && !d.Monitors.Held(host)
+		alone := t.unbroken("monitor "+host, lonely, d.Clock.Now())
+		if lonely && alone >= d.interval() && !t.jobs[host].running() {
+			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
+		}
+	}
 }
 
 func (d *DSRS) interval() time.Duration { return d.Settings.DSRS.MonitorInterval.D() }

@@ -80,6 +80,17 @@ func TestSuspendedHostIsSkipped(t *testing.T) {
 	})
 }
 
+// The monitor of a stopped server dies while its host is suspended; it had
+// been started by a dsrs, so that nobody else starts it again.
+func TestMonitorDiesWhileSuspended(t *testing.T) {
+	in(t, func(t *cluster.Tables) { stopRS1(t); suspendRS1(t) }, func(w *world) {
+		w.start()
+		w.awaitLog(MsgSuspended, 15*time.Second)
+		w.mon.set("M1", "")
+		w.await("a monitor", time.Minute, func() bool { return w.mon.is("M1", "dbss") })
+	})
+}
+
 // Fig. 9(b), B2: the host is suspended between B1 and the trouble.
 func TestSuspendedBetweenB1AndB2(t *testing.T) {
 	in(t, stopRS1, func(w *world) {
