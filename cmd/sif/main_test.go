@@ -42,8 +42,8 @@ func TestCommandLine(t *testing.T) {
 		stdout, stderr string
 	}{
 		{"help", []string{"--help"}, 0, "never by hand", ""},
-		{"no target", nil, 2, "", "sif: missing flags: --target"},
-		{"unknown flag", []string{"--target", "M1", "--colour"}, 2, "", "sif: unknown flag --colour"},
+		{"no target", nil, 2, "", "sif: cannot read the command line: missing flags: --target"},
+		{"unknown flag", []string{"--target", "M1", "--colour"}, 2, "", "sif: cannot read the command line: unknown flag --colour"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			var out, errs strings.Builder

@@ -77,7 +77,7 @@ func Parse(program, description string, cli any, args []string, more ...kong.Opt
 	}
 	kctx, err := k.Parse(args)
 	if err != nil {
-		return nil, Usage(err)
+		return nil, Usage(fmt.Errorf("cannot read the command line: %w", err))
 	}
 	return kctx, nil
 }
