@@ -19,12 +19,12 @@ func (c runCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	if err := d.Prepare(); err != nil {
 		return err
 	}
+	if err := usable(ctx, d); err != nil {
+		return err
+	}
 	set, err := settings.Read(d.Settings())
 	if err != nil {
 		return daemon.Invalid(err)
-	}
-	if err := usable(ctx, d); err != nil {
-		return err
 	}
 	clk, err := clock.Load(d.Run)
 	if err != nil {

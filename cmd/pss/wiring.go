@@ -8,6 +8,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"pss-msbs/pkg/check"
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
@@ -16,6 +17,7 @@ import (
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/conf"
+	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
 )
 
@@ -35,7 +37,7 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 		Data:      data{d.Conf}.read,
 		Abandoned: failed.Hosts,
 		Forget:    failed.Remove,
-		LastGood:  lastGood(d),
+		LastGood:  survived(d),
 		Changed:   func() bool { return changed(d, set) },
 		Settings:  set, Clock: clk, Log: log, RunDir: d.Run, StateDir: d.State,
 	}
@@ -46,19 +48,25 @@ func slots(d daemon.Dirs, clk clock.Clock, n int) func(context.Context) (func(),
 	return func(ctx context.Context) (func(), error) { return daemon.BootSlot(ctx, clk, d.Run, n) }
 }
 
-// usable refuses files that have faults and no last good copies.
+// usable refuses a directory with any fault. Only a pss that died goes on
+// beside a typo in the seven files: it owes failed servers its help (SPEC 10).
 func usable(ctx context.Context, d daemon.Dirs) error {
-	if lastGood(d) {
+	if survived(d) {
 		return nil
 	}
-	_, err := conffile.Open(d.Conf, conffile.Options{Holder: "pss"}).View(ctx)
-	return invalid(err)
+	r, err := check.Dir(ctx, conffile.Open(d.Conf, conffile.Options{Holder: "pss"}))
+	if err != nil {
+		return err
+	}
+	return invalid(r.Faults.Err())
 }
 
-// lastGood tells whether somebody has written the files before.
-func lastGood(d daemon.Dirs) bool {
-	_, err := os.Stat(filepath.Join(d.Conf, lockedfile.LastDir))
-	return err == nil
+// survived tells whether a pss died here, since the management server booted,
+// and left last good copies of the files.
+func survived(d daemon.Dirs) bool {
+	last, err := record.ReadLastCycle(d.Run)
+	_, missing := os.Stat(filepath.Join(d.Conf, lockedfile.LastDir))
+	return err == nil && !last.Ended && missing == nil
 }
 
 // changed tells whether settings.toml says something else by now; while it is

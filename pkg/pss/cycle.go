@@ -49,7 +49,8 @@ func (s *System) view(ctx context.Context) (cluster.Tables, bool) {
 	return t, true
 }
 
-// tell logs a group's load and what follows from it.
+// tell logs a group's load and what follows from it: once, until class,
+// condition or want are others. pss status has the latest loads.
 func (s *System) tell(d load.Decision) {
 	if !d.Examined {
 		if s.said.news("examined "+d.Group, d.Why) {
@@ -57,7 +58,11 @@ func (s *System) tell(d load.Decision) {
 		}
 		return
 	}
-	s.said.news("examined "+d.Group, "")
+	again := s.said.news("examined "+d.Group, "")
+	said := string(d.Class) + " " + string(d.Condition) + " " + string(d.Want)
+	if changed := s.said.news("load "+d.Group, said); !changed && !again {
+		return
+	}
 	e := s.opt.Log.Info().Str("group", d.Group).Str("class", string(d.Class)).Str("condition", string(d.Condition)).
 		Float64("ls", round(d.Loads.Ls)).Float64("lm", round(d.Loads.Mem)).Float64("lc", round(d.Loads.CPU)).Float64("ln", round(d.Loads.Net))
 	if d.Shifts() {

@@ -16,8 +16,12 @@ import (
 // mend makes reality follow the files: who holds which VIP, which spares run
 // with sif and dbss, which hosts sleep.
 func (s *System) mend(ctx context.Context, t cluster.Tables) {
+	var known []cluster.Guest
 	for _, vip := range s.hands.Astray(ctx, t) {
-		mended, err := s.hands.Settle(ctx, vip)
+		if known == nil {
+			known = s.hands.Known(ctx, t) // not under the lock: a real server may be slow to say
+		}
+		mended, err := s.hands.Settle(ctx, vip, known)
 		s.said.once("mend "+vip.String(), err, "VIP not mended")
 		if mended {
 			s.report.mended("VIP " + vip.String())

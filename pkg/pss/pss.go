@@ -87,7 +87,7 @@ type Options struct {
 	// Changed tells whether settings.toml differs from Settings.
 	Changed func() bool
 
-	// LastGood says that last good copies of the files are there.
+	// LastGood says that pss may start from the last good copies of the files.
 	LastGood bool
 	// Ready, if set, is called once pss works.
 	Ready func() error
@@ -149,12 +149,13 @@ func (s *System) Run(ctx context.Context) error {
 	s.settleNow(ctx, nil) // the files are the truth: before anything is measured
 	s.cycles(ctx)
 	s.jobs.Wait()
+	s.report.end()
 	return nil
 }
 
-// begin reads the files once. Files that cannot be used keep pss from starting
-// the first time; later it starts from their last good copies, so that failed
-// servers are helped, and shifts nothing.
+// begin reads the files once. Files that cannot be used keep pss from starting,
+// unless it died and comes back: then it starts from their last good copies, so
+// that failed servers are helped, and shifts nothing.
 func (s *System) begin(ctx context.Context) error {
 	data, err := s.opt.Data()
 	if err != nil {

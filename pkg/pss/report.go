@@ -53,6 +53,14 @@ func (r *report) publish() {
 	r.said.once("report", record.Write(r.path, r.last), "last cycle not published")
 }
 
+// end publishes that pss was told to end.
+func (r *report) end() {
+	r.mu.Lock()
+	r.last.Ended = true
+	r.mu.Unlock()
+	r.publish()
+}
+
 // faults keeps what is wrong with the files, nil for nothing; it tells whether
 // there was anything wrong before.
 func (r *report) faults(err error) bool {

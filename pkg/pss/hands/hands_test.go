@@ -236,7 +236,7 @@ func TestStrangerHolds(t *testing.T) {
 		if err := w.Change(w.ctx, mail(), nil); err == nil || !strings.Contains(err.Error(), "is held by") {
 			w.Errorf("error %v", err)
 		}
-		mended, err := w.Settle(w.ctx, ip(104))
+		mended, err := w.Settle(w.ctx, ip(104), w.Known(w.ctx, w.tables()))
 		if err != nil || !mended || !slices.Equal(w.model.Holders(ip(104)), []string{"M2"}) {
 			w.Errorf("mended %v, %v, held by %v", mended, err, w.model.Holders(ip(104)))
 		}
@@ -259,7 +259,7 @@ func TestSeparationIsLeftAlone(t *testing.T) {
 		if astray := w.Astray(w.ctx, w.tables()); len(astray) > 0 {
 			w.Errorf("astray %v", astray)
 		}
-		if mended, err := w.Settle(w.ctx, ip(104)); mended || err != nil || len(w.model.Holders(ip(104))) > 0 {
+		if mended, err := w.Settle(w.ctx, ip(104), w.Known(w.ctx, w.tables())); mended || err != nil || len(w.model.Holders(ip(104))) > 0 {
 			w.Errorf("mended %v, %v", mended, err)
 		}
 	})

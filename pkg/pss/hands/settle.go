@@ -41,9 +41,9 @@ func (h *Hands) Astray(ctx context.Context, t cluster.Tables) []netip.Addr {
 func sameHolder(vip, own []cluster.MAC) bool { return len(vip) == 1 && slices.Equal(vip, own) }
 
 // Settle makes reality follow the operation row of vip: under the lock it asks
-// again, strips whoever else holds it and puts it back. It tells whether there
-// was anything to mend.
-func (h *Hands) Settle(ctx context.Context, vip netip.Addr) (bool, error) {
+// again, strips whoever of known else holds it and puts it back. It tells
+// whether there was anything to mend.
+func (h *Hands) Settle(ctx context.Context, vip netip.Addr, known []cluster.Guest) (bool, error) {
 	held, err := h.Files.Hold(ctx)
 	if err != nil {
 		return false, fmt.Errorf("cannot mend %v: %w", vip, err)
@@ -61,7 +61,7 @@ func (h *Hands) Settle(ctx context.Context, vip netip.Addr) (bool, error) {
 	if err != nil || len(macs[1]) == 0 || sameHolder(macs[0], macs[1]) {
 		return false, err
 	}
-	strays, err := h.strays(ctx, t, row, macs[0])
+	strays, err := h.strays(ctx, known, row, macs[0])
 	if err == nil {
 		err = h.hand(ctx, vip, strays, row.Guest())
 	}
@@ -82,8 +82,8 @@ func hosts(guests []cluster.Guest) []string {
 
 // strays are the servers, other than the row's own, that answer for its VIP
 // with one of macs.
-func (h *Hands) strays(ctx context.Context, t cluster.Tables, row cluster.ServerRow, macs []cluster.MAC) ([]cluster.Guest, error) {
-	others := slices.DeleteFunc(h.Known(ctx, t), func(g cluster.Guest) bool { return g.Host == row.Host })
+func (h *Hands) strays(ctx context.Context, known []cluster.Guest, row cluster.ServerRow, macs []cluster.MAC) ([]cluster.Guest, error) {
+	others := slices.DeleteFunc(slices.Clone(known), func(g cluster.Guest) bool { return g.Host == row.Host })
 	found := make([]bool, len(others))
 	var all sync.WaitGroup
 	for i, g := range others {

@@ -20,6 +20,7 @@ type LastCycle struct {
 	Interval float64     `json:"interval"` // seconds until the next one
 	Groups   []GroupLoad `json:"groups"`
 	Shifting bool        `json:"shifting"` // a settle is under way
+	Ended    bool        `json:"ended"`    // pss was told to end; it did not die
 	// Faults are the FILE:LINE: messages that keep pss from shifting.
 	Faults []string `json:"faults,omitempty"`
 	// Mended is what was not as the files say, the newest last.
