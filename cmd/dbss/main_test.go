@@ -7,7 +7,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -156,7 +158,7 @@ func TestCommandLine(t *testing.T) {
 		"check, faulty":   {[]string{"--check", bad}, 2, "", bad + ":3: "},
 		"faulty":          {[]string{bad}, 2, "", bad + ":3: "},
 		"no data":         {nil, 2, "", "dbss: cannot start"},
-		"unknown flag":    {[]string{"--frobnicate"}, 2, "", "dbss: unknown flag"},
+		"unknown flag":    {[]string{"--frobnicate"}, 2, "", "dbss: cannot read the command line: unknown flag"},
 		"stop, none runs": {[]string{"--stop", "M1"}, 1, "", "dbss: cannot stop dbss-M1: it is not running"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,6 +199,45 @@ func TestRealProcesses(t *testing.T) {
 	if _, held, err := daemon.MonitorHolder(s.dirs.Run, "M1"); held || err != nil {
 		t.Errorf("after --stop the monitor lock is held: %t, %v", held, err)
 	}
+	if v := s.m.Violations(); len(v) > 0 {
+		t.Errorf("violations: %+v", v)
+	}
+}
+
+// sif is the pid of M1's sif.
+func (s *system) sif() int {
+	s.t.Helper()
+	files, err := filepath.Glob("/proc/[0-9]*/cmdline")
+	s.ok(err)
+	for _, f := range files {
+		b, _ := os.ReadFile(f)
+		if args := string(b); strings.HasPrefix(args, filepath.Join(bin, "sif")+"\x00") && strings.Contains(args, s.dirs.Run+"\x00") {
+			pid, err := strconv.Atoi(filepath.Base(filepath.Dir(f)))
+			s.ok(err)
+			return pid
+		}
+	}
+	s.t.Fatal("no sif runs")
+	return 0
+}
+
+// TestHangingSif: a sif that is stopped stops no takeover, nor does one that a
+// killed monitor left behind in that state.
+func TestHangingSif(t *testing.T) {
+	s := newSystem(t)
+	s.fleet()
+	first := s.start()
+	s.logged("backup server paused", 1)
+	s.ok(syscall.Kill(s.sif(), syscall.SIGSTOP))
+	s.ok(s.m.Inject(sim.Fault{Kind: sim.VMShutdown, Target: "M1"}))
+	s.logged("target server recovered", 1)
+	s.logged("backup server paused", 2)
+	s.ok(syscall.Kill(s.sif(), syscall.SIGSTOP))
+	s.ok(first.Process.Kill())
+	_ = first.Wait()
+	s.start()
+	s.ok(s.m.Inject(sim.Fault{Kind: sim.VMCrash, Target: "M1"}))
+	s.logged("target server recovered", 2)
 	if v := s.m.Violations(); len(v) > 0 {
 		t.Errorf("violations: %+v", v)
 	}

@@ -85,7 +85,7 @@ func TestCommandLine(t *testing.T) {
 		"check, faulty":   {[]string{"--check", bad}, 2, "", bad + ":3: "},
 		"faulty":          {[]string{bad}, 2, "", bad + ":3: "},
 		"no data":         {nil, 2, "", "dsrs: cannot start"},
-		"unknown flag":    {[]string{"--frobnicate"}, 2, "", "dsrs: unknown flag"},
+		"unknown flag":    {[]string{"--frobnicate"}, 2, "", "dsrs: cannot read the command line: unknown flag"},
 		"stop, none runs": {[]string{"--stop", "RS1"}, 1, "", "dsrs: cannot stop dsrs-RS1: it is not running"},
 	} {
 		t.Run(name, func(t *testing.T) {
