@@ -117,8 +117,5 @@ func (m monitors) Start(ctx context.Context, name string) error {
 
 // Stop implements dbss.Monitors.
 func (m monitors) Stop(ctx context.Context, name string) error {
-	if !daemon.Listening(m.dirs.ControlSocket("dbss", name)) {
-		return nil
-	}
-	return daemon.Stop(ctx, m.dirs, "dbss", name)
+	return daemon.EndMonitor(ctx, m.dirs, name)
 }

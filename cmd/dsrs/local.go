@@ -46,10 +46,7 @@ func (l local) Held(host string) bool {
 
 // Stop implements dsrs.Monitors.
 func (l local) Stop(ctx context.Context, host string) error {
-	if !daemon.Listening(l.dirs.ControlSocket("dbss", host)) {
-		return nil
-	}
-	return daemon.Stop(ctx, l.dirs, "dbss", host)
+	return daemon.EndMonitor(ctx, l.dirs, host)
 }
 
 // Server implements dsrs.Data.

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"os"
 	"strconv"
 	"sync"
 	"syscall"
@@ -167,4 +168,45 @@ func StartMonitor(ctx context.Context, d Dirs, name, dat string, lock *MonitorLo
 		return 0, err
 	}
 	return p.PID, nil
+}
+
+const (
+	endGrace = 5 * time.Second // for a dbss that is to end, on the wall clock
+	endPoll  = 20 * time.Millisecond
+)
+
+// EndMonitor ends the dbss of name and waits until it has; none is no error. One
+// that does not follow, since it hangs, is killed by the pid in its monitor lock.
+func EndMonitor(ctx context.Context, d Dirs, name string) error {
+	asked, cancel := context.WithTimeout(ctx, endGrace)
+	defer cancel()
+	for asked.Err() == nil {
+		if _, held, err := MonitorHolder(d.Run, name); err != nil || !held {
+			return err
+		}
+		if Stop(asked, d, "dbss", name) == nil {
+			return nil
+		}
+		_ = (clock.Clock{}).Sleep(asked, endPoll) // it may have just begun
+	}
+	return killMonitor(ctx, d, name)
+}
+
+// killMonitor kills the holder of a monitor lock.
+func killMonitor(ctx context.Context, d Dirs, name string) error {
+	if ctx.Err() != nil {
+		return fmt.Errorf("cannot end dbss-%s: %w", name, ctx.Err())
+	}
+	pid, held, err := MonitorHolder(d.Run, name)
+	if err != nil || !held || pid <= 1 || pid == os.Getpid() {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("cannot end dbss-%s: %v", name, err)
+	}
+	for held && ctx.Err() == nil {
+		_ = (clock.Clock{}).Sleep(ctx, endPoll)
+		_, held, err = MonitorHolder(d.Run, name)
+	}
+	return err
 }

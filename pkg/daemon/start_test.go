@@ -249,3 +249,29 @@ func TestSpareSifIsReplacedByOneThatAdopts(t *testing.T) {
 		return err == nil && string(b) == "true 4711" && Listening(c.Socket)
 	})
 }
+
+func TestEndMonitor(t *testing.T) {
+	for name, before := range map[string]func(pid int) error{
+		"runs":  func(int) error { return nil },
+		"hangs": func(pid int) error { return syscall.Kill(pid, syscall.SIGSTOP) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			d := testDirs(t)
+			programs(t, "monitors")
+			if err := EndMonitor(t.Context(), d, "M1"); err != nil {
+				t.Errorf("none runs: %v", err)
+			}
+			pid, err := StartMonitor(t.Context(), d, "M1", "M1.dat", nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := before(pid); err != nil {
+				t.Fatal(err)
+			}
+			if err := EndMonitor(t.Context(), d, "M1"); err != nil {
+				t.Errorf("it did not end: %v", err)
+			}
+			eventually(t, "the monitor has ended", func() bool { return !alive(pid) })
+		})
+	}
+}

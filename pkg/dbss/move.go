@@ -74,7 +74,7 @@ func (m *Monitor) relocate(ctx context.Context, outcome ipc.Outcome, to netip.Ad
 	return err
 }
 
-// startFloor is the least that the start of a process gets on the wall clock,
+// startFloor is the least that the start or end of a process gets on the wall clock,
 // however fast an emulated fleet runs.
 const startFloor = 10 * time.Second
 

@@ -271,7 +271,7 @@ func (b *standby) settleOnce(ctx context.Context, all []netip.Addr) error {
 
 // endMonitor ends the backup's own monitor, left over from a hand-over.
 func (b *standby) endMonitor(ctx context.Context, host string) error {
-	ctx, cancel := b.m.clk.Timeout(ctx, slowTimeout)
+	ctx, cancel := context.WithTimeout(ctx, max(b.m.clk.Wall(slowTimeout), startFloor))
 	defer cancel()
 	return b.m.opt.Monitors.Stop(ctx, host)
 }
