@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io/fs"
 	"net/netip"
+	"strings"
 
 	"pss-msbs/pkg/budget"
 	"pss-msbs/pkg/clock"
@@ -29,17 +30,22 @@ func gather(ctx context.Context, d daemon.Dirs) (status.Input, error) {
 	}
 	set, err := settings.Read(d.Settings())
 	if err != nil {
-		in.Faults = append(in.Faults, err.Error())
+		in.Faults = append(in.Faults, lines(err)...)
 		set = settings.Default()
 	}
 	for _, f := range faults.Sorted() {
 		in.Faults = append(in.Faults, f.String())
 	}
 	in.Now, in.Tables, in.Settings = clk.Now(), snap.Tables, set
-	if in.Data, err = (data{d.Conf}).read(); err != nil {
-		in.Faults = append(in.Faults, err.Error())
+	if in.Data, err = (data{d.Conf}).read(); err != nil && !errors.Is(err, fs.ErrNotExist) { // then all seven are missing
+		in.Faults = append(in.Faults, lines(err)...)
 	}
 	return in, local(&in, d)
+}
+
+// lines are the faults in err, one FILE:LINE: message each.
+func lines(err error) []string {
+	return strings.Split(strings.TrimSpace(err.Error()), "\n")
 }
 
 // local fills in what the programs keep on the management server.

@@ -3,6 +3,7 @@ package pss
 import (
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,7 +70,7 @@ func (r *report) faults(err error) bool {
 	had := len(r.last.Faults) > 0
 	r.last.Faults = nil
 	if err != nil {
-		r.last.Faults = []string{err.Error()}
+		r.last.Faults = strings.Split(strings.TrimSpace(err.Error()), "\n")
 	}
 	return had
 }
