@@ -117,9 +117,10 @@ func (s *System) monitored(host string) bool {
 // yet, and put to rest.
 func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 	placed, err := s.hands.Placed(ctx, t)
+	failed, unknown := s.opt.Abandoned()
 	for _, spare := range t.Spares {
-		if len(rowsOf(t, spare.Host)) > 0 || s.spares.claimed(spare.Host) {
-			continue
+		if len(rowsOf(t, spare.Host)) > 0 || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
+			continue // one that failed is thrown away first
 		}
 		p, runs := placed[spare.Host]
 		g := cluster.Guest{Host: spare.Host, IP: spare.IP, Real: p.Real}

@@ -36,7 +36,30 @@ func (s *System) settle(ctx context.Context, decisions []load.Decision) {
 	if !slices.ContainsFunc(steps, func(p plan.Step) bool { return p.Do != plan.Refuse }) {
 		return
 	}
-	s.learn(steps, shift.Execute(ctx, s.hands, s.power, t, steps))
+	release, ok := s.claimSpares(steps)
+	defer release()
+	if ok {
+		s.learn(steps, shift.Execute(ctx, s.hands, s.power, t, steps))
+	}
+}
+
+// claimSpares claims the spares that a shift starts: until a row names them,
+// nobody else may take them for unused. One that somebody is busy with leaves
+// the shift to the next cycle.
+func (s *System) claimSpares(steps plan.Steps) (release func(), ok bool) {
+	var claimed []string
+	release = func() {
+		for _, host := range claimed {
+			s.spares.release(host)
+		}
+	}
+	for _, p := range steps.Of(plan.StartSpare) {
+		if !s.spares.claim(p.Spare) {
+			return release, false
+		}
+		claimed = append(claimed, p.Spare)
+	}
+	return release, true
 }
 
 // fresh is the files as they are now.
