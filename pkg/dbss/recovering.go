@@ -88,7 +88,7 @@ func (m *Monitor) afterJob(ctx context.Context) (State, string) {
 	}
 	m.endJob(err.Error())
 	switch {
-	case len(m.view.of(m.opt.Target.Backup)) == 0:
+	case !m.backupHolds():
 		m.tries++ // and with growing pauses
 		return Recovering, "try again"
 	case errors.Is(err, errHostSilent):
@@ -102,10 +102,15 @@ func (m *Monitor) afterJob(ctx context.Context) (State, string) {
 // leave hands the backup to its own monitor, or ends where another server
 // serves: the dsrs brings the target back with its real server.
 func (m *Monitor) leave(context.Context) (State, string) {
-	if len(m.view.of(m.opt.Target.Backup)) > 0 {
+	if m.backupHolds() {
 		return HandingOver, "the real server is dead"
 	}
 	return Ended, "the real server is dead"
+}
+
+// backupHolds tells whether the files have the backup serve something.
+func (m *Monitor) backupHolds() bool {
+	return m.backup != nil && len(m.view.of(m.opt.Target.Backup)) > 0
 }
 
 // backupServes checks that the backup does what the files say it does; where

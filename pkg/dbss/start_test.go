@@ -1,6 +1,7 @@
 package dbss_test
 
 import (
+	"slices"
 	"testing"
 	"time"
 
@@ -172,6 +173,38 @@ func TestBackupCutOff(t *testing.T) {
 		line := r.logged("M1", dbss.MsgFunctionRecovered, 20*time.Second)
 		if d := r.field(line, "after_detection"); d > 2500*time.Millisecond {
 			t.Errorf("function recovered after %s", d)
+		}
+	})
+}
+
+// The real server of a spare, which has no backup, dies: its VIP is left to pss,
+// and once the real server is out there is nothing left to hand over.
+func TestSpareOfADeadRealServerEnds(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		fs := cluster.Guest{Host: "Fs", IP: ip(53), Real: rs1}
+		dat := r.dat("F2")
+		dat.Host, dat.IP, dat.Real, dat.Backup, dat.BackupIP = fs.Host, fs.IP, fs.Real, "", r.dat("Fb").VIP
+		r.fleet(nil)
+		r.ok(r.model.Start(r.ctx, fs))
+		run := r.startDat(dat)
+		r.until("Fs answers", time.Minute, func() bool { return r.model.Greet(r.ctx, fs.IP, dat.Daemons[0]) == nil })
+		r.shift(106, f2, fs)
+		r.logged("Fs", dbss.MsgNormal, 15*time.Second)
+		r.fault(sim.RealShutdown, "RS1")
+		r.edit(func(t *cluster.Tables) {
+			t.Real = slices.DeleteFunc(t.Real, func(o cluster.RealRow) bool { return o.IP == rs1 })
+		})
+		r.until("its monitor ends", 30*time.Second, func() bool {
+			select {
+			case <-run.done:
+				return true
+			default:
+				return false
+			}
+		})
+		r.logged("Fs", dbss.MsgFailed, time.Second)
+		if l := r.log.find("Fs", "cannot be started"); l != "" {
+			t.Error(l)
 		}
 	})
 }
