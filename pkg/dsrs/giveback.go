@@ -239,8 +239,11 @@ const (
 // startMonitor starts a server's dbss, which takes the lock over.
 func (d *DSRS) startMonitor(ctx context.Context, host string, owner Owner) {
 	if err := d.patiently(ctx, monitorTimeout, owner.Start); err != nil {
-		d.log(ctx).Error().Str("server", host).Err(err).Msg(MsgNoMonitor)
+		if d.news("monitor "+host, err.Error()) {
+			d.log(ctx).Error().Str("server", host).Err(err).Msg(MsgNoMonitor)
+		}
 		return
 	}
+	d.news("monitor "+host, "")
 	d.log(ctx).Info().Str("server", host).Msg(MsgMonitor)
 }

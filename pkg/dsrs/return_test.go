@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/sim"
 )
 
@@ -237,6 +238,24 @@ func TestOrphanWithinBudget(t *testing.T) {
 			t.Errorf("%s is held by %v", vip1, got)
 		}
 		w.await("restore of M1", time.Hour, func() bool { return w.mon.is("M1", "dbss") })
+	})
+}
+
+// A server whose budget is used up, and which an operator has brought back, has
+// no monitor: that waits for no budget.
+func TestMonitorDespiteBudget(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.lim.due["M1"] = time.Now().Add(8 * time.Hour)
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.must(w.model.DelVIP(w.ctx, w.guest("M1", rs1), vip1))
+		w.takeOver("M1")
+		w.awaitLog(MsgBudget, time.Minute)
+		w.must(w.model.DelVIP(w.ctx, w.guest("Mb", mgmt), vip1))
+		w.must(w.model.AddVIP(w.ctx, w.guest("M1", rs1), vip1))
+		_, err := w.sif.Call(w.ctx, ipc.Request{Verb: ipc.A5, Host: "M1", Outcome: ipc.Recovered, Backup: backupOf(w.dat("M1"))})
+		w.must(err)
+		w.await("a monitor of M1", time.Minute, func() bool { return w.mon.is("M1", "dbss") })
 	})
 }
 

@@ -75,14 +75,15 @@ func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
 		alone := t.unbroken("monitor "+host, lonely, d.Clock.Now())
 		c, free := t.careOf(host), t.left[host]
 		switch {
-		case t.jobs[host].running() || d.Clock.Now().Before(c.next):
+		case t.jobs[host].running():
+		case lonely && alone >= d.interval():
+			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
+		case d.Clock.Now().Before(c.next): // another try at the server itself is not due
 		case orphan && since < soon && !free:
 			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.stripOne(ctx, p, host) })
 			hurry = true
 		case orphan:
 			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendOrphan(ctx, host, c, free) })
-		case lonely && alone >= d.interval():
-			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
 		case stopped && len(p.here) > 0: // a host without one in operation may be suspended at any moment
 			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendStopped(ctx, host, c) })
 		case held && free && len(p.here[host]) == 0:
