@@ -59,11 +59,11 @@ func (m *Monitor) migrate(ctx context.Context, to netip.Addr) error {
 	mctx, cancel := m.clk.Timeout(ctx, migrateTimeout)
 	err := m.fleet.Migrate(mctx, from, to)
 	cancel()
-	if at := from.On(to); err == nil {
-		m.backup.guest = at
-		err = m.relocate(ctx, ipc.Moved, to)
+	if err == nil {
+		m.backup.guest = from.On(to)
+		_ = m.relocate(ctx, ipc.Moved, to) // the row says so since Moving
 		m.log.Info().Str("step", string(ipc.A5)).Stringer("to", to).Msg(MsgMigrated)
-		return err
+		return nil
 	}
 	m.backup.guest = from
 	return fmt.Errorf("cannot move the backup to %s: %w", to, errors.Join(err, m.relocate(ctx, ipc.Moved, from.Real)))
