@@ -13,6 +13,9 @@ import (
 // recovering waits for the background job, watches the backup meanwhile, and
 // follows what others do to the files.
 func (m *Monitor) recovering(ctx context.Context) (State, string) {
+	if m.job == nil && m.dsrsTurn() {
+		return m.leave(ctx)
+	}
 	if m.job == nil {
 		m.startJob(ctx)
 	}
@@ -51,7 +54,7 @@ func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
 	case ipc.AccessStop:
 		return Recovering, "until the target can be used" // pss will want it some day
 	}
-	if v.out && !m.standsIn() {
+	if m.dsrsTurn() {
 		m.endJob("real server out")
 		return m.leave(ctx)
 	}
@@ -60,6 +63,12 @@ func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
 		return TakingOver, "nobody serves"
 	}
 	return Recovering, ""
+}
+
+// dsrsTurn tells whether the target's real server is out: its dsrs brings the
+// target back with it.
+func (m *Monitor) dsrsTurn() bool {
+	return m.view.state == ipc.Separated && m.view.out && !m.standsIn()
 }
 
 // endJob stops the background job and closes its entry in the budget.
