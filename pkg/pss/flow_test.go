@@ -408,3 +408,41 @@ func TestOrphanedBackup(t *testing.T) {
 		}
 	})
 }
+
+// A monitor that does not come up delays no shift.
+func TestMonitorHangs(t *testing.T) {
+	play(t, "", noPS2, func(r *rig) {
+		r.start()
+		r.reach(cluster.PS1, 3*time.Minute)
+		r.mon.mu.Lock()
+		r.mon.hang = "Fs"
+		r.mon.mu.Unlock()
+		r.ok(r.mon.Stop(r.ctx, "Fs"))
+		time.Sleep(15 * time.Second)
+		r.load(80)
+		r.reach(cluster.Moderate, 25*time.Second)
+	})
+}
+
+// In PS2 W1 alone serves Web; when it fails and its backup does not come up,
+// Ws, which stands in access stop on a host asleep, serves on the awake base.
+func TestSpareInAccessStopHelps(t *testing.T) {
+	play(t, "", light, func(r *rig) {
+		r.start()
+		r.reach(cluster.PS2, 5*time.Minute)
+		r.until(time.Minute, "RS2 and RS3 asleep", func() bool { return len(r.tables().Suspended) == 2 && r.consistent() == nil })
+		if rows := cluster.RowsOf(r.tables().AccessStop, "Ws"); len(rows) == 0 || r.holder(105) != "W1" {
+			r.Fatal(r.describe())
+		}
+		r.inject(sim.VMCrash, "W1")
+		r.abandon("W1")
+		if took := r.until(time.Minute, "Web served", func() bool { return r.holder(102) == "Ws" && r.holder(105) == "Ws" }); took > 3*time.Second {
+			r.Errorf("served again after %v", took)
+		}
+		r.until(time.Minute, "W2 at home", func() bool { return r.holder(105) == "W2" && r.condition("Web") == cluster.Moderate })
+		r.ok(r.model.Start(r.ctx, r.guest("W1")))
+		r.until(time.Minute, "W1 answers", func() bool { return r.model.Greet(r.ctx, ip(2), "httpd") == nil })
+		r.giveBack("W1", "")
+		r.until(time.Minute, "102 at home", func() bool { return r.holder(102) == "W1" && r.consistent() == nil })
+	})
+}

@@ -1,7 +1,9 @@
 package pss_test
 
 import (
+	"bytes"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -102,5 +104,33 @@ func TestTogether(t *testing.T) {
 				r.Errorf("shifts took %v", took)
 			}
 		}
+	})
+}
+
+// The paper's system with IPv6 addresses goes the whole way, and back.
+func TestIPv6(t *testing.T) {
+	dir := t.TempDir()
+	files, err := os.ReadDir(paper)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		b, err := os.ReadFile(filepath.Join(paper, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		b = bytes.ReplaceAll(b, []byte("172.21.14."), []byte("fd00:14::"))
+		if err := os.WriteFile(filepath.Join(dir, f.Name()), b, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	play(t, dir, func(r *rig) {
+		light(r)
+		r.set.Management.IP = netip.MustParseAddr("fd00:14::200")
+	}, func(r *rig) {
+		r.start()
+		r.reach(cluster.PS2, 5*time.Minute)
+		r.load(80)
+		r.reach(cluster.Moderate, 2*time.Minute)
 	})
 }

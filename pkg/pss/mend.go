@@ -49,7 +49,8 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 		switch {
 		case err != nil:
 		case len(rows) > 0 && !running:
-			err = s.adopt(ctx, s.serverData().Spare(spare, rows[0].Real, rows[0].VIP))
+			s.adopt(ctx, s.serverData().Spare(spare, rows[0].Real, rows[0].VIP))
+			continue
 		case len(rows) == 0 && running && !s.spares.claimed(spare.Host):
 			if err = s.opt.Monitors.Stop(ctx, spare.Host); err == nil {
 				s.mended("monitor of unused spare " + spare.Host + " ended")
@@ -66,15 +67,21 @@ func (s *System) mended(what string) {
 	s.report.mended(what)
 }
 
-// adopt starts a monitor that should run.
-func (s *System) adopt(ctx context.Context, dat mgmtdata.Server) error {
-	ctx, cancel := s.opt.Clock.Timeout(ctx, s.opt.Settings.PSS.SpareDeadline.D())
-	defer cancel()
-	if err := s.opt.Monitors.Ensure(ctx, dat); err != nil {
-		return err
+// adopt starts a monitor that should run, beside everything else: one that
+// cannot be started must not keep other groups from their shifts.
+func (s *System) adopt(ctx context.Context, dat mgmtdata.Server) {
+	if !s.adopts.claim(dat.Host) {
+		return
 	}
-	s.mended("monitor of " + dat.Host + " started")
-	return nil
+	s.jobs.Go(func() {
+		defer s.adopts.release(dat.Host)
+		short, cancel := s.opt.Clock.Timeout(ctx, s.opt.Settings.PSS.SpareDeadline.D())
+		defer cancel()
+		err := s.opt.Monitors.Ensure(short, dat)
+		if ctx.Err() == nil && !s.said.once("monitor "+dat.Host, err, "monitor not started") {
+			s.mended("monitor of " + dat.Host + " started")
+		}
+	})
 }
 
 // mendBackups starts the monitor of a serving backup that has lost it: it was
@@ -99,9 +106,7 @@ func (s *System) mendBackups(ctx context.Context, t cluster.Tables) {
 		if !known {
 			dat = mgmtdata.Server{Host: g.Host, IP: g.IP, Group: target.Group, Daemons: target.Daemons}
 		}
-		if err := s.adopt(ctx, dat); ctx.Err() == nil {
-			s.said.once("monitor "+g.Host, err, "monitor of a backup not started")
-		}
+		s.adopt(ctx, dat)
 	}
 	s.orphans = seen
 }

@@ -116,6 +116,7 @@ type System struct {
 	settles flight
 	spares  claims
 	rescues claims // groups
+	adopts  claims // servers whose monitor is being started
 	forced  forced
 	pauses  patience.Pauses
 	orphans map[string]time.Time // since when nobody monitors a serving backup; only settle uses it

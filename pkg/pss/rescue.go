@@ -136,12 +136,10 @@ func (s *System) take(ctx context.Context, group string, vip netip.Addr, g clust
 
 // placeOnSpare starts a free spare on an awake base for vip.
 func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group string, vip netip.Addr) error {
-	base, errs := awakeBase(t, group), error(nil)
-	if !base.IsValid() {
-		return fmt.Errorf("no base of %s is awake", group)
-	}
+	var errs error
 	for _, spare := range t.Spares {
-		if spare.Group != group || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
+		base := berth(t, spare)
+		if spare.Group != group || !base.IsValid() || !s.spares.claim(spare.Host) {
 			continue
 		}
 		ready, err := s.hands.StartSpare(ctx, spare, base)
@@ -155,7 +153,21 @@ func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group strin
 		}
 		errs = errors.Join(errs, err)
 	}
-	return errors.Join(errs, errors.New("no free spare"))
+	return errors.Join(errs, errors.New("no free spare, or no base is awake"))
+}
+
+// berth is where a spare that neither serves nor is in trouble could serve now:
+// where it stands in access stop if that is awake, else the first awake base.
+func berth(t cluster.Tables, spare cluster.SpareRow) netip.Addr {
+	if len(cluster.RowsOf(t.Operation, spare.Host))+len(cluster.RowsOf(t.Separation, spare.Host)) > 0 {
+		return netip.Addr{}
+	}
+	for _, row := range cluster.RowsOf(t.AccessStop, spare.Host) {
+		if slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == row.Real }) {
+			return row.Real
+		}
+	}
+	return awakeBase(t, spare.Group)
 }
 
 // placeAtHome wakes the real servers of the group's home servers in parallel;

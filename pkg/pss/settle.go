@@ -2,6 +2,7 @@ package pss
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 
 	"pss-msbs/pkg/cluster"
@@ -44,7 +45,8 @@ func (s *System) settle(ctx context.Context, decisions []load.Decision) {
 }
 
 // claimSpares claims the spares that a shift starts: until a row names them,
-// nobody else may take them for unused. One that somebody is busy with leaves
+// nobody else may take them for unused; and those that it stops: nobody may give
+// them a VIP meanwhile. One that somebody is busy with leaves
 // the shift to the next cycle.
 func (s *System) claimSpares(steps plan.Steps) (release func(), ok bool) {
 	var claimed []string
@@ -53,7 +55,7 @@ func (s *System) claimSpares(steps plan.Steps) (release func(), ok bool) {
 			s.spares.release(host)
 		}
 	}
-	for _, p := range steps.Of(plan.StartSpare) {
+	for _, p := range slices.Concat(steps.Of(plan.StartSpare), steps.Of(plan.StopSpare)) {
 		if !s.spares.claim(p.Spare) {
 			return release, false
 		}
@@ -144,14 +146,24 @@ func (s *System) refusals(t cluster.Tables, steps plan.Steps) {
 	}
 }
 
-// without leaves out what failed a while ago and pauses: whole groups, and real
-// servers that would not sleep, serve a group that is left out, or owe a wake.
+// without leaves out what failed a while ago and pauses: whole groups, spares
+// that could not be stopped, and real servers that would not sleep, have such a
+// spare, serve a group that is left out, or owe a wake.
 func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 	now := s.opt.Clock.Now()
 	waits := func(group string) bool { return s.pauses.Waits("group "+group, now) }
+	var awake []netip.Addr // with a spare that could not be stopped
+	for _, p := range steps.Of(plan.StopSpare) {
+		if s.pauses.Waits("stop "+p.Spare, now) {
+			awake = append(awake, rowsOf(t, p.Spare)[0].Real)
+		}
+	}
 	return slices.DeleteFunc(steps, func(p plan.Step) bool {
 		if p.Do != plan.SuspendReal {
-			return p.Group != "" && waits(p.Group)
+			return p.Group != "" && waits(p.Group) || p.Do == plan.StopSpare && s.pauses.Waits("stop "+p.Spare, now)
+		}
+		if slices.Contains(awake, p.Real) {
+			return true
 		}
 		serves := slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Real == p.Real && waits(r.Group) })
 		return serves || s.pauses.Waits("suspend "+p.Real.String(), now) || !s.power.Wakes.Proved(p.Real)
@@ -176,6 +188,8 @@ func (s *System) learn(steps plan.Steps, out shift.Outcome) {
 			if recordedIn(steps, p.Group) {
 				settle("group "+p.Group, out.Failed[p.Group] != nil)
 			}
+		case plan.StopSpare:
+			settle("stop "+p.Spare, out.Spares[p.Spare] != nil)
 		case plan.SuspendReal:
 			settle("suspend "+p.Real.String(), out.Reals[p.Real] != nil)
 		}
