@@ -126,9 +126,8 @@ func (r *restoration) leave(host string) {
 
 // server restores one server that is ours.
 func (r *restoration) server(ctx, work context.Context, host string, owner Owner) {
-	_, _ = r.Limits.BeginRecovery(host) // the host failed, not the server: the budget does not stop it
 	g, err := r.restoreServer(work, host, r.outage.isFenced(host), &r.b4)
-	_ = r.Limits.EndRecovery(host, outcome(err))
+	_ = r.Limits.EndRecovery(host, outcome(err)) // what its dbss began; the host failed, not the server, so none is counted here
 	r.report(ctx, host, err)
 	if err != nil {
 		owner.Release()
