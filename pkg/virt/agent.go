@@ -22,7 +22,7 @@ func (d *Driver) AgentCommand(ctx context.Context, g cluster.Guest, command stri
 	// Libvirt counts in whole seconds; it should be the first to give up.
 	seconds := max(1, int(time.Until(deadline)/time.Second))
 	var answer string // not to be touched after a call that was left behind
-	err := d.host(g.Real).agents.do(ctx, func(c *libvirt.Connect) error {
+	err := d.host(g.Real).calls.do(ctx, func(c *libvirt.Connect) error {
 		dom, err := c.LookupDomainByName(g.Host)
 		if err != nil {
 			return err

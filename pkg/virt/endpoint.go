@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 )
@@ -14,11 +15,10 @@ const openLimit = 5 * time.Second
 
 // What became of a call that has no result.
 var (
-	errLost    = errors.New("the connection was lost")
-	errSlow    = errors.New("no result in time")
-	errRefuse  = errors.New("no connection")
-	errDropped = errors.New("the connection was given up")
-	errClosed  = errors.New("the driver is closed")
+	errLost   = errors.New("the connection was lost")
+	errSlow   = errors.New("no result in time")
+	errRefuse = errors.New("no connection")
+	errClosed = errors.New("the driver is closed")
 )
 
 // connector opens connections of type C. All of its functions may block for ever.
@@ -35,25 +35,30 @@ type watcher interface {
 	end()
 }
 
-// endpoint keeps one connection to one hypervisor for any number of callers.
+// maxIdle is how many connections that nobody uses are kept.
+const maxIdle = 4
+
+// endpoint keeps connections to one hypervisor for any number of callers. A
+// connection is used by one at a time: libvirt before 10.4 crashes when one
+// call is woken up while another thread waits on the same connection, which
+// concurrent calls do, and keepalive during a call (CVE-2024-4418).
 type endpoint[C any] struct {
 	conn  connector[C]
 	mu    sync.Mutex
-	live  *session[C]
+	idle  []*session[C]
+	busy  map[*session[C]]bool
 	tries *opening
 	ended bool
 	calls sync.WaitGroup // calls and openings, left behind or not
 }
 
-// session is a connection with the calls that use it. It is closed when the
-// last of them has returned.
+// session is a connection, used by one caller or idle.
 type session[C any] struct {
-	c       C
-	watch   watcher
-	refs    int           // calls under way, and one while it is the endpoint's live session
-	lost    chan struct{} // closed when the connection is known to be gone
-	dropped chan struct{} // closed when no further call uses it
-	once    sync.Once
+	c     C
+	watch watcher
+	bad   bool          // to be closed when its caller is done with it; guarded by the endpoint's mu
+	lost  chan struct{} // closed when the connection is known to be gone
+	once  sync.Once
 }
 
 // opening is an attempt to connect.
@@ -76,6 +81,7 @@ func (e *endpoint[C]) do(ctx context.Context, f func(C) error) error {
 		err := f(s.c)
 		if err != nil && !e.conn.alive(s.c) {
 			err = errLost
+			e.spoil(s)
 		}
 		e.release(s)
 		done <- err
@@ -87,16 +93,14 @@ func (e *endpoint[C]) do(ctx context.Context, f func(C) error) error {
 	case <-ctx.Done():
 		if err = ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
 			err = fmt.Errorf("%w: %w", errSlow, err)
+			e.spoil(s)
 		}
-	}
-	if errors.Is(err, errLost) || errors.Is(err, errSlow) {
-		e.drop(s)
 	}
 	return err
 }
 
-// stay keeps a connection until it is lost or dropped or ctx ends, and returns
-// why. limit bounds the time to get one.
+// stay keeps a connection until it is lost or ctx ends, and returns why. limit
+// bounds the time to get one.
 func (e *endpoint[C]) stay(ctx context.Context, limit time.Duration) error {
 	short, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
@@ -104,19 +108,18 @@ func (e *endpoint[C]) stay(ctx context.Context, limit time.Duration) error {
 	if err != nil {
 		return err
 	}
-	// Closing may hang, when it is the last to use s.
-	defer func() { e.calls.Go(func() { e.release(s) }) }()
 	select {
 	case <-s.lost:
-		return errLost
-	case <-s.dropped:
-		return errDropped
+		err = errLost
 	case <-ctx.Done():
-		return ctx.Err()
+		err = ctx.Err()
 	}
+	e.spoil(s)
+	e.calls.Go(func() { e.release(s) }) // closing may hang
+	return err
 }
 
-// acquire returns the live session, opening one if need be; the caller owns one reference.
+// acquire returns a session for the caller alone, opening one if need be.
 func (e *endpoint[C]) acquire(ctx context.Context) (*session[C], error) {
 	for {
 		e.mu.Lock()
@@ -124,8 +127,10 @@ func (e *endpoint[C]) acquire(ctx context.Context) (*session[C], error) {
 			e.mu.Unlock()
 			return nil, fmt.Errorf("%w: %w", errRefuse, errClosed)
 		}
-		if s := e.live; s != nil {
-			s.refs++
+		if n := len(e.idle); n > 0 {
+			s := e.idle[n-1]
+			e.idle = e.idle[:n-1]
+			e.busy[s] = true
 			e.mu.Unlock()
 			return s, nil
 		}
@@ -144,6 +149,9 @@ func (e *endpoint[C]) acquire(ctx context.Context) (*session[C], error) {
 
 // attempt is the opening under way, or a new one; the caller holds mu.
 func (e *endpoint[C]) attempt() *opening {
+	if e.busy == nil {
+		e.busy = map[*session[C]]bool{}
+	}
 	if e.tries != nil && time.Since(e.tries.since) < openLimit {
 		return e.tries
 	}
@@ -161,23 +169,27 @@ func (e *endpoint[C]) connect() (*session[C], error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &session[C]{c: c, refs: 1, lost: make(chan struct{}), dropped: make(chan struct{})}
-	if s.watch, err = e.conn.watch(c, func() { e.gone(s) }); err != nil {
+	s := &session[C]{c: c, lost: make(chan struct{})}
+	w, err := e.conn.watch(c, func() { e.gone(s) })
+	if err != nil {
 		e.conn.close(c)
 		return nil, err
 	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s.watch = w
 	return s, nil
 }
 
 func (e *endpoint[C]) opened(o *opening, s *session[C], err error) {
 	e.mu.Lock()
 	o.err = err
+	wanted := s != nil && !e.ended && !s.bad && len(e.idle) < maxIdle
 	if e.tries == o {
 		e.tries = nil
 	}
-	wanted := s != nil && e.live == nil && !e.ended
 	if wanted {
-		e.live = s
+		e.idle = append(e.idle, s)
 	}
 	close(o.done)
 	e.mu.Unlock()
@@ -186,34 +198,63 @@ func (e *endpoint[C]) opened(o *opening, s *session[C], err error) {
 	}
 }
 
-// drop makes sure that no further call uses s.
-func (e *endpoint[C]) drop(s *session[C]) {
+// spoil makes sure that nobody uses s after its caller.
+func (e *endpoint[C]) spoil(s *session[C]) {
 	e.mu.Lock()
-	was := e.live == s
-	if was {
-		e.live = nil
-		s.watch.mute()
-		close(s.dropped)
-	}
-	e.mu.Unlock()
-	if was {
-		// Closing may hang as well, when it is the last to use s.
-		e.calls.Go(func() { e.release(s) })
-	}
+	defer e.mu.Unlock()
+	e.markBad(s)
 }
 
-// gone tells that the connection of s is lost: all its calls end now.
+// markBad is spoil for a caller that holds mu.
+func (e *endpoint[C]) markBad(s *session[C]) {
+	if !s.bad && s.watch != nil { // else it is lost while it is being opened
+		s.watch.mute()
+	}
+	s.bad = true
+}
+
+// gone tells that the connection of s is lost: a call on it ends now.
 func (e *endpoint[C]) gone(s *session[C]) {
 	s.once.Do(func() { close(s.lost) })
-	e.drop(s)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.markBad(s)
+	e.dropIdle(func(i *session[C]) bool { return i == s })
 }
 
+// dropIdle closes the idle sessions that which picks; the caller holds mu.
+func (e *endpoint[C]) dropIdle(which func(*session[C]) bool) {
+	e.idle = slices.DeleteFunc(e.idle, func(s *session[C]) bool {
+		if !which(s) {
+			return false
+		}
+		e.markBad(s)
+		e.calls.Go(func() { e.shut(s) }) // closing may hang
+		return true
+	})
+}
+
+// loseAll ends all calls: the other side was found to be gone.
+func (e *endpoint[C]) loseAll() {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	for s := range e.busy {
+		s.once.Do(func() { close(s.lost) })
+		e.markBad(s)
+	}
+	e.dropIdle(func(*session[C]) bool { return true })
+}
+
+// release is for a caller that is done with s.
 func (e *endpoint[C]) release(s *session[C]) {
 	e.mu.Lock()
-	s.refs--
-	last := s.refs == 0
+	delete(e.busy, s)
+	keep := !s.bad && !e.ended && len(e.idle) < maxIdle
+	if keep {
+		e.idle = append(e.idle, s)
+	}
 	e.mu.Unlock()
-	if last {
+	if !keep {
 		e.shut(s)
 	}
 }
@@ -223,15 +264,12 @@ func (e *endpoint[C]) shut(s *session[C]) {
 	e.conn.close(s.c)
 }
 
-// end closes the connection, and waits a while for calls left behind.
+// end closes all connections, and waits a while for calls left behind.
 func (e *endpoint[C]) end(wait time.Duration) {
 	e.mu.Lock()
 	e.ended = true
-	s := e.live
+	e.dropIdle(func(*session[C]) bool { return true })
 	e.mu.Unlock()
-	if s != nil {
-		e.drop(s)
-	}
 	done := make(chan struct{})
 	go func() { e.calls.Wait(); close(done) }()
 	select {

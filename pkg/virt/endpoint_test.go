@@ -83,20 +83,16 @@ func with(t *testing.T, d time.Duration) context.Context {
 
 func number(n *int) func(int) error { return func(c int) error { *n = c; return nil } }
 
-func TestCallsShareAConnection(t *testing.T) {
+func TestCallsTakeTurns(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{opens: time.Second}
 		e := w.endpoint()
-		var wg sync.WaitGroup
-		for range 5 {
-			wg.Go(func() {
-				var n int
-				if err := e.do(with(t, 2*time.Second), number(&n)); err != nil || n != 1 {
-					t.Errorf("connection %d, %v", n, err)
-				}
-			})
+		for i := range 3 {
+			var n int
+			if err := e.do(with(t, 2*time.Second), number(&n)); err != nil || n != 1 {
+				t.Errorf("call %d on connection %d, %v", i, n, err)
+			}
 		}
-		wg.Wait()
 		if err := e.do(t.Context(), func(int) error { return errors.New("no such domain") }); err == nil || errors.Is(err, errLost) {
 			t.Error(err)
 		}
@@ -113,8 +109,45 @@ func TestCallsShareAConnection(t *testing.T) {
 	})
 }
 
-// A call that hangs is left behind with its connection; calls under way on the
-// same one finish, later ones get another.
+// Two calls at a time never share a connection (CVE-2024-4418), and more than
+// maxIdle connections are not kept.
+func TestCallsDoNotShareAConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{opens: 10 * time.Millisecond}
+		e := w.endpoint()
+		var mu sync.Mutex
+		used := map[int]int{}
+		count := func(c, by int) {
+			mu.Lock()
+			defer mu.Unlock()
+			if used[c] += by; used[c] > 1 {
+				t.Errorf("connection %d is used by %d", c, used[c])
+			}
+		}
+		var wg sync.WaitGroup
+		for range 3 * maxIdle {
+			wg.Go(func() {
+				err := e.do(with(t, time.Minute), func(c int) error {
+					count(c, 1)
+					time.Sleep(time.Second)
+					count(c, -1)
+					return nil
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		synctest.Wait()
+		if kept := w.openings() - w.closings(); kept != maxIdle {
+			t.Errorf("%d connections are kept", kept)
+		}
+		e.end(time.Second)
+	})
+}
+
+// A call that hangs is left behind with its connection; others go on.
 func TestHangingCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := &wire{}
@@ -131,7 +164,7 @@ func TestHangingCall(t *testing.T) {
 			t.Errorf("after %v: %v", took, err)
 		}
 		var n int
-		if err := e.do(with(t, time.Second), number(&n)); err != nil || n != 2 {
+		if err := e.do(with(t, time.Second), number(&n)); err != nil || n != 3 {
 			t.Errorf("connection %d, %v", n, err)
 		}
 		if err := <-slow; err != nil {
@@ -161,7 +194,7 @@ func TestCancelledCall(t *testing.T) {
 			t.Error(err)
 		}
 		var n int
-		if err := e.do(t.Context(), number(&n)); err != nil || n != 1 {
+		if err := e.do(t.Context(), number(&n)); err != nil || n != 2 {
 			t.Errorf("connection %d, %v", n, err)
 		}
 		time.Sleep(time.Minute)
@@ -190,8 +223,8 @@ func TestHangingOpen(t *testing.T) {
 			t.Errorf("connection %d, %v", n, err)
 		}
 		time.Sleep(30 * time.Second)
-		if w.openings() != 2 || w.closings() != 1 {
-			t.Errorf("%d opened; the late one was not closed: %v", w.openings(), w.closed)
+		if w.openings() != 2 || w.closings() != 0 {
+			t.Errorf("%d opened, %v closed", w.openings(), w.closed)
 		}
 		e.end(time.Second)
 	})
@@ -223,6 +256,7 @@ func TestLostConnection(t *testing.T) {
 		synctest.Wait()
 		w.lost[0]()
 		w.lost[0]()
+		w.lost[1]()
 		if err := <-hanging; !errors.Is(err, errLost) {
 			t.Error(err)
 		}
@@ -230,10 +264,40 @@ func TestLostConnection(t *testing.T) {
 			t.Error(err)
 		}
 		var n int
-		if err := e.do(t.Context(), number(&n)); err != nil || n != 2 {
+		if err := e.do(t.Context(), number(&n)); err != nil || n != 3 {
 			t.Errorf("connection %d, %v", n, err)
 		}
 		close(release)
+		e.end(time.Second)
+	})
+}
+
+// When the other side is known to be gone, all calls end and no old connection
+// is used again.
+func TestLoseAll(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		e := w.endpoint()
+		release := make(chan struct{})
+		hanging := make(chan error, 1)
+		go func() { hanging <- e.do(with(t, time.Hour), func(int) error { <-release; return nil }) }()
+		synctest.Wait()
+		var n int
+		if err := e.do(t.Context(), number(&n)); err != nil || n != 2 {
+			t.Errorf("connection %d, %v", n, err)
+		}
+		e.loseAll()
+		if err := <-hanging; !errors.Is(err, errLost) {
+			t.Error(err)
+		}
+		if err := e.do(t.Context(), number(&n)); err != nil || n != 3 {
+			t.Errorf("connection %d, %v", n, err)
+		}
+		close(release)
+		synctest.Wait()
+		if w.closings() != 2 {
+			t.Errorf("closed %v", w.closed)
+		}
 		e.end(time.Second)
 	})
 }
@@ -256,26 +320,24 @@ func TestStay(t *testing.T) {
 		w := &wire{}
 		e := w.endpoint()
 		ctx, cancel := context.WithCancel(t.Context())
-		stays := make(chan error, 2)
-		go func() { stays <- e.stay(ctx, time.Second) }()
-		synctest.Wait()
-		_ = e.do(with(t, time.Second), func(int) error { time.Sleep(time.Minute); return nil })
-		if err := <-stays; !errors.Is(err, errDropped) {
-			t.Errorf("its connection was given up: %v", err)
-		}
+		stays := make(chan error, 1)
 		go func() { stays <- e.stay(ctx, time.Second) }()
 		synctest.Wait()
 		cancel()
 		if err := <-stays; !errors.Is(err, context.Canceled) {
 			t.Error(err)
 		}
+		synctest.Wait()
+		if w.closings() != 1 {
+			t.Errorf("closed %v", w.closed)
+		}
 		w.mu.Lock()
 		w.opens = time.Hour
 		w.mu.Unlock()
-		e.end(time.Minute)
-		if w.closings() != 2 {
-			t.Errorf("closed %v", w.closed)
+		if err := e.stay(t.Context(), time.Second); !errors.Is(err, errRefuse) {
+			t.Errorf("nobody answers: %v", err)
 		}
+		e.end(2 * time.Hour)
 	})
 }
 

@@ -116,26 +116,25 @@ func (d *Driver) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Ev
 	ch := make(chan cluster.Event, eventBuffer)
 	h := d.host(real)
 	h.news.subscribe(ch)
-	ctx, cancel := context.WithCancel(ctx)
-	unhook := context.AfterFunc(d.ctx, cancel)
 	d.streams.Go(func() {
-		defer unhook()
-		defer cancel()
 		defer h.news.end(ch)
-		d.keep(ctx, h)
+		select {
+		case <-ctx.Done():
+		case <-d.ctx.Done():
+		}
 	})
 	return ch, nil
 }
 
-// keep sees to it that there is a connection to hear news over.
+// keep sees to it, until ctx ends, that there is a connection to hear news over.
 func (d *Driver) keep(ctx context.Context, h *host) {
 	told := false
 	for {
-		err := h.calls.stay(ctx, d.opt.CallTimeout)
+		err := h.reports.stay(ctx, d.opt.CallTimeout)
 		if ctx.Err() != nil {
 			return
 		}
-		if errors.Is(err, errDropped) || (errors.Is(err, errRefuse) && !told) {
+		if errors.Is(err, errRefuse) && !told {
 			h.news.note("", cluster.EventDisconnected) // of a lost one the listener has told
 		}
 		told = true
@@ -173,7 +172,11 @@ func (h *host) listen(c *libvirt.Connect, lost func()) (watcher, error) {
 	_, err := whenClosed(c, func() {
 		h.news.note("", cluster.EventDisconnected)
 		lost()
+		h.calls.loseAll()
 	})
+	if err == nil {
+		err = c.SetKeepAlive(keepaliveInterval, keepaliveCount) // last, as a call must not meet it
+	}
 	if err != nil {
 		l.end()
 	}
@@ -186,6 +189,7 @@ func (l *listener) mute() {
 }
 
 func (l *listener) end() {
+	_ = l.c.SetKeepAlive(0, 0) // ended before the calls below
 	for _, id := range l.ids {
 		_ = l.c.DomainEventDeregister(id) // fails on a lost connection, where there is nothing to end
 	}

@@ -16,8 +16,8 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
-// Keepalive over remote connections: a hypervisor that answers nothing for
-// interval x count is taken for gone, and its connection closed.
+// Keepalive over the connections for reports: a hypervisor that answers nothing
+// for interval x count is taken for gone, and all connections to it closed.
 const (
 	keepaliveInterval = 1 // seconds
 	keepaliveCount    = 3
@@ -50,12 +50,11 @@ type Driver struct {
 	hosts   map[netip.Addr]*host
 }
 
-// host is one real server's hypervisor. The agents of its guests have a
-// connection of their own: a hypervisor serves few calls at a time on each, and
-// silent agents would use them up.
+// host is one real server's hypervisor. What it reports comes over a connection
+// of its own, the only one with keepalive (see endpoint).
 type host struct {
-	calls, agents endpoint[*libvirt.Connect]
-	news          news // of the guests, heard over the connection for calls
+	calls, reports endpoint[*libvirt.Connect]
+	news           news // of the guests
 }
 
 // Open loads libvirt and starts its event loop; it connects to nobody yet.
@@ -77,7 +76,7 @@ func (d *Driver) Close() error {
 	var all sync.WaitGroup
 	for _, h := range d.hosts {
 		all.Go(func() { h.calls.end(closeWait) })
-		all.Go(func() { h.agents.end(closeWait) })
+		all.Go(func() { h.reports.end(closeWait) })
 	}
 	all.Wait()
 	return nil
@@ -89,10 +88,13 @@ func (d *Driver) host(real netip.Addr) *host {
 	h, ok := d.hosts[real]
 	if !ok {
 		h = &host{news: news{real: real}}
-		h.agents.conn = d.connector(d.opt.uri(real))
-		h.calls.conn = h.agents.conn
-		h.calls.conn.watch = h.listen
+		h.calls.conn = d.connector(d.opt.uri(real))
+		h.reports.conn = h.calls.conn
+		h.reports.conn.watch = h.listen
 		d.hosts[real] = h
+		if d.ctx.Err() == nil {
+			d.streams.Go(func() { d.keep(d.ctx, h) })
+		}
 	}
 	return h
 }
@@ -120,8 +122,7 @@ type deaf struct{}
 func (deaf) mute() {}
 func (deaf) end()  {}
 
-// connect opens a connection with keepalive, after making sure that the other
-// side listens at all.
+// connect opens a connection, after making sure that the other side listens at all.
 func connect(ctx context.Context, uri string) (*libvirt.Connect, error) {
 	address, err := transportAddress(uri)
 	if err != nil {
@@ -135,15 +136,7 @@ func connect(ctx context.Context, uri string) (*libvirt.Connect, error) {
 		}
 		_ = c.Close()
 	}
-	c, err := libvirt.NewConnect(uri)
-	if err != nil {
-		return nil, err
-	}
-	if err := c.SetKeepAlive(keepaliveInterval, keepaliveCount); err != nil {
-		_, _ = c.Close()
-		return nil, err
-	}
-	return c, nil
+	return libvirt.NewConnect(uri)
 }
 
 // call runs f with a connection to the hypervisor of real.
