@@ -21,6 +21,7 @@ type mortal struct {
 	mu   sync.Mutex
 	dead bool
 	fail map[string]int // call and guest, e.g. "AddVIP M1": so many times; -1: until RestartHypervisor
+	hook func(call string)
 }
 
 var errKilled, errScripted = errors.New("killed"), errors.New("scripted failure")
@@ -40,6 +41,9 @@ func (m *mortal) script(call string, n int) {
 
 // check is called before each call that changes something.
 func (m *mortal) check(call string) error {
+	if m.hook != nil {
+		m.hook(call)
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	switch {

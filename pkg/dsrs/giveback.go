@@ -20,7 +20,8 @@ type giving struct {
 	backup  cluster.Guest // zero where there is none
 	session *ipc.Session
 	rows    ipc.HeldRows
-	cut     bool // the backup was cut off, for its agent was silent
+	cut     bool      // the backup was cut off, for its agent was silent
+	held    time.Time // when the hold began
 	undo    []func(context.Context)
 }
 
@@ -33,7 +34,7 @@ func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4
 		return nil, false, err
 	}
 	defer session.Close()
-	g = &giving{DSRS: d, srv: srv, target: d.guest(srv.Host), session: session}
+	g = &giving{DSRS: d, srv: srv, target: d.guest(srv.Host), session: session, held: d.Clock.Now()}
 	if session.Reply.Rows != nil {
 		g.rows = *session.Reply.Rows
 	}
@@ -146,11 +147,12 @@ func (g *giving) moveOne(ctx context.Context, vip netip.Addr, own, backup []clus
 
 // off takes vip from the backup; a backup whose agent is silent is cut off.
 func (g *giving) off(ctx context.Context, vip netip.Addr) error {
-	served := slices.ContainsFunc(g.rows.BackupOperation, func(r cluster.ServerRow) bool { return r.VIP == vip })
 	err := g.within(ctx, callTimeout/3, func(ctx context.Context) error { return g.Fleet.DelVIP(ctx, g.backup, vip) })
-	if served {
-		g.undo = append(g.undo, func(ctx context.Context) { _ = g.Fleet.AddVIP(ctx, g.backup, vip) })
-	}
+	g.undo = append(g.undo, func(ctx context.Context) {
+		if slices.ContainsFunc(g.rows.BackupOperation, func(r cluster.ServerRow) bool { return r.VIP == vip }) {
+			_ = g.Fleet.AddVIP(ctx, g.backup, vip)
+		}
+	})
 	if err == nil || g.idle(ctx) {
 		return nil
 	}
@@ -202,7 +204,23 @@ func (g *giving) commit(ctx context.Context) error {
 }
 
 // revert undoes the address changes, the last first, also when ctx has ended.
+// Where the hold ran out meanwhile the rows are read under another one: what
+// the backup no longer serves does not go back to it.
 func (g *giving) revert(ctx context.Context) {
+	if g.Clock.Since(g.held) >= g.Settings.Lock.Hold.D() {
+		g.session.Close()
+		hctx, cancel := g.limit(context.WithoutCancel(ctx), b3Timeout)
+		defer cancel()
+		again, err := g.Sif.Hold(hctx, ipc.Request{Host: g.srv.Host, Backup: backupOf(g.srv)})
+		g.rows = ipc.HeldRows{}
+		if err == nil {
+			defer again.Close()
+			g.rows = *again.Reply.Rows
+		}
+		if err == nil && len(g.rows.TargetSeparation) == 0 {
+			return // it was done after all
+		}
+	}
 	for _, undo := range slices.Backward(g.undo) {
 		_ = g.quick(context.WithoutCancel(ctx), func(ctx context.Context) error { undo(ctx); return nil })
 	}

@@ -5,6 +5,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
@@ -41,6 +42,36 @@ func TestGiveBackIsUndone(t *testing.T) {
 			t.Errorf("after the failure %s is held by %v", vip1, got)
 		}
 		w.recovers(time.Minute)
+	})
+}
+
+// A dsrs that hangs in a give-back loses its hold: what pss has moved by then
+// does not go back to the backup.
+func TestStoppedInGiveBack(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		var hung sync.Once
+		w.run.fleet.hook = func(call string) {
+			if call != "AddVIP M1" {
+				return
+			}
+			hung.Do(func() {
+				time.Sleep(20 * time.Second)
+				w.must(w.model.AddVIP(w.ctx, w.guest("M2", rs2), vip1))
+				w.edit(func(t *cluster.Tables) {
+					for i, r := range t.Operation {
+						if r.Host == "Mb" {
+							t.Operation[i] = cluster.ServerRow{Group: r.Group, Real: rs2, VIP: r.VIP, Host: "M2", IP: ip("172.21.14.4")}
+						}
+					}
+				})
+			})
+		}
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		w.await("access stop of M1", 3*time.Minute, func() bool { return len(cluster.RowsOf(w.tables().AccessStop, "M1")) == 1 })
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M2"}) {
+			t.Errorf("%s is held by %v", vip1, got)
+		}
 	})
 }
 
