@@ -171,7 +171,7 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 			return
 		}
 		if s.said.once("create "+g.Host, err, "spare server not created") {
-			s.pauses.Failed("create "+g.Host, s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D())
+			s.pauses.Failed("create "+g.Host, s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D(), longestPause)
 			return
 		}
 		s.pauses.Clear("create " + g.Host)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"net/netip"
 	"slices"
+	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/load"
@@ -158,9 +159,9 @@ func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 			awake = append(awake, rowsOf(t, p.Spare)[0].Real)
 		}
 	}
-	return slices.DeleteFunc(steps, func(p plan.Step) bool {
+	return slices.DeleteFunc(slices.Clone(steps), func(p plan.Step) bool {
 		if p.Do != plan.SuspendReal {
-			return p.Group != "" && waits(p.Group) || p.Do == plan.StopSpare && s.pauses.Waits("stop "+p.Spare, now)
+			return p.Group != "" && waits(p.Group) && recordedIn(steps, p.Group) || p.Do == plan.StopSpare && s.pauses.Waits("stop "+p.Spare, now)
 		}
 		if slices.Contains(awake, p.Real) {
 			return true
@@ -170,20 +171,32 @@ func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 	})
 }
 
+// The longest pauses of what failed again and again: a group that needs all its
+// servers must not wait for long.
+const (
+	longestPause = 10 * time.Minute
+	loadedPause  = time.Minute
+)
+
 // learn lets what failed rest for a while, longer each time.
 func (s *System) learn(steps plan.Steps, out shift.Outcome) {
 	now, first := s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D()
-	settle := func(what string, failed bool) {
+	try := func(what string, failed bool, longest time.Duration) {
 		if failed {
-			s.pauses.Failed(what, now, first)
+			s.pauses.Failed(what, now, first, longest)
 		} else {
 			s.pauses.Clear(what)
 		}
 	}
+	settle := func(what string, failed bool) { try(what, failed, longestPause) }
 	for _, p := range steps {
 		switch p.Do {
 		case plan.SetState:
-			settle(shiftOf(p.Group, p.Condition), out.Failed[p.Group] != nil)
+			longest := longestPause
+			if p.Condition == cluster.Moderate {
+				longest = loadedPause
+			}
+			try(shiftOf(p.Group, p.Condition), out.Failed[p.Group] != nil, longest)
 		case plan.MoveVIP:
 			if recordedIn(steps, p.Group) {
 				settle("group "+p.Group, out.Failed[p.Group] != nil)

@@ -92,11 +92,25 @@ func (h *Hands) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables
 		err = h.Discard(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: p.Real})
 	}
 	if err == nil {
-		err = h.Forget(s.Host)
+		err = h.forget(ctx, s)
 	}
 	if err != nil {
 		return fmt.Errorf("cannot retire spare %s: %w", s.Host, err)
 	}
 	h.Log.Warn().Str("spare", s.Host).Msg("failed spare server thrown away")
 	return nil
+}
+
+// forget takes a spare that stands in no trouble out of the set of those whose
+// VIPs are pss's, under the lock as every change of the set.
+func (h *Hands) forget(ctx context.Context, s cluster.SpareRow) error {
+	held, err := h.Files.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if len(cluster.RowsOf(held.Tables().Separation, s.Host)) > 0 {
+		return ErrRecovery
+	}
+	return h.Forget(s.Host)
 }

@@ -68,7 +68,7 @@ func TestPauses(t *testing.T) {
 	var p patience.Pauses
 	now := time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
 	for _, long := range []time.Duration{10, 20, 40, 80, 160, 320, 600, 600} {
-		p.Failed("RS3", now, 10*time.Second)
+		p.Failed("RS3", now, 10*time.Second, 10*time.Minute)
 		long *= time.Second
 		if !p.Waits("RS3", now.Add(long-1)) || p.Waits("RS3", now.Add(long)) || p.Waits("RS2", now) {
 			t.Fatalf("the pause is not %v, or not of RS3 alone", long)
@@ -76,7 +76,7 @@ func TestPauses(t *testing.T) {
 		now = now.Add(long)
 	}
 	p.Clear("RS3")
-	if p.Failed("RS3", now, 10*time.Second); p.Waits("RS3", now.Add(10*time.Second)) {
+	if p.Failed("RS3", now, 10*time.Second, 10*time.Minute); p.Waits("RS3", now.Add(10*time.Second)) {
 		t.Error("a success does not end the row of failures")
 	}
 }

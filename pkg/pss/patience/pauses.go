@@ -6,7 +6,7 @@ import (
 )
 
 // Pauses keep what failed from being tried again at once: each failure in a row
-// doubles the pause, up to ten minutes.
+// doubles the pause, up to a longest one.
 type Pauses struct {
 	mu sync.Mutex
 	of map[string]rest
@@ -17,16 +17,14 @@ type rest struct {
 	long  time.Duration
 }
 
-const longestPause = 10 * time.Minute
-
-// Failed begins a pause: first, or twice the last one.
-func (p *Pauses) Failed(what string, now time.Time, first time.Duration) {
+// Failed begins a pause: first, or twice the last one, but no more than longest.
+func (p *Pauses) Failed(what string, now time.Time, first, longest time.Duration) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.of == nil {
 		p.of = map[string]rest{}
 	}
-	long := min(max(2*p.of[what].long, first), longestPause)
+	long := min(max(2*p.of[what].long, first), longest)
 	p.of[what] = rest{until: now.Add(long), long: long}
 }
 
