@@ -1,0 +1,86 @@
+package hands_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/sim"
+)
+
+// A VIP in separation is given only while it is pss's, which is looked at again
+// under the lock: its server may have recovered and failed anew meanwhile, and
+// its monitor is then about to serve it elsewhere.
+func TestTakeOnlyOurs(t *testing.T) {
+	for _, c := range []struct {
+		name      string
+		abandoned []string
+		more      []cluster.ServerRow // in separation
+		want      error
+	}{
+		{name: "ours", abandoned: []string{"M2"}},
+		{name: "its monitor's again", want: hands.ErrStale},
+		{name: "a second holder is being fenced", abandoned: []string{"M2"}, want: hands.ErrStale,
+			more: []cluster.ServerRow{{Group: "Mail", Real: rs1, VIP: ip(104), Host: "Ms", IP: ip(51)}}},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			play(t, func(w *world) {
+				w.ok(w.model.DelVIP(w.ctx, m2, ip(104)))
+				w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
+					i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == "M2" })
+					t.Separation = append(append(t.Separation, t.Operation[i]), c.more...)
+					t.Operation = slices.Delete(t.Operation, i, i+1)
+					return nil
+				}))
+				w.abandoned = c.abandoned
+				err := w.Take(w.ctx, "Mail", ip(104), m1, nil)
+				if !errors.Is(err, c.want) {
+					w.Errorf("error %v, want %v", err, c.want)
+				}
+				want := []string{"M1"}
+				if c.want != nil {
+					want = nil
+				}
+				if got := w.model.Holders(ip(104)); !slices.Equal(got, want) {
+					w.Errorf("104 is held by %v, want %v", got, want)
+				}
+			})
+		})
+	}
+}
+
+// A spare that serves by now is neither stripped nor thrown away.
+func TestRestOfServing(t *testing.T) {
+	play(t, func(w *world) {
+		if err := w.Rest(w.ctx, m1, "Mail"); !errors.Is(err, hands.ErrStale) {
+			w.Errorf("error %v", err)
+		}
+		if got := w.model.Holders(ip(101)); !slices.Equal(got, []string{"M1"}) {
+			w.Errorf("101 is held by %v", got)
+		}
+	})
+}
+
+// A spare that boots on a real server which dies gives its boot slot back long
+// before its own deadline.
+func TestBootSlotOfDeadHost(t *testing.T) {
+	play(t, func(w *world) {
+		begun := time.Now()
+		var held time.Duration
+		w.Spare = func(context.Context) (func(), error) {
+			begun = time.Now()
+			return func() { held = time.Since(begun) }, nil
+		}
+		time.AfterFunc(5*time.Second, func() { _ = w.model.Inject(sim.Fault{Kind: sim.RealShutdown, Target: "RS3"}) })
+		if err := w.Create(w.ctx, cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}, "Mail"); !errors.Is(err, cluster.ErrHostSilent) {
+			w.Errorf("error %v", err)
+		}
+		if held < 5*time.Second || held > 25*time.Second {
+			w.Errorf("the slot was held for %v", held)
+		}
+	})
+}
