@@ -37,7 +37,6 @@ var errBroken = errors.New("broken on purpose")
 // world is the paper's system in Moderate, its spares created.
 type world struct {
 	*testing.T
-	fleet hands.Fleet
 	model *sim.Model
 	conf  *conffile.Dir
 	log   bytes.Buffer
