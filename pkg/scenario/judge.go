@@ -1,0 +1,218 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pss-msbs/pkg/check"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim"
+)
+
+// Judge is what must hold at every instant: the fleet has recorded no
+// violation, the files can be used, no row is lost.
+func (w *World) Judge() error {
+	for _, v := range w.Model.Violations() {
+		return fmt.Errorf("violation %s at %.2f: %s", v.Kind, v.At.Sub(w.log.began).Seconds(), v.What)
+	}
+	t, err := w.Tables()
+	if err != nil {
+		return err
+	}
+	return w.conserved(t)
+}
+
+// conserved: every VIP stands in operation or in separation, every home server
+// in exactly one of the three files, every real server at most once (a dsrs
+// keeps the row of one that it took out).
+func (w *World) conserved(t cluster.Tables) error {
+	for _, d := range w.dats.Servers {
+		if d.IsBackup() {
+			continue
+		}
+		if !holds(t.Operation, d) && !holds(t.Separation, d) {
+			return fmt.Errorf("VIP %v stands neither in operation nor in separation", d.VIP)
+		}
+		in := 0
+		for _, rows := range [][]cluster.ServerRow{t.Operation, t.AccessStop, t.Separation} {
+			in += min(1, len(cluster.RowsOf(rows, d.Host)))
+		}
+		if in != 1 {
+			return fmt.Errorf("%s stands in %d of the three files", d.Host, in)
+		}
+	}
+	return nil
+}
+
+func holds(rows []cluster.ServerRow, d server) bool {
+	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == d.VIP })
+}
+
+// Settled is nil when nothing is left to do: the files check, no recovery is
+// under way, reality is as the files say, and everything has its monitor.
+func (w *World) Settled() error {
+	t, err := w.Tables()
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(t.Separation) > 0:
+		return fmt.Errorf("%s is in separation", t.Separation[0].Host)
+	case len(t.Real)+len(t.Suspended) != len(w.dats.Reals):
+		return fmt.Errorf("%d real servers in the files, want %d", len(t.Real)+len(t.Suspended), len(w.dats.Reals))
+	}
+	st, err := w.Model.Status(w.ctx, sim.Query{Since: time.Now()})
+	if err != nil {
+		return err
+	}
+	for _, look := range []func(cluster.Tables, sim.Status) error{w.served, w.powered, w.resting, w.monitored, w.checked} {
+		if err := look(t, st); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// served: every VIP has the one holder that the files name.
+func (w *World) served(t cluster.Tables, st sim.Status) error {
+	for _, v := range st.VIPs {
+		var want []string
+		for _, r := range t.Operation {
+			if r.VIP == v.VIP {
+				want = append(want, r.Host)
+			}
+		}
+		if !slices.Equal(v.Holders, want) || len(want) != 1 {
+			return fmt.Errorf("VIP %v is held by %q, the files say %q", v.VIP, v.Holders, want)
+		}
+	}
+	return nil
+}
+
+// powered: hosts sleep or work as the files say.
+func (w *World) powered(t cluster.Tables, st sim.Status) error {
+	for _, h := range st.Hosts {
+		want := sim.Active
+		if slices.ContainsFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == h.IP }) {
+			want = sim.Suspended
+		}
+		if h.State != want {
+			return fmt.Errorf("%s is %s, the files say %s", h.Name, h.State, want)
+		}
+	}
+	return nil
+}
+
+// resting: who serves answers where the files place it, backups that do not
+// serve are paused, spares saved or in access stop.
+func (w *World) resting(t cluster.Tables, st sim.Status) error {
+	for _, g := range st.Guests {
+		rows := append(cluster.RowsOf(t.Operation, g.Host), cluster.RowsOf(t.AccessStop, g.Host)...)
+		switch {
+		case len(cluster.RowsOf(t.Operation, g.Host)) > 0 && g.Real == rows[0].Real:
+			if !g.Answers {
+				return fmt.Errorf("%s serves and does not answer", g.Host)
+			}
+		case g.Kind == sim.Backup && len(rows) == 0 && g.State != cluster.GuestPaused:
+			return fmt.Errorf("backup %s is %s", g.Host, g.State)
+		case g.Kind == sim.Spare && len(rows) == 0 && g.State != cluster.GuestSaved:
+			return fmt.Errorf("spare %s is %s", g.Host, g.State)
+		}
+	}
+	return nil
+}
+
+// monitored: who serves has a dbss, every real server a dsrs, and pss runs; a
+// backup or spare that rests has none.
+func (w *World) monitored(t cluster.Tables, _ sim.Status) error {
+	for _, r := range t.Operation {
+		if !w.held(r.Host) {
+			return fmt.Errorf("nobody monitors %s", r.Host)
+		}
+	}
+	for _, r := range w.reals() {
+		if w.find("dsrs", r) == nil {
+			return fmt.Errorf("nobody monitors %s", r)
+		}
+	}
+	if w.find("pss", "") == nil {
+		return fmt.Errorf("pss does not run")
+	}
+	for _, p := range w.Running() {
+		d, home := w.datOf(p.Name)
+		resting := p.Program == "dbss" && len(cluster.RowsOf(t.Operation, p.Name)) == 0 && len(cluster.RowsOf(t.AccessStop, p.Name)) == 0
+		if resting && (!home || d.IsBackup()) {
+			return fmt.Errorf("%s is monitored and rests", p.Name)
+		}
+	}
+	return nil
+}
+
+func (w *World) datOf(host string) (server, bool) {
+	for _, d := range w.dats.Servers {
+		if d.Host == host {
+			return d, true
+		}
+	}
+	return server{}, false
+}
+
+// checked: pss check finds nothing.
+func (w *World) checked(cluster.Tables, sim.Status) error {
+	rep, err := check.Dir(w.ctx, w.files)
+	if err != nil {
+		return err
+	}
+	return rep.Faults.Err()
+}
+
+// Home is nil when all is as it was at the beginning, given a load that keeps
+// every group in Moderate: the files row by row, and settled.
+func (w *World) Home(first cluster.Tables) error {
+	t, err := w.Tables()
+	if err != nil {
+		return err
+	}
+	if a, b := summary(first), summary(t); a != b {
+		return fmt.Errorf("the files say\n%swant\n%s", b, a)
+	}
+	return w.Settled()
+}
+
+// summary is the content of the files whatever the order of their rows.
+func summary(t cluster.Tables) string {
+	var lines []string
+	add := func(file string, row any) { lines = append(lines, fmt.Sprintf("%s %v", file, row)) }
+	for _, r := range t.Operation {
+		add("1 operation", r)
+	}
+	for _, r := range t.AccessStop {
+		add("2 access-stop", r)
+	}
+	for _, r := range t.Separation {
+		add("3 separation", r)
+	}
+	for _, r := range t.Real {
+		add("4 real", r)
+	}
+	for _, r := range t.Suspended {
+		add("5 suspended", r)
+	}
+	for _, r := range t.State {
+		add("6 state", r)
+	}
+	slices.Sort(lines)
+	return strings.Join(lines, "\n") + "\n"
+}
+
+// Await waits in virtual time until ok is nil, and returns its error after most.
+func (w *World) Await(most time.Duration, ok func() error) error {
+	for end := time.Now().Add(most); ; time.Sleep(500 * time.Millisecond) {
+		err := ok()
+		if err == nil || time.Now().After(end) {
+			return err
+		}
+	}
+}

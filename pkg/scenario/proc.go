@@ -1,0 +1,257 @@
+package scenario
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/fnv"
+	"net"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/lockedfile"
+)
+
+var errKilled = errors.New("killed")
+
+// Point is an instant of a program: before or after it asks or changes
+// something outside itself.
+type Point struct {
+	Op    string // a verb with its outcome ("A5 recovered"), a method of the fleet ("AddVIP"), or a step of a file transaction
+	Host  string // whom it is about, where there is one
+	After bool
+}
+
+// Proc is one running program. It is a process without a kernel: once killed,
+// nothing that its goroutines still do has an effect outside.
+type Proc struct {
+	Program, Name string // as "dbss", "M1"; pss has no name
+
+	w      *World
+	ctx    context.Context
+	cancel context.CancelFunc
+	ready  chan struct{} // closed when it says that it is ready
+	ended  chan struct{} // closed when it has ended
+	began  sync.Once
+	over   sync.Once
+	err    error // of its end, valid once ended is closed
+
+	mu    sync.Mutex
+	dead  bool // by kill -9
+	wires map[*wire]struct{}
+}
+
+// spawn starts a program; body is its main.
+func (w *World) spawn(program, name string, prepare func(*Proc), body func(*Proc) error) *Proc {
+	p := &Proc{Program: program, Name: name, w: w, ready: make(chan struct{}), ended: make(chan struct{}), wires: map[*wire]struct{}{}}
+	p.ctx, p.cancel = context.WithCancel(w.ctx)
+	w.mu.Lock()
+	w.procs = append(w.procs, p)
+	if prepare != nil {
+		prepare(p)
+	}
+	w.mu.Unlock()
+	w.bodies.Go(func() { p.end(p.main(body)) })
+	return p
+}
+
+// main is body once the program has been loaded.
+func (p *Proc) main(body func(*Proc) error) error {
+	p.sleep(p.ctx, startup, "start")
+	if p.ctx.Err() != nil {
+		return nil
+	}
+	return body(p)
+}
+
+// startup is how long it takes to load a program and to read its files.
+const startup = 30 * time.Millisecond
+
+// isReady is the line on --ready-fd.
+func (p *Proc) isReady() { p.began.Do(func() { close(p.ready) }) }
+
+// end is what the kernel does when a process ends: locks are free, connections
+// and sockets closed.
+func (p *Proc) end(err error) {
+	p.over.Do(func() {
+		p.err = err
+		p.w.forget(p)
+		p.mu.Lock()
+		wires := p.wires
+		p.wires = nil
+		p.mu.Unlock()
+		p.cancel()
+		for c := range wires {
+			c.Conn.Close()
+		}
+		close(p.ended)
+	})
+}
+
+// Kill is kill -9.
+func (p *Proc) Kill() {
+	p.mu.Lock()
+	p.dead = true
+	p.mu.Unlock()
+	p.end(errKilled)
+}
+
+func (p *Proc) isDead() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.dead
+}
+
+// Done implements sif.Monitor.
+func (p *Proc) Done() <-chan struct{} { return p.ended }
+
+// Err implements sif.Monitor.
+func (p *Proc) Err() error { return p.err }
+
+// Stop is SIGTERM and then SIGKILL; it implements sif.Monitor.
+func (p *Proc) Stop(ctx context.Context) error {
+	p.cancel()
+	grace, cancel := context.WithTimeout(ctx, 5*time.Second)
+	defer cancel()
+	select {
+	case <-p.ended:
+	case <-grace.Done():
+		p.Kill()
+	}
+	return nil
+}
+
+// await waits until child is ready; one that will not be in time is killed,
+// unless it was by who waits itself dying.
+func (p *Proc) await(ctx context.Context, child *Proc) error {
+	select {
+	case <-child.ready:
+		return nil
+	case <-child.ended:
+		if child.err != nil {
+			return child.err
+		}
+		return errors.New("it ended before it was ready")
+	case <-ctx.Done():
+		if !p.isDead() {
+			child.Kill()
+		}
+		return ctx.Err()
+	}
+}
+
+// sleep waits for d and a little that depends on what alone, so that hardly
+// anything happens at the very same instant and a run is like another.
+func (p *Proc) sleep(ctx context.Context, d time.Duration, what string) {
+	h := fnv.New32a()
+	h.Write([]byte(p.Program + p.Name + what))
+	if ctx.Err() != nil {
+		return
+	}
+	_ = clock.Clock{}.Sleep(ctx, d+time.Duration(h.Sum32()%997)*time.Microsecond)
+}
+
+// at tells whoever plays with this world where p is, which may kill it there.
+func (p *Proc) at(op, host string, after bool) error {
+	if f := p.w.OnPoint; f != nil && !p.isDead() {
+		f(p, Point{op, host, after})
+	}
+	if p.isDead() {
+		return errKilled
+	}
+	return nil
+}
+
+// step is p's hook into file transactions.
+func (p *Proc) step(s lockedfile.Step) error { return p.at(s.String(), "", false) }
+
+// do is a call of p to the fleet.
+func do[T any](ctx context.Context, p *Proc, op, host string, call func() (T, error)) (T, error) {
+	var none T
+	p.sleep(ctx, 0, op+host)
+	if err := p.at(op, host, false); err != nil {
+		return none, err
+	}
+	v, err := call()
+	if err := p.at(op, host, true); err != nil {
+		return none, err
+	}
+	return v, err
+}
+
+// dial connects p to the sif of a server.
+func (p *Proc) dial(target string) ipc.DialFunc {
+	return func(ctx context.Context) (net.Conn, error) {
+		l := p.w.socket(target)
+		if l == nil {
+			return nil, errors.New("connection refused")
+		}
+		raw, err := l.Dial(ctx)
+		if err != nil {
+			return nil, err
+		}
+		c := &wire{Conn: raw, p: p}
+		p.mu.Lock()
+		defer p.mu.Unlock()
+		if p.wires == nil {
+			raw.Close()
+			return nil, errKilled
+		}
+		p.wires[c] = struct{}{}
+		return c, nil
+	}
+}
+
+// wire is p's end of a connection to a sif.
+type wire struct {
+	net.Conn
+	p *Proc
+
+	mu   sync.Mutex
+	open *ipc.Request // not answered yet
+}
+
+func (c *wire) Write(b []byte) (int, error) {
+	var req ipc.Request
+	if json.Unmarshal(b, &req) == nil && req.Verb != ipc.Watch {
+		c.p.sleep(c.p.ctx, 0, op(req)+req.Host)
+		if err := c.p.at(op(req), req.Host, false); err != nil {
+			return 0, err
+		}
+		c.mu.Lock()
+		c.open = &req
+		c.mu.Unlock()
+	}
+	if c.p.isDead() {
+		return 0, errKilled
+	}
+	return c.Conn.Write(b)
+}
+
+func (c *wire) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.mu.Lock()
+	req := c.open
+	c.open = nil
+	c.mu.Unlock()
+	if req != nil && err == nil {
+		err = c.p.at(op(*req), req.Host, true)
+	}
+	return n, err
+}
+
+func (c *wire) Close() error {
+	c.p.mu.Lock()
+	delete(c.p.wires, c)
+	c.p.mu.Unlock()
+	return c.Conn.Close()
+}
+
+func op(req ipc.Request) string {
+	if req.Outcome != "" {
+		return string(req.Verb) + " " + string(req.Outcome)
+	}
+	return string(req.Verb)
+}

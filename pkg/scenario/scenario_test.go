@@ -1,0 +1,128 @@
+package scenario
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var (
+	update = flag.Bool("update", false, "rewrite the expected logs")
+	repeat = flag.Int("repeat", 1, "play each scenario so many times")
+)
+
+const (
+	scenarios = "../../testdata/scenarios"
+	paper     = "../../testdata/paper"
+)
+
+// tempDir is a directory in memory where there is one: a campaign is not
+// about the disk.
+func tempDir(t *testing.T) string {
+	const memory = "/dev/shm"
+	dir, err := os.MkdirTemp(memory, "pss-msbs-")
+	if err != nil {
+		return t.TempDir()
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	return dir
+}
+
+// Each scenario's log must be the expected one, as often as it is played.
+func TestScenarios(t *testing.T) {
+	dirs, err := filepath.Glob(filepath.Join(scenarios, "*", "cmds"))
+	if err != nil || len(dirs) == 0 {
+		t.Fatalf("no scenarios: %v", err)
+	}
+	for _, cmds := range dirs {
+		dir := filepath.Dir(cmds)
+		t.Run(filepath.Base(dir), func(t *testing.T) {
+			script, err := ReadScript(cmds)
+			if err != nil {
+				t.Fatal(err)
+			}
+			want, err := os.ReadFile(filepath.Join(dir, "log.expect"))
+			if err != nil && !*update {
+				t.Fatal(err)
+			}
+			for n := range *repeat {
+				got := playFolder(t, dir, script)
+				if n == 0 && *update {
+					want = []byte(got)
+					if err := os.WriteFile(filepath.Join(dir, "log.expect"), want, 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				if diff := cmp.Diff(inOrder(string(want)), inOrder(got)); diff != "" {
+					t.Fatalf("run %d: the log differs (-want +got):\n%s", n+1, diff)
+				}
+			}
+		})
+	}
+}
+
+// inOrder are the lines of a log, those of one hundredth of a second sorted:
+// what a program does in parallel happens in no order.
+func inOrder(log string) []string {
+	lines := strings.Split(log, "\n")
+	slices.SortStableFunc(lines, func(a, b string) int {
+		if len(a) < stampWidth || len(b) < stampWidth || a[:stampWidth] != b[:stampWidth] {
+			return 0
+		}
+		return strings.Compare(a, b)
+	})
+	return lines
+}
+
+// playFolder plays a scenario and returns its log.
+func playFolder(t *testing.T, dir string, script []Command) (log string) {
+	conf := tempDir(t)
+	for _, from := range []string{paper, filepath.Join(dir, "conf")} {
+		copyConf(t, from, filepath.Join(conf, "conf"))
+	}
+	synctest.Test(t, func(t *testing.T) {
+		w, err := New(conf, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer w.Close()
+		if err := w.Play(script); err != nil {
+			t.Errorf("%v\n%s", err, w.Log())
+		}
+		if err := w.Judge(); err != nil {
+			t.Error(err)
+		}
+		log = w.Log()
+		if err := w.Settled(); err != nil {
+			log += fmt.Sprintf("not settled: %v\n", err)
+		}
+	})
+	return log
+}
+
+// copyConf lays a directory over another; one that does not exist changes nothing.
+func copyConf(t *testing.T, from, to string) {
+	entries, err := os.ReadDir(from)
+	if err != nil && !os.IsNotExist(err) {
+		t.Fatal(err)
+	}
+	if err := os.MkdirAll(to, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		b, err := os.ReadFile(filepath.Join(from, e.Name()))
+		if err == nil {
+			err = os.WriteFile(filepath.Join(to, e.Name()), b, 0o644)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+}

@@ -1,0 +1,244 @@
+package scenario
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/sim"
+)
+
+// Command is one line of a script:
+//
+//	at 125s begin                           the log shows what comes from here on
+//	at 60s load GROUP|all PERCENT [ACCESSES_PER_SECOND]
+//	at 60s fault KIND TARGET [for 30s]
+//	at 60s heal TARGET
+//	at 60s kill PROGRAM [NAME]
+//	at 60s break FILE                       a hand edit goes wrong: a line with too few fields
+//	at 60s mend FILE                        and is taken back
+//	at 60s remove FILE
+//	at 300s end                             the last line
+//	when PROGRAM [NAME] before|after OP [HOST] kill|fault ...  once, at a point of a program
+type Command struct {
+	At   time.Duration
+	When *trigger
+	Do   []string
+	text string
+}
+
+// trigger is a point of a program.
+type trigger struct {
+	who   string
+	after bool
+	op    string // spaces as "_": "A5_recovered"
+	host  string // "" is any
+}
+
+// ReadScript reads a file of commands; blank lines and # comments are skipped.
+func ReadScript(path string) ([]Command, error) {
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return nil, err
+	}
+	var out []Command
+	for n, text := range strings.Split(string(b), "\n") {
+		text, _, _ = strings.Cut(text, "#")
+		if text = strings.TrimSpace(text); text == "" {
+			continue
+		}
+		c, err := parse(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s:%d: %v", path, n+1, err)
+		}
+		out = append(out, c)
+	}
+	if n := len(out); n == 0 || !slices.Equal(out[n-1].Do, []string{"end"}) {
+		return nil, fmt.Errorf("%s: want end as the last command", path)
+	}
+	return out, nil
+}
+
+func parse(text string) (Command, error) {
+	f := strings.Fields(text)
+	c := Command{text: text}
+	switch {
+	case f[0] == "at" && len(f) > 2:
+		var err error
+		c.At, err = time.ParseDuration(f[1])
+		c.Do = f[2:]
+		return c, err
+	case f[0] == "when":
+		i := slices.IndexFunc(f, func(s string) bool { return s == "before" || s == "after" })
+		j := slices.IndexFunc(f, func(s string) bool { return s == "kill" || s == "fault" || s == "break" })
+		if i < 2 || j < i+2 || j > i+3 {
+			break
+		}
+		c.When = &trigger{who: strings.Join(f[1:i], " "), after: f[i] == "after", op: strings.ReplaceAll(f[i+1], "_", " ")}
+		if j == i+3 {
+			c.When.host = f[i+2]
+		}
+		c.Do = f[j:]
+		return c, nil
+	}
+	return c, fmt.Errorf("cannot read %q: want at TIME COMMAND, or when PROGRAM before|after OP COMMAND", text)
+}
+
+// split takes "dbss M1" apart.
+func split(who string) (program, name string) {
+	program, name, _ = strings.Cut(who, " ")
+	return program, name
+}
+
+// Play launches the programs, carries out a script and returns at its end.
+func (w *World) Play(script []Command) error {
+	begun := time.Now()
+	var failed firstError
+	w.OnPoint = w.triggers(script, &failed)
+	w.Launch()
+	for _, c := range script {
+		if c.When != nil {
+			continue
+		}
+		time.Sleep(time.Until(begun.Add(c.At)))
+		if err := failed.get(); err != nil {
+			return err
+		}
+		switch c.Do[0] {
+		case "end":
+			return nil
+		case "begin":
+			w.log.show()
+			continue
+		}
+		w.log.add("-", strings.Join(c.Do, " "))
+		if err := w.command(c.Do); err != nil {
+			return fmt.Errorf("%s: %v", c.text, err)
+		}
+	}
+	return nil
+}
+
+// firstError keeps what went wrong in a trigger.
+type firstError struct {
+	mu  sync.Mutex
+	err error
+}
+
+func (e *firstError) set(err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.err == nil {
+		e.err = err
+	}
+}
+
+func (e *firstError) get() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.err
+}
+
+// triggers fires each when-command once, at the first point that fits.
+func (w *World) triggers(script []Command, failed *firstError) func(*Proc, Point) {
+	var mu sync.Mutex
+	fired := make([]bool, len(script))
+	return func(p *Proc, at Point) {
+		for i, c := range script {
+			t := c.When
+			if t == nil || t.who != p.who() || t.op != at.Op || t.after != at.After || t.host != "" && t.host != at.Host {
+				continue
+			}
+			mu.Lock()
+			first := !fired[i]
+			fired[i] = true
+			mu.Unlock()
+			if !first {
+				continue
+			}
+			w.log.add("-", c.text)
+			if err := w.command(c.Do); err != nil {
+				failed.set(fmt.Errorf("%s: %v", c.text, err))
+			}
+		}
+	}
+}
+
+func (p *Proc) who() string { return strings.TrimSpace(p.Program + " " + p.Name) }
+
+// command does one command at once.
+func (w *World) command(f []string) error {
+	switch {
+	case f[0] == "load" && len(f) >= 3:
+		return w.load(f[1], f[2:])
+	case f[0] == "fault" && len(f) == 3:
+		return w.Model.Inject(sim.Fault{Kind: f[1], Target: f[2]})
+	case f[0] == "fault" && len(f) == 5 && f[3] == "for":
+		d, err := time.ParseDuration(f[4])
+		if err != nil {
+			return err
+		}
+		return w.Model.Inject(sim.Fault{Kind: f[1], Target: f[2], For: d, Delay: 300 * time.Millisecond})
+	case f[0] == "heal" && len(f) == 2:
+		return w.Model.Heal(f[1])
+	case f[0] == "kill" && len(f) >= 2:
+		return w.Kill(strings.Join(f[1:], " "))
+	case f[0] == "break" && len(f) == 2:
+		return w.edit(f[1], func(text string) string { return text + slip })
+	case f[0] == "mend" && len(f) == 2:
+		return w.edit(f[1], func(text string) string { return strings.ReplaceAll(text, slip, "") })
+	case f[0] == "remove" && len(f) == 2:
+		return os.Remove(filepath.Join(w.dirs.Conf, f[1]))
+	}
+	return fmt.Errorf("no such command")
+}
+
+// slip is half a row, as a typing operator leaves it.
+const slip = "Mail 172.21.14.\n"
+
+// edit changes a file as an editor does that knows of no lock.
+func (w *World) edit(file string, change func(string) string) error {
+	path := filepath.Join(w.dirs.Conf, file)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(path, []byte(change(string(b))), 0o644)
+}
+
+// groups are the service groups, by name.
+func (w *World) groups() []string {
+	var out []string
+	for _, d := range w.dats.Servers {
+		if !slices.Contains(out, d.Group) {
+			out = append(out, d.Group)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (w *World) load(group string, f []string) error {
+	var n [2]float64
+	for i, s := range f {
+		var err error
+		if n[i], err = strconv.ParseFloat(s, 64); err != nil || i > 1 {
+			return fmt.Errorf("want PERCENT [ACCESSES_PER_SECOND]")
+		}
+	}
+	groups := []string{group}
+	if group == "all" {
+		groups = w.groups()
+	}
+	for _, g := range groups {
+		if err := w.Model.SetLoad(g, n[0], n[1], 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}

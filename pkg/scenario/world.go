@@ -1,0 +1,319 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
+)
+
+// World is the compound system in one process. It must be made, used and
+// closed inside one testing/synctest bubble.
+type World struct {
+	Model    *sim.Model
+	Settings settings.Settings
+	Poll     time.Duration // how soon a program sees a change of the files, in place of inotify
+	Relaunch bool          // launchers restart a program after exit 0 too
+	// OnPoint is called by a program at each of its points; it may Kill it.
+	OnPoint func(*Proc, Point)
+
+	dirs  daemon.Dirs
+	files *conffile.Dir // the judge's own
+	dats  mgmtdata.Dir
+	log   *book
+
+	ctx       context.Context
+	cancel    context.CancelFunc
+	bodies    sync.WaitGroup // of programs
+	launchers sync.WaitGroup
+
+	mu    sync.Mutex
+	procs []*Proc
+	locks map[string]map[*Proc]bool // monitor locks: an open file may be shared
+	sifs  map[string]listener
+	slots map[int]*Proc // boot slots
+}
+
+type listener struct {
+	*ipc.MemListener
+	p *Proc
+}
+
+// New makes the world of a configuration directory, which the programs will
+// change; edit, where not nil, may change settings and fleet before they start.
+func New(dir string, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
+	w := &World{Poll: 250 * time.Millisecond, log: &book{began: time.Now()},
+		dirs:  daemon.Dirs{Conf: filepath.Join(dir, "conf"), Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Log: dir},
+		locks: map[string]map[*Proc]bool{}, sifs: map[string]listener{}, slots: map[int]*Proc{}}
+	if err := w.dirs.Prepare(); err != nil {
+		return nil, err
+	}
+	w.files = conffile.Open(w.dirs.Conf, conffile.Options{NoNotify: true, Holder: "judge"})
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	return w, w.open(edit)
+}
+
+func (w *World) open(edit func(*settings.Settings, *sim.Spec)) (err error) {
+	if w.Settings, err = settings.Read(w.dirs.Settings()); err != nil {
+		return err
+	}
+	if w.dats, err = mgmtdata.ReadDir(w.dirs.Conf); err != nil {
+		return err
+	}
+	t, err := w.files.View(w.ctx)
+	if err != nil {
+		return err
+	}
+	data, err := w.data()
+	if err != nil {
+		return err
+	}
+	spec, err := sim.FromTables(t, data.Servers, data.Reals, w.Settings)
+	if err != nil {
+		return err
+	}
+	spec.Balancer.AskInterval = 10 * time.Second // so rarely that PS2 is possible
+	if edit != nil {
+		edit(&w.Settings, &spec)
+	}
+	w.Model, err = sim.New(spec, clock.Clock{})
+	return err
+}
+
+// Launch starts every program with its launcher, as after a boot of the
+// management server.
+func (w *World) Launch() {
+	for _, name := range w.homes() {
+		w.launch("dbss " + name)
+	}
+	for _, name := range w.reals() {
+		w.launch("dsrs " + name)
+	}
+	w.launch("pss")
+}
+
+// start starts a program that has a launcher.
+func (w *World) start(who string) *Proc {
+	program, name := split(who)
+	switch program {
+	case "pss":
+		return w.startPSS()
+	case "dsrs":
+		return w.startDSRS(name)
+	}
+	return w.startDBSS(w.dirs.Dat(name), name, nil, (*Proc).keepSif)
+}
+
+// launch runs a program and restarts it a second after it died or failed.
+func (w *World) launch(who string) {
+	w.launchers.Go(func() {
+		for w.ctx.Err() == nil {
+			p := w.start(who)
+			<-p.ended
+			if p.err == nil && !w.Relaunch {
+				return
+			}
+			p.sleep(w.ctx, restartPause, "launcher")
+		}
+	})
+}
+
+// Close ends all programs and the fleet.
+func (w *World) Close() {
+	w.log.close()
+	w.cancel()
+	w.launchers.Wait()
+	w.bodies.Wait()
+	_ = w.Model.Close()
+}
+
+// told are the kinds of the fleet's own record that stand in the log.
+var told = []string{"real", "vip", "power", "client", "migrated", "violation", "exception"}
+
+// Log is the merged log so far: of all programs, and what became of the fleet.
+func (w *World) Log() string {
+	st, err := w.Model.Status(context.Background(), sim.Query{Timeline: true})
+	if err != nil {
+		return err.Error()
+	}
+	var fleet []line
+	for _, e := range st.Timeline {
+		if slices.Contains(told, e.Kind) {
+			fleet = append(fleet, line{e.At, "fleet", e.What})
+		}
+	}
+	return w.log.text(fleet)
+}
+
+// Tables is what the files say.
+func (w *World) Tables() (cluster.Tables, error) { return w.files.View(w.ctx) }
+
+// homes are the home servers by name, reals the real servers.
+func (w *World) homes() []string {
+	var out []string
+	for _, s := range w.dats.Servers {
+		if !s.IsBackup() {
+			out = append(out, s.Host)
+		}
+	}
+	slices.Sort(out)
+	return out
+}
+
+func (w *World) reals() []string {
+	var out []string
+	for _, r := range w.dats.Reals {
+		out = append(out, r.Host)
+	}
+	slices.Sort(out)
+	return out
+}
+
+// find is the running program of a name, or nil.
+func (w *World) find(program, name string) *Proc {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.procs {
+		if p.Program == program && p.Name == name {
+			return p
+		}
+	}
+	return nil
+}
+
+// Running lists the running programs.
+func (w *World) Running() []*Proc {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.procs)
+}
+
+// Kill kills a running program, as "dbss M1", with -9.
+func (w *World) Kill(who string) error {
+	program, name := split(who)
+	p := w.find(program, name)
+	if p == nil {
+		return fmt.Errorf("cannot kill %s: it does not run", who)
+	}
+	p.Kill()
+	return nil
+}
+
+// forget takes what a process held from it.
+func (w *World) forget(p *Proc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.procs = slices.DeleteFunc(w.procs, func(o *Proc) bool { return o == p })
+	for name, holders := range w.locks {
+		if delete(holders, p); len(holders) == 0 {
+			delete(w.locks, name)
+		}
+	}
+	for name, l := range w.sifs {
+		if l.p == p {
+			l.Close()
+			delete(w.sifs, name)
+		}
+	}
+	maps.DeleteFunc(w.slots, func(_ int, o *Proc) bool { return o == p })
+}
+
+// lock takes a monitor lock, if it is free.
+func (w *World) lock(name string, p *Proc) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if len(w.locks[name]) > 0 || p.isDead() {
+		return false
+	}
+	w.locks[name] = map[*Proc]bool{p: true}
+	return true
+}
+
+func (w *World) unlock(name string, p *Proc) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if delete(w.locks[name], p); len(w.locks[name]) == 0 {
+		delete(w.locks, name)
+	}
+}
+
+func (w *World) held(name string) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.locks[name]) > 0
+}
+
+// listen makes l the socket of p's target.
+func (w *World) listen(p *Proc, l *ipc.MemListener) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, ok := w.sifs[p.Name]; ok || p.isDead() {
+		return false
+	}
+	w.sifs[p.Name] = listener{l, p}
+	return true
+}
+
+func (w *World) socket(target string) *ipc.MemListener {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if l, ok := w.sifs[target]; ok {
+		return l.MemListener
+	}
+	return nil
+}
+
+// bootPoll is how often a waiting boot looks for a free slot.
+const bootPoll = 100 * time.Millisecond
+
+// bootSlot is daemon.BootSlot in this world: one of the first n slots.
+func (p *Proc) bootSlot(n int) func(context.Context) (func(), error) {
+	return func(ctx context.Context) (func(), error) {
+		for {
+			if slot := p.w.takeSlot(p, n); slot >= 0 {
+				return sync.OnceFunc(func() { p.w.giveSlot(p, slot) }), nil
+			}
+			if err := (clock.Clock{}).Sleep(ctx, bootPoll); err != nil {
+				return nil, fmt.Errorf("cannot take a boot slot: %w", err)
+			}
+		}
+	}
+}
+
+// takeSlot is the slot that p holds from here on, or -1.
+func (w *World) takeSlot(p *Proc, n int) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for i := range n {
+		if w.slots[i] == nil && !p.isDead() {
+			w.slots[i] = p
+			return i
+		}
+	}
+	return -1
+}
+
+func (w *World) giveSlot(p *Proc, slot int) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.slots[slot] == p {
+		delete(w.slots, slot)
+	}
+}
+
+func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }
+
+// server is the management data of a virtual server.
+type server = mgmtdata.Server
