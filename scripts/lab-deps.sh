@@ -1,11 +1,12 @@
 #!/bin/sh
-# Installs the Debian packages that the VM lab (make test-lab) is made of. Needs root.
+# Installs the Debian packages that the VM lab (make lab, make test-lab) is made of. Needs root.
 set -eu
 
 [ "$(id -u)" = 0 ] || { echo "lab-deps: needs root" >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive
 packages="qemu-system-x86 qemu-utils libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients
-	busybox-static linux-image-cloud-amd64 qemu-guest-agent iproute2 iputils-arping"
+	busybox-static linux-image-cloud-amd64 qemu-guest-agent iproute2 iputils-arping
+	debootstrap e2fsprogs haproxy tcpdump"
 missing=""
 for p in $packages; do
 	dpkg-query -W -f='${Status}' "$p" 2>/dev/null | grep -q '^install ok installed$' || missing="$missing $p"

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 )
 
 // manifest is what another process needs to know of a lab that is up.
@@ -52,3 +53,13 @@ func Attach(dir string) (*Attached, error) {
 
 // Libvirtd is the pid of a host's libvirtd.
 func (a *Attached) Libvirtd(host string) int { return a.libvirtd[host] }
+
+// OnManagement is the command that runs argv on the management server; pss,
+// dbss, dsrs and sif are those of the lab, with its directories.
+func (a *Attached) OnManagement(argv []string) []string {
+	out := []string{"ip", "netns", "exec", a.Namespace(management)}
+	if len(argv) > 0 && slices.Contains([]string{"pss", "dbss", "dsrs", "sif"}, argv[0]) {
+		return append(append(out, filepath.Join(a.dir, "bin", argv[0])), a.flags(argv[1:]...)...)
+	}
+	return append(out, argv...)
+}

@@ -8,24 +8,30 @@ import (
 	"text/template"
 )
 
-// domainTemplate describes a guest: no disk, one network card, an agent. It
+// domainTemplate describes a guest: one network card, an agent, and a disk unless it
+// lives in memory. It
 // runs without hardware virtualization, as that is what works everywhere.
 var domainTemplate = template.Must(template.New("domain").Parse(`<domain type='qemu'>
   <name>{{.Host}}</name>
-  <memory unit='MiB'>160</memory>
+  <memory unit='MiB'>{{.Memory}}</memory>
   <vcpu>1</vcpu>
   <os>
     <type arch='x86_64' machine='q35'>hvm</type>
     <kernel>{{.Kernel}}</kernel>
     <initrd>{{.Initrd}}</initrd>
-    <cmdline>console=ttyS0 quiet panic=1 nokaslr mitigations=off lab.name={{.Host}} lab.ip={{.IP}}</cmdline>
+    <cmdline>console=ttyS0 quiet panic=1 nokaslr mitigations=off lab.name={{.Host}} lab.ip={{.IP}} lab.daemons={{.Daemons}}</cmdline>
   </os>
   <features><acpi/><apic/></features>
   <cpu mode='custom' match='exact'><model fallback='allow'>qemu64</model></cpu>
   <on_poweroff>destroy</on_poweroff>
   <on_reboot>restart</on_reboot>
   <on_crash>destroy</on_crash>
-  <devices>
+  <devices>{{if .Disk}}
+    <disk type='file' device='disk'>
+      <driver name='qemu' type='qcow2' cache='none'/>
+      <source file='{{.Disk}}'/>
+      <target dev='vda' bus='virtio'/>
+    </disk>{{end}}
     <interface type='bridge'>
       <mac address='{{.MAC}}'/>
       <source bridge='br0'/>
@@ -39,6 +45,12 @@ var domainTemplate = template.Must(template.New("domain").Parse(`<domain type='q
 </domain>
 `))
 
+// The memory of guests, in MiB: M_max, nearly.
+const (
+	smallMemory = 160
+	fullMemory  = 256
+)
+
 // writeDefinitions writes the domain XML of every server.
 func (l *Lab) writeDefinitions() error {
 	k, err := kernel()
@@ -51,19 +63,31 @@ func (l *Lab) writeDefinitions() error {
 		}
 	}
 	for _, s := range l.plan.Servers {
-		ip := s.IP.As4()
-		var b strings.Builder
-		err := domainTemplate.Execute(&b, map[string]string{
-			"Host": s.Host, "IP": s.IP.String(), "Kernel": k, "Initrd": l.image(),
-			"MAC":     fmt.Sprintf("52:54:00:00:%02x:%02x", ip[2], ip[3]),
-			"Console": filepath.Join(l.dir, "consoles", s.Host+".log"),
-		})
-		if err == nil {
-			err = os.WriteFile(strings.ReplaceAll(l.Definition(), "{host}", s.Host), []byte(b.String()), 0o644)
-		}
-		if err != nil {
+		if err := l.writeDefinition(s, k); err != nil {
 			return fmt.Errorf("cannot define %s: %v", s.Host, err)
 		}
 	}
 	return nil
 }
+
+func (l *Lab) writeDefinition(s Server, kernel string) error {
+	ip := s.IP.As4()
+	memory, disk := smallMemory, ""
+	if l.plan.Disk != "" {
+		memory, disk = fullMemory, l.disk(s.Host)
+	}
+	var b strings.Builder
+	err := domainTemplate.Execute(&b, map[string]any{
+		"Host": s.Host, "IP": s.IP.String(), "Kernel": kernel, "Initrd": l.image(),
+		"MAC":     fmt.Sprintf("52:54:00:00:%02x:%02x", ip[2], ip[3]),
+		"Console": filepath.Join(l.dir, "consoles", s.Host+".log"),
+		"Memory":  memory, "Disk": disk, "Daemons": strings.Join(s.Daemons, ","),
+	})
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(strings.ReplaceAll(l.Definition(), "{host}", s.Host), []byte(b.String()), 0o644)
+}
+
+// disk is where a full guest's overlay lies, which all hosts share.
+func (l *Lab) disk(host string) string { return filepath.Join(l.dir, "disks", host+".qcow2") }

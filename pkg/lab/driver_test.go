@@ -5,6 +5,7 @@ package lab
 import (
 	"bytes"
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"strings"
@@ -45,7 +46,7 @@ func labSettings(l *Attached) settings.Settings {
 	s.Network.References = []netip.Addr{l.plan.Switch}
 	s.Libvirt.URI, s.Libvirt.ManagementURI = l.URI(), "qemu+tcp://172.21.14.200/system"
 	s.Libvirt.Definition, s.Libvirt.SavePath = l.Definition(), l.SavePath()
-	s.Guest.RestartCommand = []string{"restart-daemon", "{daemon}"}
+	s.Guest.RestartCommand = []string{"lab-daemon", "restart", "{daemon}"}
 	return s
 }
 
@@ -139,9 +140,20 @@ func TestArguments(t *testing.T) {
 	if _, err := d.Run(quick(t), m1, []string{"false"}); err == nil {
 		t.Error("a failing command is no error")
 	}
-	if got, err := guest.Measure(quick(t), d, m1); err == nil {
-		t.Errorf("a guest without sar was measured: %v", got)
+	got, err := guest.Measure(quick(t), d, m1)
+	if err != nil || got.MemoryKB < 5000 || got.MaxMemoryKB < 100_000 || got.MemoryKB > got.MaxMemoryKB/2 {
+		t.Errorf("measured %+v, %v", got, err)
 	}
+	if _, err := d.Run(quick(t), m1, []string{"fill-memory", "70"}); err != nil {
+		t.Fatal(err)
+	}
+	within(t, 10*time.Second, "its memory is filled", func() error {
+		got, err = guest.Measure(quick(t), d, m1)
+		if share := 100 * got.MemoryKB / max(1, got.MaxMemoryKB); err == nil && (share < 65 || share > 80) {
+			err = fmt.Errorf("%d%% of its memory is used", share)
+		}
+		return err
+	})
 }
 
 // TestNeighbourDiscovery asks by ND, which guests without IPv6 leave untested.

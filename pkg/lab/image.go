@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"embed"
 	"fmt"
 	"io"
 	"io/fs"
@@ -19,7 +20,7 @@ var programs = []string{"ip", "unshare", "busybox", "virsh", "libvirtd", "qemu-s
 
 // modules are what a guest's kernel lacks, in the order in which they load.
 var modules = []string{
-	"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci",
+	"virtio_ring", "virtio", "virtio_pci_legacy_dev", "virtio_pci_modern_dev", "virtio_pci", "virtio_blk",
 	"failover", "net_failover", "virtio_net", "virtio_console",
 }
 
@@ -55,10 +56,15 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 for m in /modules/*; do insmod "$m"; done
+if [ -b /dev/vda ]; then # a full guest
+	mkdir -p /full
+	mount -t ext4 /dev/vda /full && mount --move /dev /full/dev && umount /proc /sys && exec switch_root /full /sbin/lab-init
+fi
 for w in $(cat /proc/cmdline); do
 	case "$w" in
 	lab.name=*) name=${w#*=} ;;
 	lab.ip=*) ip=${w#*=} ;;
+	lab.daemons=*) daemons=$(echo "${w#*=}" | tr , ' ') ;;
 	esac
 done
 hostname "$name"
@@ -66,7 +72,7 @@ echo "$name" >/www/index.html
 ip link set lo up
 ip addr add "$ip/24" dev eth0
 ip link set eth0 up
-restart-daemon httpd
+for d in ${daemons:-httpd}; do lab-daemon restart "$d"; done
 while :; do
 	for p in /sys/class/virtio-ports/*; do
 		[ "$(cat "$p/name")" = org.qemu.guest_agent.0 ] && qemu-ga -m virtio-serial -p "/dev/${p##*/}" -t /run
@@ -75,12 +81,10 @@ while :; do
 done
 `
 
-// restartScript is what a guest's RestartCommand runs.
-const restartScript = `#!/bin/busybox sh
-[ "$1" = httpd ] || exit 1
-killall -9 httpd 2>/dev/null
-exec httpd -p 80 -h /www
-`
+// smallScripts are what small guests have in the place of programs.
+//
+//go:embed small/lab-daemon.sh small/sar.sh image/fill-memory.sh
+var smallScripts embed.FS
 
 // shutdownScript is what the agent's guest-shutdown runs.
 const shutdownScript = "#!/bin/busybox sh\nexec poweroff -f\n"
@@ -117,7 +121,13 @@ func fillImage(ctx context.Context, w *cpio) error {
 	w.file("init", 0o755, []byte(initScript))
 	w.dir("bin")
 	w.dir("sbin")
-	w.file("sbin/restart-daemon", 0o755, []byte(restartScript))
+	for name, from := range map[string]string{"lab-daemon": "small/lab-daemon.sh", "sar": "small/sar.sh", "fill-memory": "image/fill-memory.sh"} {
+		b, err := smallScripts.ReadFile(from)
+		if err != nil {
+			return err
+		}
+		w.file("sbin/"+name, 0o755, b)
+	}
 	w.file("sbin/shutdown", 0o755, []byte(shutdownScript))
 	if err := w.program("busybox", "bin/busybox"); err != nil {
 		return err

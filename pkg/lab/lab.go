@@ -8,7 +8,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -16,43 +15,7 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
-
-	"pss-msbs/pkg/cluster"
 )
-
-// Host is a real server, or the management server.
-type Host struct {
-	Name string
-	IP   netip.Addr
-	MAC  cluster.MAC // of the bridge that its guests share with it
-}
-
-// Server is a virtual or backup server.
-type Server struct {
-	Host string
-	IP   netip.Addr
-}
-
-// Plan says what a lab consists of. All addresses lie in one /24.
-type Plan struct {
-	Hosts   []Host
-	Servers []Server
-	Switch  netip.Addr // the switch's own address, something to ping
-}
-
-// Small is the smallest lab that can show a takeover (paper, Fig. 7(b)): the
-// management server and RS1, for guests M1 and Mb.
-func Small() Plan {
-	ip := netip.MustParseAddr
-	return Plan{
-		Hosts: []Host{
-			{Name: "mgmt", IP: ip("172.21.14.200"), MAC: cluster.MAC{2, 0, 0, 0, 14, 200}},
-			{Name: "RS1", IP: ip("172.21.14.201"), MAC: cluster.MAC{2, 0, 0, 0, 14, 201}},
-		},
-		Servers: []Server{{"M1", ip("172.21.14.1")}, {"Mb", ip("172.21.14.61")}},
-		Switch:  ip("172.21.14.210"),
-	}
-}
 
 // Lab is a machine room that is up.
 type Lab struct {
@@ -85,8 +48,16 @@ func Up(ctx context.Context, plan Plan, dir string) (_ *Lab, err error) {
 	if err := l.buildImage(ctx); err != nil {
 		return nil, err
 	}
+	if err := l.makeDisks(ctx); err != nil {
+		return nil, err
+	}
 	if err := l.buildSwitch(ctx); err != nil {
 		return nil, err
+	}
+	for _, p := range plan.Peers {
+		if err := l.plugPeer(ctx, p); err != nil {
+			return nil, err
+		}
 	}
 	var all errgroup.Group
 	for i, h := range plan.Hosts {

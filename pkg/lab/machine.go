@@ -12,9 +12,10 @@ import (
 // machine is a host that is up.
 type machine struct {
 	Host
-	lab  *Lab
-	uuid string // as libvirt must know it: hosts of one machine would all have the same
-	cmd  *exec.Cmd
+	lab   *Lab
+	uuid  string // as libvirt must know it: hosts of one machine would all have the same
+	cmd   *exec.Cmd
+	ended chan struct{} // closed when libvirtd has ended
 }
 
 func (m *machine) namespace() string { return m.lab.Namespace(m.Name) }
@@ -30,7 +31,7 @@ for d in run/libvirt var/lib/libvirt etc/libvirt var/log/libvirt var/cache/libvi
 	mkdir -p "/$d" "$2/$d"
 	mount --bind "$2/$d" "/$d"
 done
-exec nice -n 10 libvirtd --listen
+exec nice -n 3 libvirtd --listen
 `
 
 func (m *machine) up(ctx context.Context) error {
@@ -78,7 +79,11 @@ func (m *machine) startLibvirtd() error {
 	if err := m.cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start libvirtd of %s: %v", m.Name, err)
 	}
-	go func() { _ = m.cmd.Wait() }() // reaps it; killAll ends it
+	m.ended = make(chan struct{})
+	go func(cmd *exec.Cmd, ended chan struct{}) {
+		_ = cmd.Wait() // reaps it; killAll ends it
+		close(ended)
+	}(m.cmd, m.ended)
 	return nil
 }
 

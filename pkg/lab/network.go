@@ -37,19 +37,38 @@ func runAll(ctx context.Context, commands ...string) error {
 // buildSwitch makes the namespace that all hosts are plugged into.
 func (l *Lab) buildSwitch(ctx context.Context) error {
 	ns := l.Namespace("switch")
-	return runAll(ctx,
+	err := runAll(ctx,
 		"ip netns add "+ns,
 		"ip -n "+ns+" link set lo up",
 		"ip -n "+ns+" link add sw0 type bridge",
-		"ip -n "+ns+" addr add "+l.plan.Switch.String()+"/24 dev sw0",
 		"ip -n "+ns+" link set sw0 up",
+	)
+	if err == nil && l.plan.Switch.IsValid() {
+		_, err = run(ctx, "ip", "-n", ns, "addr", "add", l.plan.Switch.String()+"/24", "dev", "sw0")
+	}
+	return err
+}
+
+// port is the switch's end of the cable of a host or peer.
+func port(name string) string { return "p-" + strings.ToLower(name) }
+
+// plugPeer makes the namespace of p, with a card that leads to the switch.
+func (l *Lab) plugPeer(ctx context.Context, p Peer) error {
+	ns, sw := l.Namespace(p.Name), l.Namespace("switch")
+	return runAll(ctx,
+		"ip netns add "+ns,
+		"ip -n "+ns+" link set lo up",
+		"ip link add "+port(p.Name)+" netns "+sw+" type veth peer name eth0 netns "+ns,
+		"ip -n "+sw+" link set "+port(p.Name)+" master sw0 up",
+		"ip -n "+ns+" addr add "+p.IP.String()+"/24 dev eth0",
+		"ip -n "+ns+" link set eth0 up",
 	)
 }
 
 // plug makes the namespace of m, with a bridge that has its address and leads
 // to the switch; guests join the bridge.
 func (m *machine) plug(ctx context.Context) error {
-	ns, sw, port := m.namespace(), m.lab.Namespace("switch"), "p-"+strings.ToLower(m.Name)
+	ns, sw, port := m.namespace(), m.lab.Namespace("switch"), port(m.Name)
 	return runAll(ctx,
 		"ip netns add "+ns,
 		"ip -n "+ns+" link set lo up",
@@ -101,19 +120,11 @@ func clearAll(ctx context.Context, prefix string) error {
 // killAll kills the processes of a namespace and waits until they are gone.
 func killAll(ctx context.Context, ns string) error {
 	for {
-		out, err := run(ctx, "ip", "netns", "pids", ns)
-		if err != nil {
+		pids, err := pidsIn(ctx, ns)
+		if err != nil || len(pids) == 0 {
 			return err
 		}
-		pids := strings.Fields(out)
-		if len(pids) == 0 {
-			return nil
-		}
-		for _, p := range pids {
-			pid, err := strconv.Atoi(p)
-			if err != nil {
-				return fmt.Errorf("cannot read the pids in %s: %v", ns, err)
-			}
+		for _, pid := range pids {
 			if err := syscall.Kill(pid, syscall.SIGKILL); err != nil && !errors.Is(err, syscall.ESRCH) {
 				return fmt.Errorf("cannot kill %d: %v", pid, err)
 			}
@@ -124,4 +135,21 @@ func killAll(ctx context.Context, ns string) error {
 		case <-time.After(20 * time.Millisecond):
 		}
 	}
+}
+
+// pidsIn lists the processes of a namespace.
+func pidsIn(ctx context.Context, ns string) ([]int, error) {
+	out, err := run(ctx, "ip", "netns", "pids", ns)
+	if err != nil {
+		return nil, err
+	}
+	var pids []int
+	for f := range strings.FieldsSeq(out) {
+		pid, err := strconv.Atoi(f)
+		if err != nil {
+			return nil, fmt.Errorf("cannot read the pids in %s: %v", ns, err)
+		}
+		pids = append(pids, pid)
+	}
+	return pids, nil
 }

@@ -61,7 +61,7 @@ definition = %q
 save_path = %q
 
 [guest]
-restart_command = ["restart-daemon", "{daemon}"]
+restart_command = ["lab-daemon", "restart", "{daemon}"]
 `
 
 // site is a set of directories with the programs that run on them.

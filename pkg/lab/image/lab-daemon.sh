@@ -1,0 +1,47 @@
+#!/bin/sh
+# lab-daemon restart|stop|freeze DAEMON. A restart ends one that is stopped, too.
+export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+case "$2" in
+postfix) all='master smtpd pickup qmgr cleanup local trivial-rewrite anvil showq bounce' ;;
+dovecot) all='dovecot imap imap-login auth log config stats anvil' ;;
+httpd) all=apache2 ;;
+vsftpd) all=vsftpd ;;
+*)
+	echo "lab-daemon: no daemon $2" >&2
+	exit 1
+	;;
+esac
+case "$1" in
+freeze)
+	for p in $all; do pkill -STOP -x "$p"; done
+	exit 0
+	;;
+stop | restart)
+	for p in $all; do
+		while pkill -9 -x "$p"; do sleep 0.02; done
+	done
+	;;
+*)
+	echo "lab-daemon: cannot $1" >&2
+	exit 1
+	;;
+esac
+[ "$1" = restart ] || exit 0
+case "$2" in
+postfix)
+	rm -f /var/spool/postfix/pid/master.pid
+	/usr/lib/postfix/sbin/master </dev/null >/dev/null 2>&1 &
+	;;
+dovecot)
+	rm -f /run/dovecot/master.pid
+	exec dovecot
+	;;
+httpd)
+	rm -f /run/apache2/apache2.pid
+	. /etc/apache2/envvars
+	exec apache2 -k start </dev/null >/dev/null 2>&1
+	;;
+vsftpd)
+	vsftpd /etc/vsftpd.conf </dev/null >/dev/null 2>&1 &
+	;;
+esac

@@ -1,0 +1,128 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// relaunchAfter is the pause before a program that failed is started again.
+const relaunchAfter = time.Second
+
+// launch starts HAProxy and, on the management server, the programs.
+func (r *room) launch(ctx context.Context) error {
+	errs, err := os.Create(filepath.Join(r.Sub("log"), "stderr.log"))
+	if err != nil {
+		return fmt.Errorf("cannot launch the programs: %v", err)
+	}
+	context.AfterFunc(ctx, func() { _ = errs.Close() }) // the programs have it open themselves
+	keep := func(namespace, program string, args ...string) {
+		r.work.Go(func() {
+			r.report(program, keepRunning(ctx, func() *exec.Cmd {
+				cmd := exec.Command("ip", append([]string{"netns", "exec", r.Namespace(namespace), program}, args...)...)
+				cmd.Stdout, cmd.Stderr = errs, errs
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+				return cmd
+			}))
+		})
+	}
+	keep(loadBalancer, "haproxy", "-db", "-f", r.balancerFile())
+	for _, s := range r.plan.Servers {
+		if s.Home != "" {
+			keep(management, filepath.Join(r.opt.Bin, "dbss"), r.flags(filepath.Join(r.Sub("conf"), s.Host+".dat"))...)
+		}
+	}
+	for _, h := range r.plan.reals() {
+		keep(management, filepath.Join(r.opt.Bin, "dsrs"), r.flags(filepath.Join(r.Sub("conf"), h.Name+".dat"))...)
+	}
+	keep(management, filepath.Join(r.opt.Bin, "pss"), r.flags("run")...)
+	return nil
+}
+
+func (l *Lab) flags(args ...string) []string {
+	return append(args, "--conf", l.Sub("conf"), "--run", l.Sub("run"), "--state", l.Sub("state"), "--log", l.Sub("log"))
+}
+
+// bootSlots is how many guests boot at once, before there are programs to see to it.
+const bootSlots = 2
+
+// bootHomes boots the home servers, as the hosts of a machine room do by
+// themselves, and returns when the agents of all answer.
+func (r *room) bootHomes(ctx context.Context) error {
+	var all errgroup.Group
+	all.SetLimit(bootSlots)
+	for _, s := range r.plan.Servers {
+		if s.Home == "" {
+			continue
+		}
+		all.Go(func() error {
+			began := time.Now()
+			err := r.bootHome(ctx, s)
+			if err == nil {
+				fmt.Fprintf(r.progress, "%s is up on %s after %.0f s\n", s.Host, s.Home, time.Since(began).Seconds())
+			}
+			return err
+		})
+	}
+	return all.Wait()
+}
+
+func (r *room) bootHome(ctx context.Context, s Server) error {
+	h, err := r.plan.find(s.Home)
+	if err != nil {
+		return err
+	}
+	virsh := func(ctx context.Context, args ...string) error {
+		argv := []string{"ip", "netns", "exec", r.Namespace(management), "virsh", "-q", "-c", "qemu+tcp://" + h.IP.String() + "/system"}
+		_, err := run(ctx, append(argv, args...)...)
+		return err
+	}
+	if err := virsh(ctx, "define", strings.ReplaceAll(r.Definition(), "{host}", s.Host)); err != nil {
+		return err
+	}
+	if err := virsh(ctx, "start", s.Host); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
+	defer cancel()
+	for {
+		err := virsh(ctx, "qemu-agent-command", s.Host, `{"execute":"guest-ping"}`)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot boot %s: %v", s.Host, err)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
+}
+
+// keepRunning runs a program until it ends well or ctx ends; one that fails is
+// started again.
+func keepRunning(ctx context.Context, command func() *exec.Cmd) error {
+	for ctx.Err() == nil {
+		cmd := command()
+		if err := cmd.Start(); err != nil {
+			return fmt.Errorf("cannot launch %v: %v", cmd.Args, err)
+		}
+		stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
+		err := cmd.Wait()
+		stop()
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(relaunchAfter):
+		}
+	}
+	return nil
+}

@@ -1,0 +1,38 @@
+// Command lab is the paper's whole system on one machine, with real parts:
+// three real servers and a management server, each a network namespace with a
+// libvirtd of its own, QEMU guests with real services, HAProxy and a client.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/alecthomas/kong"
+)
+
+type command struct {
+	Dir string `default:"/var/lib/pss-msbs-lab" help:"Everything the lab writes, but for cached images."`
+
+	Up     upCmd     `cmd:"" help:"Build the lab, start the programs, and return."`
+	Room   roomCmd   `cmd:"" hidden:"" help:"The process that is the lab."`
+	Power  powerCmd  `cmd:"" help:"Switch a real server's power: suspend, wake, off, restart, freeze, thaw, partition, heal."`
+	Status statusCmd `cmd:"" help:"Real servers and what pss says of the system."`
+	Run    runCmd    `cmd:"" help:"Run a command on the management server."`
+	Down   downCmd   `cmd:"" help:"End the lab; only logs remain."`
+}
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
+	defer stop()
+	var c command
+	k := kong.Parse(&c, kong.Name("lab"), kong.UsageOnError())
+	k.BindTo(ctx, (*context.Context)(nil))
+	if err := k.Run(&c); err != nil {
+		fmt.Fprintln(os.Stderr, "lab:", err)
+		stop()
+		os.Exit(1)
+	}
+}
