@@ -79,21 +79,16 @@ func (r *room) bootHome(ctx context.Context, s Server) error {
 	if err != nil {
 		return err
 	}
-	virsh := func(ctx context.Context, args ...string) error {
-		argv := []string{"ip", "netns", "exec", r.Namespace(management), "virsh", "-q", "-c", "qemu+tcp://" + h.IP.String() + "/system"}
-		_, err := run(ctx, append(argv, args...)...)
+	if err := r.virsh(ctx, h, "define", strings.ReplaceAll(r.Definition(), "{host}", s.Host)); err != nil {
 		return err
 	}
-	if err := virsh(ctx, "define", strings.ReplaceAll(r.Definition(), "{host}", s.Host)); err != nil {
-		return err
-	}
-	if err := virsh(ctx, "start", s.Host); err != nil {
+	if err := r.virsh(ctx, h, "start", s.Host); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
 	defer cancel()
 	for {
-		err := virsh(ctx, "qemu-agent-command", s.Host, `{"execute":"guest-ping"}`)
+		err := r.virsh(ctx, h, "qemu-agent-command", s.Host, `{"execute":"guest-ping"}`)
 		if err == nil {
 			return nil
 		}

@@ -9,6 +9,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"strconv"
 	"sync"
 	"time"
 
@@ -33,6 +34,7 @@ type room struct {
 	supplies []*power
 	work     sync.WaitGroup
 	progress io.Writer
+	loads    loads
 }
 
 // RunRoom builds the paper's whole system with the four programs, calls ready,
@@ -55,7 +57,7 @@ func RunRoom(ctx context.Context, opt RoomOptions, progress io.Writer, ready fun
 	if err != nil {
 		return err
 	}
-	r := &room{Lab: l, opt: opt, progress: progress}
+	r := &room{Lab: l, opt: opt, progress: progress, loads: loads{want: map[string]int{}, has: map[string]have{}}}
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
@@ -99,6 +101,7 @@ func (r *room) start(ctx context.Context) error {
 	if err := r.bootHomes(ctx); err != nil {
 		return err
 	}
+	r.work.Go(func() { r.keepLoaded(ctx) })
 	return r.launch(ctx)
 }
 
@@ -122,7 +125,8 @@ func (r *room) report(what string, err error) {
 // order is what a process asks of the room.
 type order struct {
 	Verb string `json:"verb"`
-	Host string `json:"host"`
+	Host string `json:"host"` // or guest, daemon of one, group: the target
+	Kind string `json:"kind,omitempty"`
 }
 
 type reply struct {
@@ -168,8 +172,13 @@ func (r *room) obey(ctx context.Context, c net.Conn) {
 }
 
 func (r *room) do(ctx context.Context, o order) (string, error) {
-	if o.Verb == "status" {
+	switch o.Verb {
+	case "status":
 		return r.status(), nil
+	case "fault":
+		return "", r.fault(ctx, o.Kind, o.Host)
+	case "load":
+		return "", r.loads.set(o.Host, o.Kind)
 	}
 	p, err := r.power(o.Host)
 	if err != nil {
@@ -192,6 +201,23 @@ func (r *room) do(ctx context.Context, o order) (string, error) {
 // off, restart, freeze, thaw, restart-libvirtd, partition, heal; or asks for
 // the status of all.
 func Power(ctx context.Context, dir, verb, host string) (string, error) {
+	return ask(ctx, dir, order{Verb: verb, Host: host})
+}
+
+// Fault has something go wrong in the room in dir (see FaultKinds).
+func Fault(ctx context.Context, dir, kind, target string) error {
+	_, err := ask(ctx, dir, order{Verb: "fault", Host: target, Kind: kind})
+	return err
+}
+
+// Load has the memory of a group's servers filled to percent, those that start
+// later too.
+func Load(ctx context.Context, dir, group string, percent int) error {
+	_, err := ask(ctx, dir, order{Verb: "load", Host: group, Kind: strconv.Itoa(percent)})
+	return err
+}
+
+func ask(ctx context.Context, dir string, o order) (string, error) {
 	var d net.Dialer
 	c, err := d.DialContext(ctx, "unix", socket(dir))
 	if err != nil {
@@ -201,7 +227,7 @@ func Power(ctx context.Context, dir, verb, host string) (string, error) {
 	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
 	defer stop()
 	var a reply
-	if err := json.NewEncoder(c).Encode(order{verb, host}); err != nil {
+	if err := json.NewEncoder(c).Encode(o); err != nil {
 		return "", fmt.Errorf("cannot reach the lab: %v", err)
 	}
 	if err := json.NewDecoder(c).Decode(&a); err != nil {

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"time"
 
 	"pss-msbs/pkg/lab"
+	"pss-msbs/pkg/probe"
 )
 
 type powerCmd struct {
@@ -45,6 +47,53 @@ func (r runCmd) Run(ctx context.Context, c *command) error {
 	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Stdin, cmd.Stdout, cmd.Stderr = os.Stdin, os.Stdout, os.Stderr
 	return cmd.Run()
+}
+
+type faultCmd struct {
+	Kind   string `arg:"" help:"service-stop, service-freeze, vm-restart, vm-shutdown, vm-crash, network-cut, rs-restart, rs-shutdown, rs-freeze, partition."`
+	Target string `arg:""`
+}
+
+func (f faultCmd) Run(ctx context.Context, c *command) error {
+	return lab.Fault(ctx, c.Dir, f.Kind, f.Target)
+}
+
+type loadCmd struct {
+	Group   string `arg:""`
+	Percent int    `arg:""`
+}
+
+func (l loadCmd) Run(ctx context.Context, c *command) error {
+	return lab.Load(ctx, c.Dir, l.Group, l.Percent)
+}
+
+// clientCmd runs in the client's network namespace, where it goes first.
+type clientCmd struct {
+	Rate   int           `default:"10" help:"Questions a second to each group."`
+	For    time.Duration `help:"How long; 0: until interrupted."`
+	Inside bool          `hidden:""`
+}
+
+func (cl clientCmd) Run(ctx context.Context, c *command) error {
+	if !cl.Inside {
+		l, err := lab.Attach(c.Dir)
+		if err != nil {
+			return err
+		}
+		argv := append([]string{"netns", "exec", l.Namespace("client")}, os.Args...)
+		cmd := exec.Command("ip", append(argv, "--inside")...) // an interrupt reaches it as it reaches us
+		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+		return cmd.Run()
+	}
+	if cl.For > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, cl.For)
+		defer cancel()
+	}
+	for _, t := range (lab.Client{Rate: cl.Rate, Greet: probe.Prober{}.Greet, Log: os.Stdout}).Run(ctx) {
+		fmt.Printf("%-5s %d asked, %d failed, %d late, longest %.2f s\n", t.Group, t.Asked, t.Failed, t.Late, t.Longest.Seconds())
+	}
+	return nil
 }
 
 type downCmd struct{}

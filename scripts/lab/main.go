@@ -21,6 +21,9 @@ type command struct {
 	Power  powerCmd  `cmd:"" help:"Switch a real server's power: suspend, wake, off, restart, freeze, thaw, partition, heal."`
 	Status statusCmd `cmd:"" help:"Real servers and what pss says of the system."`
 	Run    runCmd    `cmd:"" help:"Run a command on the management server."`
+	Fault  faultCmd  `cmd:"" help:"Make something go wrong: KIND with M1, M1:postfix or RS1."`
+	Load   loadCmd   `cmd:"" help:"Fill the memory of a group's servers to a percentage."`
+	Client clientCmd `cmd:"" help:"Ask every group through the load balancer, and count what is late or fails."`
 	Down   downCmd   `cmd:"" help:"End the lab; only logs remain."`
 }
 

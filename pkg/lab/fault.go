@@ -1,0 +1,106 @@
+package lab
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// agentLimit bounds one question to a guest's agent.
+const agentLimit = 5 * time.Second
+
+// whereabouts finds the host on which a guest's QEMU runs, and its pid.
+func (l *Lab) whereabouts(guest string) (Host, int, error) {
+	for _, h := range l.plan.Hosts {
+		b, err := os.ReadFile(filepath.Join(l.dir, "hosts", h.Name, "run/libvirt/qemu", guest+".pid"))
+		if err != nil {
+			continue
+		}
+		if pid, err := strconv.Atoi(strings.TrimSpace(string(b))); err == nil && alive(pid) {
+			return h, pid, nil
+		}
+	}
+	return Host{}, 0, fmt.Errorf("cannot find %s: it runs nowhere", guest)
+}
+
+// inGuest starts a command in a guest, which may not live to answer.
+func (l *Lab) inGuest(ctx context.Context, guest string, argv ...string) error {
+	h, _, err := l.whereabouts(guest)
+	if err != nil {
+		return err
+	}
+	b, err := json.Marshal(map[string]any{"execute": "guest-exec", "arguments": map[string]any{"path": argv[0], "arg": argv[1:]}})
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, agentLimit)
+	defer cancel()
+	return l.virsh(ctx, h, "qemu-agent-command", "--timeout", "3", guest, string(b))
+}
+
+// virsh asks the libvirtd of h, from the management server.
+func (l *Lab) virsh(ctx context.Context, h Host, args ...string) error {
+	argv := []string{"ip", "netns", "exec", l.Namespace(management), "virsh", "-q", "-c", "qemu+tcp://" + h.IP.String() + "/system"}
+	_, err := run(ctx, append(argv, args...)...)
+	return err
+}
+
+// The kinds of faults, and what they are done to.
+var (
+	guestFaults = map[string][]string{
+		"vm-restart":  {"busybox", "reboot", "-f"},
+		"vm-shutdown": {"busybox", "poweroff", "-f"},
+		"network-cut": {"ip", "link", "set", "eth0", "down"},
+	}
+	daemonFaults = map[string]string{"service-stop": "stop", "service-freeze": "freeze"}
+	hostFaults   = map[string]string{"rs-restart": "restart", "rs-shutdown": "off", "rs-freeze": "freeze", "partition": "partition"}
+)
+
+// FaultKinds are the kinds that Fault knows.
+func FaultKinds() []string {
+	kinds := []string{"vm-crash"}
+	for _, m := range []map[string]string{daemonFaults, hostFaults} {
+		for k := range m {
+			kinds = append(kinds, k)
+		}
+	}
+	for k := range guestFaults {
+		kinds = append(kinds, k)
+	}
+	slices.Sort(kinds)
+	return kinds
+}
+
+// fault makes something go wrong with a guest (M1), a daemon of one
+// (M1:postfix) or a real server (RS1).
+func (r *room) fault(ctx context.Context, kind, target string) error {
+	if argv, ok := guestFaults[kind]; ok {
+		return r.inGuest(ctx, target, argv...)
+	}
+	if verb, ok := daemonFaults[kind]; ok {
+		guest, daemon, _ := strings.Cut(target, ":")
+		return r.inGuest(ctx, guest, "lab-daemon", verb, daemon)
+	}
+	if verb, ok := hostFaults[kind]; ok {
+		_, err := r.do(ctx, order{Verb: verb, Host: target})
+		return err
+	}
+	if kind != "vm-crash" {
+		return fmt.Errorf("cannot cause %q: no such fault; there are %s", kind, strings.Join(FaultKinds(), " "))
+	}
+	_, pid, err := r.whereabouts(target)
+	if err != nil {
+		return err
+	}
+	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
+		return fmt.Errorf("cannot crash %s: %v", target, err)
+	}
+	return nil
+}

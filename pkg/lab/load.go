@@ -1,0 +1,83 @@
+package lab
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+// loads keeps every server of a group at the load that was asked for: spares
+// start without, and sleeping hosts are reached once they wake.
+type loads struct {
+	mu   sync.Mutex
+	want map[string]int  // percent of the memory, by group's letter
+	has  map[string]have // by guest
+}
+
+// have is what a guest was filled to, and by which pid its QEMU was known then.
+type have struct{ percent, pid int }
+
+// loadGap is the time between two looks at who lacks load.
+const loadGap = time.Second
+
+// setLoad fills the memory of every server of a group to percent; 0 lets go of it.
+func (l *loads) set(group, percent string) error {
+	n, err := strconv.Atoi(percent)
+	if err != nil || n < 0 || n > 95 {
+		return fmt.Errorf("cannot load %s: %q is not a percentage up to 95", group, percent)
+	}
+	for _, s := range services {
+		if strings.EqualFold(s.group, group) {
+			l.mu.Lock()
+			defer l.mu.Unlock()
+			l.want[s.letter] = n
+			return nil
+		}
+	}
+	return fmt.Errorf("cannot load %s: no such group", group)
+}
+
+// keepLoaded applies loads until ctx ends.
+func (r *room) keepLoaded(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(loadGap):
+		}
+		r.loads.mu.Lock()
+		want := maps.Clone(r.loads.want)
+		r.loads.mu.Unlock()
+		var all sync.WaitGroup
+		for _, s := range r.plan.Servers {
+			if percent, ok := want[s.Host[:1]]; ok && !strings.Contains(s.Host, "b") {
+				all.Go(func() { r.fill(ctx, s.Host, percent) })
+			}
+		}
+		all.Wait()
+	}
+}
+
+// fill brings one guest to its load, where it runs and its host is awake.
+func (r *room) fill(ctx context.Context, guest string, percent int) {
+	h, pid, err := r.whereabouts(guest)
+	if p, perr := r.power(h.Name); err != nil || perr != nil || p.now() != powerOn {
+		return
+	}
+	now := have{percent, pid}
+	r.loads.mu.Lock()
+	was, known := r.loads.has[guest]
+	r.loads.mu.Unlock()
+	if was == now || (!known && percent == 0) {
+		return
+	}
+	if r.inGuest(ctx, guest, "fill-memory", strconv.Itoa(percent)) == nil { // else the next look tries again
+		r.loads.mu.Lock()
+		r.loads.has[guest] = now
+		r.loads.mu.Unlock()
+	}
+}
