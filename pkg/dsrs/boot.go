@@ -34,7 +34,7 @@ func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Gues
 	limit := d.Settings.DBSS.RecoverDeadline.D()
 	switch {
 	case fenced && state != cluster.GuestPaused && !state.Dead():
-		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g) })
+		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g, true) })
 	case state.Dead() || state == cluster.GuestSaved:
 		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.Fleet.Start(ctx, g) })
 	case state == cluster.GuestPaused:
@@ -45,15 +45,25 @@ func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Gues
 		if d.awaitServices(ctx, srv, limit) == nil {
 			return nil
 		}
-		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.Fleet.Reset(ctx, g) })
+		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g, false) })
 	}
+	d.linkUp(ctx, g)
 	// It ran on while the host was silent: its clock may stand wrong, and it
 	// may be frozen.
 	if d.awaitServices(ctx, srv, d.Settings.DBSS.FreezeDeadline.D()) == nil {
 		_ = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetClock(ctx, g) })
 		return nil
 	}
-	return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.Fleet.Reset(ctx, g) })
+	return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g, false) })
+}
+
+// linkUp lifts the fence that a dbss may have left on a server before it ended,
+// if no VIP is behind it.
+func (d *DSRS) linkUp(ctx context.Context, g cluster.Guest) {
+	addrs, err := d.addrsWithin(ctx, g, d.beat())
+	if err == nil && len(d.placementOf(*d.files.Load()).stale(g.Host, addrs)) == 0 {
+		_ = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, true) })
+	}
 }
 
 // powered starts or resets a server within a boot slot, which it keeps until
@@ -74,16 +84,18 @@ func (d *DSRS) powered(ctx context.Context, srv mgmtdata.Server, limit time.Dura
 // disk first.
 const startTimeout = 15 * time.Second
 
-// resetFenced reboots a server whose agent stayed silent behind its fence, and
-// lifts the fence: a guest that boots has no VIP.
-func (d *DSRS) resetFenced(ctx context.Context, g cluster.Guest) error {
+// resetFenced reboots a server whose agent stayed silent behind a fence, ours or
+// one that a dbss may have left, and lifts it: a guest that boots has no VIP.
+func (d *DSRS) resetFenced(ctx context.Context, g cluster.Guest, ours bool) error {
 	if err := d.Fleet.Reset(ctx, g); err != nil {
 		return err
 	}
 	if err := d.Fleet.SetLink(ctx, g, true); err != nil {
 		return err
 	}
-	d.log(ctx).Info().Str("server", g.Host).Msg(MsgUnfenced)
+	if ours {
+		d.log(ctx).Info().Str("server", g.Host).Msg(MsgUnfenced)
+	}
 	return nil
 }
 

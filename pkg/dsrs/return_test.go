@@ -304,3 +304,61 @@ func TestStripLooksAgainUnderHold(t *testing.T) {
 		}
 	})
 }
+
+// A dbss fenced M1 by its link and ended when the real server fell silent: the
+// fence that it left is lifted with the restart.
+func TestFenceThatADbssLeft(t *testing.T) {
+	for _, frozen := range []bool{false, true} {
+		in(t, nil, func(w *world) {
+			w.start()
+			time.Sleep(15 * time.Second)
+			m1 := w.guest("M1", rs1)
+			w.must(w.model.DelVIP(w.ctx, m1, vip1))
+			w.must(w.model.SetLink(w.ctx, m1, false))
+			if frozen {
+				w.fault(sim.VMFreeze, "M1")
+			}
+			w.must(w.model.Inject(sim.Fault{Kind: sim.Partition, Target: "RS1", For: 30 * time.Second}))
+			w.takeOverBoth()
+			w.awaitLog(MsgRecovered, 3*time.Minute)
+			w.await("restore of M1", time.Minute, func() bool { return w.mon.is("M1", "dbss") })
+			time.Sleep(5 * time.Second)
+			w.restored()
+		})
+	}
+}
+
+// Between two monitorings the host was silent and a spare's VIP went elsewhere:
+// it is taken off within strip_deadline, although the files know the spare no more.
+func TestSpareStrippedAfterABlip(t *testing.T) {
+	in(t, nil, func(w *world) {
+		fs := cluster.Guest{Host: "Fs", IP: ip("172.21.14.53"), Real: rs1}
+		vip := ip("172.21.14.106")
+		w.must(w.model.Start(w.ctx, fs))
+		w.await("boot of Fs", time.Minute, func() bool { return w.state(fs) == cluster.GuestRunning })
+		f2 := w.guest("F2", rs3)
+		row := cluster.ServerRow{Group: "FTP", Real: rs1, VIP: vip, Host: "Fs", IP: fs.IP}
+		w.must(w.model.DelVIP(w.ctx, f2, vip))
+		w.must(w.model.SetClock(w.ctx, fs))
+		w.must(w.model.AddVIP(w.ctx, fs, vip))
+		w.must(w.files.Update(w.ctx, func(t *cluster.Tables) error {
+			t.Operation = append(slices.DeleteFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == vip }), row)
+			t.AccessStop = append(t.AccessStop, cluster.ServerRow{Group: "FTP", Real: rs3, VIP: vip, Host: "F2", IP: f2.IP})
+			return nil
+		}))
+		w.start()
+		time.Sleep(12 * time.Second)
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 4 * time.Second}))
+		time.Sleep(time.Second)
+		w.must(w.model.AddVIP(w.ctx, f2, vip)) // what pss does after A4-failed
+		w.must(w.files.Update(w.ctx, func(t *cluster.Tables) error {
+			t.Operation = append(slices.DeleteFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == vip }), t.AccessStop[len(t.AccessStop)-1])
+			t.AccessStop = t.AccessStop[:len(t.AccessStop)-1]
+			return nil
+		}))
+		time.Sleep(10 * time.Second)
+		if got := w.model.Holders(vip); !slices.Equal(got, []string{"F2"}) {
+			t.Errorf("%v is held by %v", vip, got)
+		}
+	})
+}
