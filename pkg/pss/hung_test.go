@@ -1,6 +1,8 @@
 package pss_test
 
 import (
+	"context"
+	"slices"
 	"testing"
 	"time"
 
@@ -32,4 +34,41 @@ func TestHungHomeInAccessStop(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A spare waits for a boot slot while its base is put to sleep: it is not
+// started there.
+func TestNoBootOnASleepingHost(t *testing.T) {
+	play(t, "", nil, func(r *rig) {
+		r.load(80)
+		opt := r.options()
+		slots := make(chan struct{})
+		opt.SpareSlot = func(ctx context.Context) (func(), error) {
+			select {
+			case <-slots:
+				return func() {}, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		r.startWith(opt)
+		time.Sleep(5 * time.Second)
+		row := cluster.RealRow{IP: rs1, MAC: r.mac(rs1)}
+		r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
+			t.Real = slices.DeleteFunc(t.Real, func(o cluster.RealRow) bool { return o == row })
+			t.Suspended = append(t.Suspended, row)
+			return nil
+		}))
+		close(slots)
+		time.Sleep(5 * time.Second)
+		if st, err := r.model.GuestState(r.ctx, cluster.Guest{Host: "Ms", IP: ip(51), Real: rs1}); err != nil || st != cluster.GuestAbsent {
+			r.Errorf("Ms is %s, %v", st, err)
+		}
+		r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
+			t.Suspended = nil
+			t.Real = append(t.Real, row)
+			return nil
+		}))
+		r.spares()
+	})
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -123,7 +124,7 @@ func (h *Hands) boot(ctx context.Context, g cluster.Guest, slot slots) error {
 		return err
 	}
 	defer release()
-	if err := h.Fleet.Start(ctx, g); err != nil {
+	if err := h.start(ctx, g); err != nil {
 		return err
 	}
 	ctx, giveUp := context.WithCancel(ctx)
@@ -139,6 +140,22 @@ func (h *Hands) boot(ctx context.Context, g cluster.Guest, slot slots) error {
 		}
 		return err
 	})
+}
+
+// start starts g under the lock, where the files have its real server awake:
+// it may have been put to sleep while g waited for its slot.
+func (h *Hands) start(ctx context.Context, g cluster.Guest) error {
+	held, err := h.Rescue.Hold(ctx)
+	if err != nil {
+		return err
+	}
+	defer held.Close()
+	if t := held.Tables(); !slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == g.Real }) {
+		return fmt.Errorf("%w: %v is no active real server", ErrStale, g.Real)
+	}
+	ctx, cancel := h.Clock.Timeout(ctx, lockTime)
+	defer cancel()
+	return h.Fleet.Start(ctx, g)
 }
 
 // Create brings a spare that no row uses to rest: booted on g.Real where it
