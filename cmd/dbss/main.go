@@ -45,7 +45,7 @@ func (c *command) run(ctx context.Context) error {
 	case c.Dat == "":
 		return daemon.Usage(errors.New("cannot start: want the management data, M1.dat"))
 	}
-	target, err := mgmtdata.ReadServer(c.Dat)
+	target, err := mgmtdata.ReadServer(c.FindDat(c.Dat))
 	if err != nil {
 		return daemon.Invalid(err)
 	}

@@ -155,6 +155,7 @@ func TestCommandLine(t *testing.T) {
 	}{
 		"help":            {[]string{"--help"}, 0, "Usage: dbss", ""},
 		"check":           {[]string{"--check", paper + "/M1.dat"}, 0, "Mail\ndovecot postfix\nMb\n", ""},
+		"check, by name":  {[]string{"--check", "--conf", paper, "M1.dat"}, 0, "Mail\ndovecot postfix\nMb\n", ""},
 		"check, faulty":   {[]string{"--check", bad}, 2, "", bad + ":3: "},
 		"faulty":          {[]string{bad}, 2, "", bad + ":3: "},
 		"no data":         {nil, 2, "", "dbss: cannot start"},

@@ -40,7 +40,7 @@ func (c *command) run(ctx context.Context) error {
 	case c.Dat == "":
 		return daemon.Usage(errors.New("cannot start: want the management data, RS.dat"))
 	}
-	data, err := mgmtdata.ReadReal(c.Dat)
+	data, err := mgmtdata.ReadReal(c.FindDat(c.Dat))
 	if err != nil {
 		return daemon.Invalid(err)
 	}

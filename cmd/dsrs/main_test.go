@@ -81,6 +81,7 @@ func TestCommandLine(t *testing.T) {
 		stdout, stderr string
 	}{
 		"help":            {[]string{"--help"}, 0, "Usage: dsrs", ""},
+		"check, by name":  {[]string{"--check", "--conf", paper, "RS1.dat"}, 0, "M1 W1\n", ""},
 		"check":           {[]string{"--check", paper + "/RS1.dat"}, 0, "172.21.14.201\nRS1\n00:00:00:00:00:01\nM1 W1\n", ""},
 		"check, faulty":   {[]string{"--check", bad}, 2, "", bad + ":3: "},
 		"faulty":          {[]string{bad}, 2, "", bad + ":3: "},

@@ -150,3 +150,12 @@ func Listening(path string) bool {
 	}
 	return !errors.Is(err, syscall.ECONNREFUSED) && !errors.Is(err, os.ErrNotExist)
 }
+
+// FindDat is where the management data named on a command line stands: as it is
+// given, or in the configuration directory for a bare name that is not here.
+func (d Dirs) FindDat(name string) string {
+	if _, err := os.Stat(name); err != nil && name == filepath.Base(name) {
+		return filepath.Join(d.Conf, name)
+	}
+	return name
+}

@@ -10,6 +10,8 @@ import (
 	"syscall"
 
 	"github.com/alecthomas/kong"
+
+	"pss-msbs/pkg/fault"
 )
 
 // The exit codes of all programs (SPEC 2).
@@ -35,9 +37,12 @@ func (e *exitError) ExitCode() int { return e.code }
 // Usage marks err as a usage error: exit code 2.
 func Usage(err error) error { return &exitError{err: err, code: ExitInvalid} }
 
-// Invalid marks err as faults of files, one FILE:LINE: message a line: printed
-// without the program's name, exit code 2.
-func Invalid(err error) error { return &exitError{err: err, code: ExitInvalid, bare: true} }
+// Invalid marks err as invalid input: exit code 2. Faults of files, one FILE:LINE:
+// message a line, are printed without the program's name.
+func Invalid(err error) error {
+	var faults *fault.List
+	return &exitError{err: err, code: ExitInvalid, bare: errors.As(err, &faults)}
+}
 
 // Main runs a program until run returns or, through ctx, SIGTERM or SIGINT ends
 // it, prints the error and exits. A second signal ends the process at once.
