@@ -92,15 +92,15 @@ func TestRunErrors(t *testing.T) {
 	silent := fmt.Errorf("off: %w", cluster.ErrAgentSilent)
 	for _, c := range []struct {
 		name string
-		f    fakeAgent
+		f    *fakeAgent
 		want string
 		is   error
 	}{
-		{"exit code", fakeAgent{programs: map[string]execStatus{"false": {ExitCode: 3, Err: []byte(" no way\n")}}}, "exit code 3 no way", nil},
-		{"signal", fakeAgent{programs: map[string]execStatus{"false": {Signal: 9}}}, "signal 9", nil},
-		{"agent", fakeAgent{err: silent}, "off", cluster.ErrAgentSilent},
+		{"exit code", &fakeAgent{programs: map[string]execStatus{"false": {ExitCode: 3, Err: []byte(" no way\n")}}}, "exit code 3 no way", nil},
+		{"signal", &fakeAgent{programs: map[string]execStatus{"false": {Signal: 9}}}, "signal 9", nil},
+		{"agent", &fakeAgent{err: silent}, "off", cluster.ErrAgentSilent},
 	} {
-		_, err := commandsOn(&c.f).Run(t.Context(), m1, []string{"false"})
+		_, err := commandsOn(c.f).Run(t.Context(), m1, []string{"false"})
 		if err == nil || !strings.Contains(err.Error(), c.want) || (c.is != nil && !errors.Is(err, c.is)) {
 			t.Errorf("%s: %v", c.name, err)
 		}
