@@ -130,7 +130,7 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 		p, runs := placed[spare.Host]
 		g := cluster.Guest{Host: spare.Host, IP: spare.IP, Real: p.Real}
 		if !runs {
-			if g.Real = awakeBase(t, spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
+			if g.Real = birthplace(t, spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
 				continue // nowhere to create it, perhaps it runs where nobody answered, or it is at rest
 			}
 		}
@@ -148,6 +148,15 @@ func awakeBase(t cluster.Tables, group string) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+// birthplace is where a spare of group can be created: on a base, but where all
+// of them sleep on any other, as its image lies on shared storage.
+func birthplace(t cluster.Tables, group string) netip.Addr {
+	if b := awakeBase(t, group); b.IsValid() || len(t.Real) == 0 {
+		return b
+	}
+	return t.Real[0].IP
 }
 
 // saved tells whether the spare is at rest; where nobody says it counts as such.
