@@ -29,6 +29,9 @@ func (m *Model) hang(ctx context.Context, why error) error {
 // time: why. On a busy machine both may be over; then the answer counts.
 func (m *Model) wait(ctx context.Context, d time.Duration, why error) error {
 	begin := time.Now()
+	if d <= 0 { // see clock.Sleep
+		return nil
+	}
 	t := time.NewTimer(m.clk.Wall(d))
 	defer t.Stop()
 	select {
