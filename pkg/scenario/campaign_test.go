@@ -11,7 +11,7 @@ import (
 )
 
 var (
-	seeds  = flag.Int("seeds", 24, "campaigns to play")
+	seeds  = flag.Int("seeds", 12, "campaigns to play")
 	seed   = flag.Int("seed", -1, "play this one campaign alone")
 	logDir = flag.String("logs", "", "keep the logs of failing campaigns in this directory")
 )
