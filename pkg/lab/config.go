@@ -26,10 +26,10 @@ references = ["172.21.14.210", "172.21.14.220"]
 samples = 1
 
 [class]
-light = 30
-moderate = 40
+light = 18
+moderate = 30
 light_streak = 2
-ps2_accesses = 60
+ps2_accesses = 300
 ps2_window = "20s"
 
 [group.Mail]

@@ -27,8 +27,8 @@ const loadGap = time.Second
 // setLoad fills the memory of every server of a group to percent; 0 lets go of it.
 func (l *loads) set(group, percent string) error {
 	n, err := strconv.Atoi(percent)
-	if err != nil || n < 0 || n > 95 {
-		return fmt.Errorf("cannot load %s: %q is not a percentage up to 95", group, percent)
+	if err != nil || n < 0 || n > 80 {
+		return fmt.Errorf("cannot load %s: %q is not a percentage up to 80", group, percent)
 	}
 	for _, s := range services {
 		if strings.EqualFold(s.group, group) {

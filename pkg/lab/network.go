@@ -41,7 +41,7 @@ func (l *Lab) buildSwitch(ctx context.Context) error {
 		"ip netns add "+ns,
 		"ip -n "+ns+" link set lo up",
 		"ip -n "+ns+" link add sw0 type bridge",
-		"ip -n "+ns+" link set sw0 up",
+		"ip -n "+ns+" link set sw0 promisc on up", // magic packets are for hosts, and heard here
 	)
 	if err == nil && l.plan.Switch.IsValid() {
 		_, err = run(ctx, "ip", "-n", ns, "addr", "add", l.plan.Switch.String()+"/24", "dev", "sw0")
