@@ -7,7 +7,7 @@ PROGS  := pss dbss dsrs sif
 PREFIX ?= /usr/local
 export CGO_ENABLED := 1
 
-.PHONY: all build demo test check lint fuzz test-lab test-lab-full lab lab-down install clean
+.PHONY: all build demo test check fuzz campaign scenarios-update test-lab test-lab-full lab lab-down install clean
 all: build
 
 build: $(addprefix $(BIN)/,$(PROGS))
@@ -32,6 +32,13 @@ check: ## formatting, module file, vet, staticcheck, import rules
 	$(GO) vet -tags '$(TAGS) lab' ./pkg/lab/... ./scripts/lab
 	$(GO) tool staticcheck -tags $(TAGS) ./...
 	$(GO) run ./scripts/imports
+
+SEEDS ?= 100
+campaign: ## SEEDS random systems with random loads, faults and kills, in virtual time
+	$(GO) test -tags $(TAGS) ./pkg/scenario -run Campaign -count=1 -timeout 0 -v -seeds $(SEEDS)
+
+scenarios-update: ## rewrite the expected logs of testdata/scenarios; read the difference
+	$(GO) test -tags $(TAGS) ./pkg/scenario -run Scenarios -count=1 -update
 
 FUZZTIME ?= 30s
 fuzz: ## every fuzz target for FUZZTIME
