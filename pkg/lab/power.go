@@ -22,7 +22,7 @@ const (
 
 // bootDelay is the time from a magic packet, or the reset button, until
 // libvirtd is started: firmware and kernel.
-const bootDelay = 3 * time.Second
+const bootDelay = 20 * time.Second
 
 // power is a real server's power supply, with the card that hears magic packets.
 type power struct {
