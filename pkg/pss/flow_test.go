@@ -39,6 +39,21 @@ func TestRound(t *testing.T) {
 		r.until(time.Minute, "spares' monitors ended", func() bool { return len(r.mon.hosts()) == 0 })
 		r.spares()
 		r.noLoss(begun)
+		r.neverDark(begun)
+	})
+}
+
+// From PS2 every VIP of FTP moves at once: one goes first, so that the load
+// balancer finds a server at every instant.
+func TestAllVIPsOfAGroupMove(t *testing.T) {
+	play(t, "", nil, func(r *rig) {
+		r.start()
+		r.spares()
+		r.reach(cluster.PS2, 10*time.Minute)
+		begun := time.Now()
+		r.load(80)
+		r.reach(cluster.Moderate, 2*time.Minute)
+		r.neverDark(begun)
 	})
 }
 

@@ -350,6 +350,35 @@ func (r *rig) noLoss(since time.Time) {
 	}
 }
 
+// neverDark fails when there was an instant at which nobody held any VIP of a
+// group: a client would find no server then, whenever it asks.
+func (r *rig) neverDark(since time.Time) {
+	r.Helper()
+	st, err := r.model.Status(r.ctx, sim.Query{Since: since, Timeline: true})
+	r.ok(err)
+	group, held := map[string]string{}, map[string]map[string]bool{}
+	for _, row := range r.tables().Operation {
+		group[row.VIP.String()] = row.Group
+		if held[row.Group] == nil {
+			held[row.Group] = map[string]bool{}
+		}
+		held[row.Group][row.VIP.String()] = true
+	}
+	for _, e := range st.Timeline {
+		vip, holder, ok := strings.Cut(e.What, " held by ")
+		if e.Kind != "vip" || !ok {
+			continue
+		}
+		g := group[vip]
+		if delete(held[g], vip); holder != "nobody" {
+			held[g][vip] = true
+		}
+		if len(held[g]) == 0 {
+			r.Errorf("at %v nobody holds any VIP of %s", e.At.Sub(since), g)
+		}
+	}
+}
+
 // spares waits until all spares are created and at rest.
 func (r *rig) spares() {
 	r.Helper()

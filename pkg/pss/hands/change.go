@@ -102,7 +102,7 @@ func (h *Hands) carry(ctx context.Context, batch []*changing) {
 		if err := j.check(t); err != nil {
 			return err
 		}
-		return h.exchangeAll(short, j)
+		return h.exchangeAll(short, j, j.waves(t))
 	})
 	if h.commit(held, batch) == nil {
 		return
@@ -143,21 +143,35 @@ func (h *Hands) commit(held Held, batch []*changing) error {
 
 // exchangeAll changes the addresses of one group, or none of them: it asks for
 // all VIPs before it touches one.
-func (h *Hands) exchangeAll(ctx context.Context, j *changing) error {
-	if err := j.all(func(m plan.Step) error { return h.ask(ctx, m.VIP, m.From.IP, m.To.IP) }); err != nil {
+func (h *Hands) exchangeAll(ctx context.Context, j *changing, waves [][]plan.Step) error {
+	if err := all(j.Moves, func(m plan.Step) error { return h.ask(ctx, m.VIP, m.From.IP, m.To.IP) }); err != nil {
 		return err
 	}
-	err := j.all(func(m plan.Step) error { return h.exchange(ctx, m, j.ready[m.To.Host]) })
-	if err != nil {
-		return errors.Join(err, h.takeBack(ctx, j.Moves))
+	for _, wave := range waves {
+		if err := all(wave, func(m plan.Step) error { return h.exchange(ctx, m, j.ready[m.To.Host]) }); err != nil {
+			return errors.Join(err, h.takeBack(ctx, j.Moves))
+		}
 	}
 	return nil
 }
 
+// waves are the moves that may run together. A VIP on its way is held by nobody
+// for a moment: where every VIP of the group moves, one goes first, so that the
+// load balancer finds a server at every instant.
+func (c Change) waves(t cluster.Tables) [][]plan.Step {
+	stays := slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool {
+		return r.Group == c.Group && !slices.ContainsFunc(c.Moves, func(m plan.Step) bool { return m.VIP == r.VIP })
+	})
+	if stays || len(c.Moves) < 2 {
+		return [][]plan.Step{c.Moves}
+	}
+	return [][]plan.Step{c.Moves[:1], c.Moves[1:]}
+}
+
 // all does the same for every move, in parallel.
-func (c Change) all(do func(m plan.Step) error) error {
+func all(moves []plan.Step, do func(m plan.Step) error) error {
 	var all errgroup.Group
-	for _, m := range c.Moves {
+	for _, m := range moves {
 		all.Go(func() error {
 			if err := do(m); err != nil {
 				return fmt.Errorf("cannot move %v from %s to %s: %w", m.VIP, m.From.Host, m.To.Host, err)
