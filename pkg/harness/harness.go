@@ -203,10 +203,7 @@ func (r *Rig) Close() {
 	case <-done:
 	case <-time.After(5 * time.Second):
 	}
-	left, _ := r.Processes()
-	for _, p := range left {
-		_ = syscall.Kill(p.PID, syscall.SIGKILL)
-	}
+	r.killLeft()
 	<-done
 	if r.Fleet != nil {
 		_ = r.Fleet.Close()
@@ -217,6 +214,25 @@ func (r *Rig) Close() {
 	}
 	if c, ok := r.out.(io.Closer); ok {
 		_ = c.Close()
+	}
+}
+
+// killLeft ends what still works in the run directory, until several looks find
+// nothing: a dying dbss may have begun to start another sif.
+func (r *Rig) killLeft() {
+	const looks = 5
+	end := time.Now().Add(10 * time.Second)
+	for quiet := 0; quiet < looks && time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
+		left, err := r.Processes()
+		if err != nil {
+			return
+		}
+		if quiet++; len(left) > 0 {
+			quiet = 0
+		}
+		for _, p := range left {
+			_ = syscall.Kill(p.PID, syscall.SIGKILL)
+		}
 	}
 }
 
