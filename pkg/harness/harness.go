@@ -45,9 +45,10 @@ func (r *Rig) dirFlags() []string {
 	return []string{"--conf", r.Sub("conf"), "--run", r.Sub("run"), "--state", r.Sub("state"), "--log", r.Sub("log")}
 }
 
-// New lays out dir with a copy of the configuration in conf, its settings
-// changed by edit, and starts the emulated fleet. The caller must Close it.
-func New(dir, bin, conf string, edit func(settings string) string) (*Rig, error) {
+// New lays out dir with a copy of the configuration in conf, the keys of set
+// changed in its settings.toml, and starts the emulated fleet. The caller must
+// Close it.
+func New(dir, bin, conf string, set map[string]string) (*Rig, error) {
 	r := &Rig{Dir: dir, Bin: bin, launched: map[string]*launcher{}}
 	for _, d := range []string{"run", "state", "log"} {
 		if err := os.MkdirAll(r.Sub(d), 0o700); err != nil {
@@ -62,7 +63,7 @@ func New(dir, bin, conf string, edit func(settings string) string) (*Rig, error)
 	if err != nil {
 		return nil, err
 	}
-	if err := os.WriteFile(file, []byte(edit(string(b))), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte(setKeys(string(b), set)), 0o600); err != nil {
 		return nil, err
 	}
 	errs, err := os.Create(filepath.Join(r.Sub("log"), "stderr.log"))
@@ -76,6 +77,19 @@ func New(dir, bin, conf string, edit func(settings string) string) (*Rig, error)
 		return nil, err
 	}
 	return r, nil
+}
+
+// setKeys gives keys of a settings.toml other values, each where it stands.
+func setKeys(text string, set map[string]string) string {
+	lines := strings.Split(text, "\n")
+	for i, l := range lines {
+		key, _, _ := strings.Cut(l, "=")
+		key = strings.TrimSpace(key)
+		if v, ok := set[key]; ok {
+			lines[i] = key + " = " + v
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // command is one of the rig's executables with the directories set.

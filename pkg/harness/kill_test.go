@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -54,10 +53,7 @@ func newRig(t *testing.T) *Rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := New(dir, bin, "../../testdata/paper", func(text string) string {
-		text = setKey(text, "speed", fmt.Sprint(speed))
-		return setKey(text, "ps2_accesses", "100")
-	})
+	r, err := New(dir, bin, "../../testdata/paper", map[string]string{"speed": fmt.Sprint(speed), "ps2_accesses": "100"})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,16 +69,6 @@ func newRig(t *testing.T) *Rig {
 	})
 	r.LaunchAll(servers, reals)
 	return r
-}
-
-func setKey(text, key, value string) string {
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		if k, _, ok := strings.Cut(l, "="); ok && strings.TrimSpace(k) == key {
-			lines[i] = key + " = " + value
-		}
-	}
-	return strings.Join(lines, "\n")
 }
 
 // settle waits until nothing is under way, in the wanted condition.

@@ -50,7 +50,7 @@ func play(ctx context.Context, o options) (bool, error) {
 	if err != nil {
 		return false, err
 	}
-	rig, err := harness.New(dir, o.bin, o.conf, o.settings)
+	rig, err := harness.New(dir, o.bin, o.conf, o.settings())
 	if err != nil {
 		return false, err
 	}
@@ -72,25 +72,14 @@ func makeDir() (string, error) {
 	return os.MkdirTemp("", "pss-demo-")
 }
 
-// settings turns the example's settings.toml into the play's.
-func (o options) settings(text string) string {
-	set := map[string]string{
+// settings are the keys of the example's settings.toml that the play changes.
+func (o options) settings() map[string]string {
+	return map[string]string{
 		"profile":           fmt.Sprintf("%q", o.profile),
 		"speed":             fmt.Sprintf("%g", o.speed),
 		"ps2_accesses":      fmt.Sprint(ps2Accesses),
 		"budget_recoveries": "50", // 12 faults in half an hour are this play's point
 	}
-	lines := strings.Split(text, "\n")
-	for i, l := range lines {
-		key, _, _ := strings.Cut(l, "=")
-		if v, ok := set[strings.TrimSpace(key)]; ok {
-			lines[i] = strings.TrimSpace(key) + " = " + v
-		}
-		if strings.Contains(key, "reexamine_interval") || strings.Contains(key, "restart_wait") {
-			lines[i] = "" // the profile's own
-		}
-	}
-	return strings.Join(lines, "\n")
 }
 
 // say prints progress: wall time, emulated time, what.
