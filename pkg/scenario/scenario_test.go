@@ -11,6 +11,9 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
 )
 
 var (
@@ -55,7 +58,7 @@ func TestScenarios(t *testing.T) {
 			for n := range *repeat {
 				got := playFolder(t, dir, script)
 				if n == 0 && *update {
-					want = []byte(got)
+					want = []byte(strings.Join(inOrder(got), "\n"))
 					if err := os.WriteFile(filepath.Join(dir, "log.expect"), want, 0o644); err != nil {
 						t.Fatal(err)
 					}
@@ -88,7 +91,11 @@ func playFolder(t *testing.T, dir string, script []Command) (log string) {
 		copyConf(t, from, filepath.Join(conf, "conf"))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, err := New(conf, nil)
+		w, err := New(conf, func(_ *settings.Settings, spec *sim.Spec) {
+			if err := Fleet(script)(spec); err != nil {
+				t.Fatal(err)
+			}
+		})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -20,13 +20,21 @@ import (
 //	at 60s fault KIND TARGET [for 30s]
 //	at 60s heal TARGET
 //	at 60s kill PROGRAM [NAME]
+//	at 60s kill all                         every program, also those without launcher
+//	at 60s reboot management for 40s        and the backups on it, and the run directory
 //	at 60s break FILE                       a hand edit goes wrong: a line with too few fields
 //	at 60s mend FILE                        and is taken back
+//	at 60s edit FILE add ROW                a hand edit that can be used
+//	at 60s edit FILE drop ROW
+//	at 60s edit FILE swap ROW for ROW
 //	at 60s remove FILE
+//	at 60s vip on|off VIP SERVER            by hand, in the server
 //	at 300s end                             the last line
-//	when PROGRAM [NAME] before|after OP [HOST] kill|fault ...  once, at a point of a program
+//	when PROGRAM [NAME] before|after OP [HOST] COMMAND  once, at a point of a program
+//	from 60s when ...                       and not before
+//	with partitions-that-spare-clients      how the fleet is
 type Command struct {
-	At   time.Duration
+	At   time.Duration // of a trigger: not before
 	When *trigger
 	Do   []string
 	text string
@@ -64,10 +72,23 @@ func ReadScript(path string) ([]Command, error) {
 	return out, nil
 }
 
+// verbs are what a command may begin with.
+var verbs = []string{"load", "fault", "heal", "kill", "reboot", "break", "mend", "edit", "remove", "vip"}
+
 func parse(text string) (Command, error) {
 	f := strings.Fields(text)
 	c := Command{text: text}
+	if f[0] == "from" && len(f) > 3 && f[2] == "when" {
+		var err error
+		if c.At, err = time.ParseDuration(f[1]); err != nil {
+			return c, err
+		}
+		f = f[2:]
+	}
 	switch {
+	case f[0] == "with" && len(f) == 2:
+		c.Do = f
+		return c, nil
 	case f[0] == "at" && len(f) > 2:
 		var err error
 		c.At, err = time.ParseDuration(f[1])
@@ -75,7 +96,7 @@ func parse(text string) (Command, error) {
 		return c, err
 	case f[0] == "when":
 		i := slices.IndexFunc(f, func(s string) bool { return s == "before" || s == "after" })
-		j := slices.IndexFunc(f, func(s string) bool { return s == "kill" || s == "fault" || s == "break" })
+		j := slices.IndexFunc(f, func(s string) bool { return slices.Contains(verbs, s) })
 		if i < 2 || j < i+2 || j > i+3 {
 			break
 		}
@@ -99,10 +120,10 @@ func split(who string) (program, name string) {
 func (w *World) Play(script []Command) error {
 	begun := time.Now()
 	var failed firstError
-	w.OnPoint = w.triggers(script, &failed)
+	w.OnPoint = w.triggers(begun, script, &failed)
 	w.Launch()
 	for _, c := range script {
-		if c.When != nil {
+		if c.When != nil || c.Do[0] == "with" {
 			continue
 		}
 		time.Sleep(time.Until(begun.Add(c.At)))
@@ -145,13 +166,16 @@ func (e *firstError) get() error {
 }
 
 // triggers fires each when-command once, at the first point that fits.
-func (w *World) triggers(script []Command, failed *firstError) func(*Proc, Point) {
+func (w *World) triggers(begun time.Time, script []Command, failed *firstError) func(*Proc, Point) {
 	var mu sync.Mutex
 	fired := make([]bool, len(script))
 	return func(p *Proc, at Point) {
 		for i, c := range script {
 			t := c.When
 			if t == nil || t.who != p.who() || t.op != at.Op || t.after != at.After || t.host != "" && t.host != at.Host {
+				continue
+			}
+			if time.Since(begun) < c.At {
 				continue
 			}
 			mu.Lock()
@@ -186,8 +210,21 @@ func (w *World) command(f []string) error {
 		return w.Model.Inject(sim.Fault{Kind: f[1], Target: f[2], For: d, Delay: 300 * time.Millisecond})
 	case f[0] == "heal" && len(f) == 2:
 		return w.Model.Heal(f[1])
+	case f[0] == "kill" && f[len(f)-1] == "all":
+		w.killAll()
+		return nil
 	case f[0] == "kill" && len(f) >= 2:
 		return w.Kill(strings.Join(f[1:], " "))
+	case f[0] == "reboot" && len(f) == 4 && f[1] == "management" && f[2] == "for":
+		d, err := time.ParseDuration(f[3])
+		if err != nil {
+			return err
+		}
+		return w.reboot(d)
+	case f[0] == "edit" && len(f) > 3:
+		return w.handEdit(f[1], f[2], f[3:])
+	case f[0] == "vip" && len(f) == 4:
+		return w.vipByHand(f[1], f[2], f[3])
 	case f[0] == "break" && len(f) == 2:
 		return w.edit(f[1], func(text string) string { return text + slip })
 	case f[0] == "mend" && len(f) == 2:
@@ -196,19 +233,6 @@ func (w *World) command(f []string) error {
 		return os.Remove(filepath.Join(w.dirs.Conf, f[1]))
 	}
 	return fmt.Errorf("no such command")
-}
-
-// slip is half a row, as a typing operator leaves it.
-const slip = "Mail 172.21.14.\n"
-
-// edit changes a file as an editor does that knows of no lock.
-func (w *World) edit(file string, change func(string) string) error {
-	path := filepath.Join(w.dirs.Conf, file)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(path, []byte(change(string(b))), 0o644)
 }
 
 // groups are the service groups, by name.

@@ -44,6 +44,7 @@ type World struct {
 	locks map[string]map[*Proc]bool // monitor locks: an open file may be shared
 	sifs  map[string]listener
 	slots map[int]*Proc // boot slots
+	down  time.Time     // until when the management server reboots
 }
 
 type listener struct {
@@ -126,6 +127,7 @@ func (w *World) launch(who string) {
 				return
 			}
 			p.sleep(w.ctx, restartPause, "launcher")
+			w.up()
 		}
 	})
 }

@@ -1,0 +1,134 @@
+package scenario
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim"
+)
+
+// slip is half a row, as a typing operator leaves it.
+const slip = "Mail 172.21.14.\n"
+
+// edit changes a file as an editor does that knows of no lock: a new file in
+// the place of the old one.
+func (w *World) edit(file string, change func(string) string) error {
+	path := filepath.Join(w.dirs.Conf, file)
+	b, err := os.ReadFile(path)
+	if err != nil {
+		return err
+	}
+	if err := os.WriteFile(path+"~", []byte(change(string(b))), 0o644); err != nil {
+		return err
+	}
+	return os.Rename(path+"~", path)
+}
+
+// handEdit adds, drops or swaps a row; how many blanks part its fields does not matter.
+func (w *World) handEdit(file, how string, f []string) error {
+	old, now := strings.Join(f, " "), ""
+	if i := slices.Index(f, "for"); how == "swap" && i >= 0 {
+		old, now = strings.Join(f[:i], " "), strings.Join(f[i+1:], " ")
+	}
+	done := false
+	err := w.edit(file, func(text string) string {
+		if how == "add" {
+			done = true
+			return text + old + "\n"
+		}
+		var out strings.Builder
+		for line := range strings.Lines(text) {
+			switch {
+			case strings.Join(strings.Fields(line), " ") != old:
+				out.WriteString(line)
+			case now != "":
+				out.WriteString(now + "\n")
+				done = true
+			default:
+				done = how == "drop"
+			}
+		}
+		return out.String()
+	})
+	if err == nil && !done {
+		err = fmt.Errorf("cannot %s %q: no such row in %s", how, old, file)
+	}
+	return err
+}
+
+// vipByHand puts a VIP on a server, or takes it off, as an operator does there.
+func (w *World) vipByHand(how, addr, host string) error {
+	vip, err := netip.ParseAddr(addr)
+	if err != nil {
+		return err
+	}
+	st, err := w.Model.Status(w.ctx, sim.Query{Since: time.Now()})
+	if err != nil {
+		return err
+	}
+	do, ok := map[string]func(context.Context, cluster.Guest, netip.Addr) error{"on": w.Model.AddVIP, "off": w.Model.DelVIP}[how]
+	i := slices.IndexFunc(st.Guests, func(g sim.GuestStatus) bool { return g.Host == host && g.State == cluster.GuestRunning })
+	if !ok || i < 0 {
+		return fmt.Errorf("want on or off, and a server that runs")
+	}
+	return do(w.ctx, cluster.Guest{Host: host, Real: st.Guests[i].Real}, vip)
+}
+
+// killAll kills every program.
+func (w *World) killAll() {
+	for _, p := range w.Running() {
+		p.Kill()
+	}
+}
+
+// reboot is a restart of the management server that takes d: its programs and
+// backups are gone, and what lay in the run directory.
+func (w *World) reboot(d time.Duration) error {
+	w.mu.Lock()
+	w.down = time.Now().Add(d)
+	w.mu.Unlock()
+	w.killAll()
+	for _, s := range w.dats.Servers {
+		if s.Backup != "" {
+			_ = w.Model.Inject(sim.Fault{Kind: sim.VMCrash, Target: s.Backup}) // it may run nowhere
+		}
+	}
+	if err := os.RemoveAll(w.dirs.Run); err != nil {
+		return err
+	}
+	return w.dirs.Prepare()
+}
+
+// up waits until the management server has booted.
+func (w *World) up() {
+	w.mu.Lock()
+	down := w.down
+	w.mu.Unlock()
+	select {
+	case <-w.ctx.Done():
+	case <-time.After(time.Until(down)):
+	}
+}
+
+// Fleet is how a script wants the fleet to be.
+func Fleet(script []Command) func(*sim.Spec) error {
+	return func(spec *sim.Spec) error {
+		for _, c := range script {
+			switch {
+			case len(c.Do) < 2 || c.Do[0] != "with":
+			case c.Do[1] == "partitions-that-spare-clients":
+				spec.PartitionSparesClients = true
+			default:
+				return fmt.Errorf("%s: no such fleet", c.text)
+			}
+		}
+		return nil
+	}
+}
