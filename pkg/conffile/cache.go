@@ -1,11 +1,10 @@
 package conffile
 
 import (
-	"os"
-	"path/filepath"
 	"sync"
-	"syscall"
 	"time"
+
+	"pss-msbs/pkg/lockedfile"
 )
 
 // settled is how old a file's last change must be before its stamp proves that
@@ -13,14 +12,7 @@ import (
 // clock leave the same stamp.
 const settled = 2 * time.Second
 
-// stamp tells whether a file was changed or replaced.
-type stamp struct {
-	ino          uint64
-	size         int64
-	mtime, ctime syscall.Timespec
-}
-
-type stamps map[string]stamp
+type stamps map[string]lockedfile.Stamp
 
 // cache is the last snapshot, good while the stamps of the seven files stay as they were.
 type cache struct {
@@ -51,15 +43,10 @@ func (d *Dir) read() (*Snapshot, Faults, error) {
 }
 
 func (d *Dir) stamps() stamps {
-	out := stamps{}
+	out := make(stamps, len(Names()))
 	for _, name := range Names() {
-		info, err := os.Stat(filepath.Join(d.path, name))
-		if err != nil {
-			continue
-		}
-		st, ok := info.Sys().(*syscall.Stat_t)
-		if ok {
-			out[name] = stamp{ino: st.Ino, size: st.Size, mtime: st.Mtim, ctime: st.Ctim}
+		if st, err := d.store.Disk().Stamp(name); err == nil {
+			out[name] = st
 		}
 	}
 	return out
@@ -67,7 +54,7 @@ func (d *Dir) stamps() stamps {
 
 func (s stamps) settled(now time.Time) bool {
 	for _, st := range s {
-		if age := now.Sub(time.Unix(st.ctime.Unix())); age < settled {
+		if age := now.Sub(st.Ctime); age < settled {
 			return false
 		}
 	}

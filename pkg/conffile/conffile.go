@@ -40,6 +40,8 @@ type Options struct {
 	NoNotify bool          // Watch polls only (virtual time cannot see inotify)
 	Poll     time.Duration // how often Watch looks by itself; 0 means 10 s
 
+	Disk lockedfile.Disk // where the files are; nil means the directory of the operating system
+
 	// Step, if set, is called before each operation of a transaction; its
 	// error makes the operation fail. For tests of crashes and full disks.
 	Step func(lockedfile.Step) error
@@ -60,7 +62,7 @@ func Open(dir string, opt Options) *Dir {
 	}
 	return &Dir{path: dir, opt: opt, store: lockedfile.New(dir, lockedfile.Options{
 		Files: Names(),
-		Clock: opt.Clock, Wait: opt.Wait, Holder: opt.Holder, Step: opt.Step,
+		Clock: opt.Clock, Wait: opt.Wait, Holder: opt.Holder, Step: opt.Step, Disk: opt.Disk,
 	})}
 }
 

@@ -8,7 +8,6 @@ import (
 	"io"
 	"io/fs"
 	"maps"
-	"os"
 	"path/filepath"
 
 	"pss-msbs/pkg/cluster"
@@ -189,12 +188,12 @@ func (h *Held) Install(name string, text []byte) error {
 }
 
 // contents reads what is there of the seven files.
-func (d *Dir) contents() (map[string][]byte, error) { return readAll(d.path) }
+func (d *Dir) contents() (map[string][]byte, error) { return d.readAll("") }
 
-func readAll(dir string) (map[string][]byte, error) {
+func (d *Dir) readAll(below string) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	for _, name := range Names() {
-		b, err := readFile(filepath.Join(dir, name))
+		b, err := d.readFile(filepath.Join(below, name), MaxSize+1)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -206,11 +205,11 @@ func readAll(dir string) (map[string][]byte, error) {
 	return out, nil
 }
 
-func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
+func (d *Dir) readFile(name string, most int64) ([]byte, error) {
+	f, err := d.store.Disk().Open(name)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, MaxSize+1))
+	return io.ReadAll(io.LimitReader(f, most))
 }

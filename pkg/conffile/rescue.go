@@ -3,7 +3,9 @@ package conffile
 import (
 	"bytes"
 	"context"
-	"os"
+	"errors"
+	"io/fs"
+	"math"
 	"path/filepath"
 	"slices"
 
@@ -64,7 +66,7 @@ func (d *Dir) HoldRescue(ctx context.Context) (*Held, error) {
 // files then still contradict each other, all that differ from the last good
 // set. Where there is no copy the sound rows are all there is.
 func (d *Dir) rescue(contents map[string][]byte, faults Faults) *Held {
-	last, err := readAll(filepath.Join(d.path, lockedfile.LastDir))
+	last, err := d.readAll(lockedfile.LastDir)
 	if err != nil {
 		last = nil
 	}
@@ -138,8 +140,8 @@ func (h *Held) keep() ([]lockedfile.Change, error) {
 		if !h.replaced[r.File] {
 			continue
 		}
-		b, err := os.ReadFile(filepath.Join(h.d.path, r.File))
-		if os.IsNotExist(err) {
+		b, err := h.d.readFile(r.File, math.MaxInt64)
+		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
 		if err != nil {

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/fsnotify/fsnotify"
+
+	"pss-msbs/pkg/lockedfile"
 )
 
 // quiet is how long the files must have been left alone before a change is
@@ -19,7 +21,13 @@ const quiet = 20 * time.Millisecond
 func (d *Dir) Watch(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{}, 1)
 	w := &watcher{d: d, seen: d.stamps(), out: out}
-	if !d.opt.NoNotify {
+	n, own := d.store.Disk().(lockedfile.Notifier)
+	switch {
+	case d.opt.NoNotify:
+	case own:
+		w.told, w.cancel = n.Subscribe()
+		w.seen = d.stamps()
+	default:
 		w.subscribe()
 	}
 	go w.run(ctx)
@@ -30,7 +38,9 @@ type watcher struct {
 	d      *Dir
 	seen   stamps
 	out    chan struct{}
-	notify *fsnotify.Watcher // nil: poll only
+	notify *fsnotify.Watcher // nil: not by inotify
+	told   <-chan struct{}   // of a disk that tells by itself
+	cancel func()            // of that
 }
 
 func (w *watcher) subscribe() {
@@ -53,6 +63,9 @@ func (w *watcher) run(ctx context.Context) {
 		defer w.notify.Close()
 		events, lost = w.notify.Events, w.notify.Errors
 	}
+	if w.cancel != nil {
+		defer w.cancel()
+	}
 	clk := w.d.opt.Clock
 	poll := clk.After(w.d.opt.Poll)
 	var settle <-chan time.Time
@@ -64,6 +77,8 @@ func (w *watcher) run(ctx context.Context) {
 			if slices.Contains(Names(), filepath.Base(e.Name)) {
 				settle = clk.After(quiet)
 			}
+		case <-w.told:
+			settle = clk.After(quiet)
 		case <-lost: // events were dropped: look
 			settle = clk.After(quiet)
 		case <-settle:

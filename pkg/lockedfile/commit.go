@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -92,7 +91,7 @@ func (s *Store) journal(changes []Change) journal {
 func (s *Store) copies(changes []Change) ([]Change, error) {
 	var out []Change
 	for _, name := range s.opt.Files {
-		data, err := os.ReadFile(s.path(name))
+		data, err := s.read(name)
 		if i := slices.IndexFunc(changes, func(c Change) bool { return c.Name == name }); i >= 0 {
 			data, err = changes[i].Data, nil
 		}
@@ -100,7 +99,7 @@ func (s *Store) copies(changes []Change) ([]Change, error) {
 			return nil, fmt.Errorf("cannot copy %s: %w", name, err)
 		}
 		last := filepath.Join(LastDir, name)
-		if old, err := os.ReadFile(s.path(last)); err != nil || !bytes.Equal(old, data) {
+		if old, err := s.read(last); err != nil || !bytes.Equal(old, data) {
 			out = append(out, Change{Name: last, Data: data, Like: name})
 		}
 	}
@@ -109,7 +108,7 @@ func (s *Store) copies(changes []Change) ([]Change, error) {
 
 // stage writes the new contents and then the journal that makes them the truth.
 func (s *Store) stage(j journal) error {
-	if err := os.MkdirAll(s.path(LastDir), 0o700); err != nil {
+	if err := s.disk.MakeDir(LastDir); err != nil {
 		return fmt.Errorf("cannot make the last good copy: %w", err)
 	}
 	if err := s.writeAll(j.Entries); err != nil {
@@ -139,7 +138,7 @@ func (s *Store) stage(j journal) error {
 // finish does what a durable journal promises. It may be done again.
 func (s *Store) finish(j journal) error {
 	for _, e := range j.Entries {
-		data, err := os.ReadFile(s.path(e.Temp))
+		data, err := s.read(e.Temp)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // renamed already
 		}
@@ -163,7 +162,7 @@ func (s *Store) finish(j journal) error {
 
 // recover finishes the transaction of a journal and drops new contents that no journal names.
 func (s *Store) recover() error {
-	b, err := os.ReadFile(s.path(journalName))
+	b, err := s.read(journalName)
 	if errors.Is(err, fs.ErrNotExist) {
 		return s.drop()
 	}
@@ -192,15 +191,15 @@ func (j journal) local() bool {
 // drop removes new contents that never became true.
 func (s *Store) drop() error {
 	for _, dir := range []string{".", LastDir} {
-		files, err := os.ReadDir(s.path(dir))
+		files, err := s.disk.List(dir)
 		if err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("cannot look for a dropped transaction: %w", err)
 		}
 		for _, f := range files {
-			if !strings.HasPrefix(f.Name(), ".") || !strings.HasSuffix(f.Name(), tempSuffix) {
+			if !strings.HasPrefix(f, ".") || !strings.HasSuffix(f, tempSuffix) {
 				continue
 			}
-			if err := s.remove(filepath.Join(dir, f.Name())); err != nil {
+			if err := s.remove(filepath.Join(dir, f)); err != nil {
 				return err
 			}
 		}

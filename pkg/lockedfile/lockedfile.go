@@ -23,12 +23,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
-
-	"github.com/gofrs/flock"
 
 	"pss-msbs/pkg/clock"
 )
@@ -58,12 +57,14 @@ type Options struct {
 	Wait   time.Duration    // longest wait for the lock; 0 means 10 s
 	Holder string           // who holds an exclusive lock, for those who wait; empty means the program's name
 	Step   func(Step) error // called before each operation of a transaction; its error makes that operation fail
+	Disk   Disk             // where the files are; nil means the directory of the operating system
 }
 
 // Store is a directory whose files change together. It is safe for concurrent use.
 type Store struct {
-	dir string
-	opt Options
+	dir  string
+	opt  Options
+	disk Disk
 }
 
 // New returns the store of dir without touching it.
@@ -74,28 +75,34 @@ func New(dir string, opt Options) *Store {
 	if opt.Holder == "" {
 		opt.Holder = filepath.Base(os.Args[0])
 	}
-	return &Store{dir: dir, opt: opt}
+	if opt.Disk == nil {
+		opt.Disk = directory(dir)
+	}
+	return &Store{dir: dir, opt: opt, disk: opt.Disk}
 }
+
+// Disk is where the files are.
+func (s *Store) Disk() Disk { return s.disk }
 
 // Read calls read under the shared lock, with no transaction half done. Where
 // there is no lock file yet nobody ever wrote, so that a directory that cannot
 // be written can be read; read is called again if a writer came meanwhile.
 func (s *Store) Read(ctx context.Context, read func() error) error {
 	for {
-		fl, err := s.acquire(ctx, false)
+		latch, err := s.acquire(ctx, false)
 		unlocked := errors.Is(err, fs.ErrNotExist)
 		switch {
 		case err != nil && !unlocked:
 			return err
 		case s.exists(journalName):
 			if !unlocked {
-				fl.Close()
+				latch.Close()
 			}
 			if err := s.mend(ctx); err != nil {
 				return err
 			}
 		case !unlocked:
-			defer fl.Close()
+			defer latch.Close()
 			return read()
 		default:
 			if err := read(); !s.exists(lockName) {
@@ -117,23 +124,22 @@ func (s *Store) mend(ctx context.Context) error {
 
 // Lock is an exclusive lock.
 type Lock struct {
-	s  *Store
-	fl *flock.Flock
+	s     *Store
+	latch Latch
 }
 
 // Lock takes the exclusive lock and finishes or drops what a killed process
 // left. The caller must call Unlock.
 func (s *Store) Lock(ctx context.Context) (*Lock, error) {
-	fl, err := s.acquire(ctx, true)
+	latch, err := s.acquire(ctx, true)
 	if err != nil {
 		return nil, err
 	}
-	holder := fmt.Sprintf("%s pid %d", s.opt.Holder, os.Getpid())
-	if err := os.WriteFile(s.path(lockName), []byte(holder), 0o600); err != nil {
-		fl.Close()
+	if err := latch.Tell(fmt.Sprintf("%s pid %d", s.opt.Holder, os.Getpid())); err != nil {
+		latch.Close()
 		return nil, fmt.Errorf("cannot name the holder of the lock: %w", err)
 	}
-	l := &Lock{s: s, fl: fl}
+	l := &Lock{s: s, latch: latch}
 	if err := s.recover(); err != nil {
 		l.Unlock()
 		return nil, err
@@ -143,23 +149,25 @@ func (s *Store) Lock(ctx context.Context) (*Lock, error) {
 
 // Unlock gives the lock back. Calling it again does nothing.
 func (l *Lock) Unlock() {
-	if l.fl == nil {
+	if l.latch == nil {
 		return
 	}
-	_ = os.Truncate(l.s.path(lockName), 0) // a stale name only misleads
-	_ = l.fl.Close()
-	l.fl = nil
+	_ = l.latch.Close()
+	l.latch = nil
 }
 
 // acquire polls for the lock: a blocking flock could not be given up, and
 // virtual time would not see it.
-func (s *Store) acquire(ctx context.Context, exclusive bool) (*flock.Flock, error) {
+func (s *Store) acquire(ctx context.Context, exclusive bool) (Latch, error) {
 	wait := s.atLeast(s.opt.Wait, wallWait)
 	start := s.opt.Clock.Now()
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		fl, err := s.try(exclusive)
-		if err != nil || fl != nil {
-			return fl, err
+		latch, err := s.disk.Lock(exclusive)
+		if err != nil {
+			return nil, fmt.Errorf("cannot lock %s: %w", s.dir, err)
+		}
+		if latch != nil {
+			return latch, nil
 		}
 		if s.opt.Clock.Since(start) >= wait {
 			return nil, fmt.Errorf("cannot lock %s: held by %s: %w (waited %s)", s.dir, s.holder(), ErrBusy, wait)
@@ -178,40 +186,8 @@ func (s *Store) atLeast(d, wall time.Duration) time.Duration {
 	return d
 }
 
-// try returns nil without an error while somebody else holds the lock.
-func (s *Store) try(exclusive bool) (*flock.Flock, error) {
-	path := s.path(lockName)
-	fl := flock.New(path, flock.SetFlag(os.O_RDONLY))
-	lock := fl.TryRLock
-	if exclusive {
-		fl = flock.New(path, flock.SetFlag(os.O_RDWR|os.O_CREATE), flock.SetPermissions(0o600))
-		lock = fl.TryLock
-	}
-	ok, err := lock()
-	if err != nil {
-		return nil, fmt.Errorf("cannot lock %s: %w", s.dir, err)
-	}
-	if !ok {
-		return nil, nil
-	}
-	if !s.current(fl) { // the lock file was replaced between open and lock
-		fl.Close()
-		return nil, nil
-	}
-	return fl, nil
-}
-
-func (s *Store) current(fl *flock.Flock) bool {
-	mine, err := fl.Stat()
-	if err != nil {
-		return false
-	}
-	now, err := os.Stat(s.path(lockName))
-	return err == nil && os.SameFile(mine, now)
-}
-
 func (s *Store) holder() string {
-	b, err := os.ReadFile(s.path(lockName))
+	b, err := s.read(lockName)
 	if err != nil || len(b) == 0 {
 		return "readers"
 	}
@@ -221,6 +197,15 @@ func (s *Store) holder() string {
 func (s *Store) path(name string) string { return filepath.Join(s.dir, name) }
 
 func (s *Store) exists(name string) bool {
-	_, err := os.Lstat(s.path(name))
+	_, err := s.disk.Stamp(name)
 	return err == nil
+}
+
+func (s *Store) read(name string) ([]byte, error) {
+	f, err := s.disk.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(f)
 }

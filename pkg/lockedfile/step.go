@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"syscall"
 )
 
 // Op is one kind of operation of a transaction.
@@ -50,9 +48,9 @@ func (s *Store) do(op Op, name string, f func() error) error {
 // write puts data into a new file with the mode and owner of like, and calls
 // synced once that is durable. The error is that of the writing alone.
 func (s *Store) write(name string, data []byte, like string, synced func(error)) error {
-	var f *os.File
+	var f File
 	err := s.do(OpCreate, name, func() (err error) {
-		f, err = os.OpenFile(s.path(name), os.O_WRONLY|os.O_CREATE|os.O_TRUNC, 0o600)
+		f, err = s.disk.Create(name)
 		return err
 	})
 	if err != nil {
@@ -62,7 +60,7 @@ func (s *Store) write(name string, data []byte, like string, synced func(error))
 		if _, err := f.Write(data); err != nil {
 			return err
 		}
-		return s.resemble(f, like)
+		return f.Like(like)
 	})
 	if err == nil {
 		err = s.do(OpSync, name, func() error { return nil })
@@ -94,28 +92,13 @@ func (s *Store) writeAll(entries []entry) error {
 	return err
 }
 
-// resemble gives f the mode and owner of like. An owner that this process may
-// not set stays its own.
-func (s *Store) resemble(f *os.File, like string) error {
-	mode := fs.FileMode(defaultMode)
-	if like != "" {
-		if info, err := os.Stat(s.path(like)); err == nil {
-			mode = info.Mode().Perm()
-			if st, ok := info.Sys().(*syscall.Stat_t); ok {
-				_ = f.Chown(int(st.Uid), int(st.Gid))
-			}
-		}
-	}
-	return f.Chmod(mode)
-}
-
 func (s *Store) rename(from, to string) error {
-	return s.do(OpRename, to, func() error { return os.Rename(s.path(from), s.path(to)) })
+	return s.do(OpRename, to, func() error { return s.disk.Rename(from, to) })
 }
 
 func (s *Store) remove(name string) error {
 	return s.do(OpRemove, name, func() error {
-		if err := os.Remove(s.path(name)); !errors.Is(err, fs.ErrNotExist) {
+		if err := s.disk.Remove(name); !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
 		return nil
@@ -125,13 +108,9 @@ func (s *Store) remove(name string) error {
 // syncDir makes the names in a directory durable.
 func (s *Store) syncDir(name string) error {
 	return s.do(OpSyncDir, name, func() error {
-		d, err := os.Open(s.path(name))
-		if errors.Is(err, fs.ErrNotExist) { // nothing in it
-			return nil
-		}
-		if err != nil {
+		if err := s.disk.SyncDir(name); !errors.Is(err, fs.ErrNotExist) { // nothing in it
 			return err
 		}
-		return errors.Join(d.Sync(), d.Close())
+		return nil
 	})
 }
