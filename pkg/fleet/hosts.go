@@ -5,11 +5,10 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"os/exec"
 	"time"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/guest"
+	"pss-msbs/pkg/command"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/wake"
 )
@@ -87,12 +86,9 @@ func (h hosts) command(ctx context.Context, template []string, real netip.Addr) 
 	if len(template) == 0 {
 		return fmt.Errorf("settings name no command for it")
 	}
-	argv := guest.Expand(template, "{ip}", real.String())
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.WaitDelay = time.Second
-	out, err := cmd.CombinedOutput()
+	stdout, stderr, err := command.Output(ctx, command.Expand(template, "{ip}", real.String()))
 	if err != nil {
-		return fmt.Errorf("%s: %v: %s", argv[0], err, bytes.TrimSpace(out))
+		return fmt.Errorf("%s: %v: %s", template[0], err, bytes.TrimSpace(append(stdout, stderr...)))
 	}
 	return nil
 }

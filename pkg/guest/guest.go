@@ -8,11 +8,11 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"strings"
 	"sync"
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/command"
 )
 
 // Wait returns the output of a started command once it has ended.
@@ -152,7 +152,7 @@ func (c *Commands) Announce(ctx context.Context, g cluster.Guest, vip netip.Addr
 	if vip.Is6() {
 		argv = c.opt.Announce6
 	}
-	argv = Expand(argv, "{interface}", c.opt.Interface, "{vip}", vip.String())
+	argv = command.Expand(argv, "{interface}", c.opt.Interface, "{vip}", vip.String())
 	if err := c.startAndLeave(ctx, g, argv); err != nil {
 		return fmt.Errorf("cannot announce %v: %w", vip, err)
 	}
@@ -198,18 +198,8 @@ func (c *Commands) SetClock(ctx context.Context, g cluster.Guest) error {
 
 // RestartDaemon restarts a service daemon of g.
 func (c *Commands) RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error {
-	if _, err := c.Run(ctx, g, Expand(c.opt.Restart, "{daemon}", daemon)); err != nil {
+	if _, err := c.Run(ctx, g, command.Expand(c.opt.Restart, "{daemon}", daemon)); err != nil {
 		return fmt.Errorf("cannot restart %s: %w", daemon, err)
 	}
 	return nil
-}
-
-// Expand replaces words such as {ip} in every argument of a command template.
-func Expand(argv []string, oldnew ...string) []string {
-	r := strings.NewReplacer(oldnew...)
-	out := make([]string, len(argv))
-	for i, a := range argv {
-		out[i] = r.Replace(a)
-	}
-	return out
 }

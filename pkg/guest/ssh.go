@@ -6,10 +6,12 @@ import (
 	"errors"
 	"fmt"
 	"os/exec"
+	"slices"
 	"strings"
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/command"
 )
 
 // SSH reaches guests by a command, for those without an agent.
@@ -23,39 +25,43 @@ const sshFailed = 255
 // Start runs argv in g. The remote side of ssh is a shell whatever one does, so
 // every argument goes there quoted.
 func (s SSH) Start(ctx context.Context, g cluster.Guest, argv []string) (Wait, error) {
-	args := Expand(s.Command, "{ip}", g.IP.String())
-	args = append(args, "env", "LC_ALL=C")
-	for _, a := range argv {
+	args := append(command.Expand(s.Command, "{ip}", g.IP.String()), "env")
+	for _, a := range slices.Concat(environment, argv) {
 		args = append(args, quote(a))
 	}
-	cmd := exec.CommandContext(ctx, args[0], args[1:]...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	cmd.WaitDelay = time.Second
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("cannot run %s: %v", args[0], err)
+	type result struct {
+		out []byte
+		err error
 	}
-	ended := make(chan error, 1)
-	go func() { ended <- cmd.Wait() }()
+	ended := make(chan result, 1)
+	go func() {
+		out, errs, err := command.Output(ctx, args)
+		ended <- result{out, sshError(ctx, g, argv, err, errs)}
+	}()
 	return func(ctx context.Context) ([]byte, error) {
 		select {
-		case err := <-ended:
-			return out.Bytes(), sshError(g, argv, err, errs.Bytes())
+		case r := <-ended:
+			return r.out, r.err
 		case <-ctx.Done():
-			return nil, fmt.Errorf("cannot run %s in %s: %w", argv[0], g.Host, ctx.Err())
+			return nil, sshError(ctx, g, argv, ctx.Err(), nil)
 		}
 	}, nil
 }
 
-func sshError(g cluster.Guest, argv []string, err error, stderr []byte) error {
+// sshError tells a guest that ssh does not reach, or that does not answer in
+// time, from a command that failed there.
+func sshError(ctx context.Context, g cluster.Guest, argv []string, err error, stderr []byte) error {
 	var exit *exec.ExitError
-	if err == nil {
+	switch {
+	case err == nil:
 		return nil
-	}
-	if !errors.As(err, &exit) {
+	case errors.Is(ctx.Err(), context.DeadlineExceeded):
+		return fmt.Errorf("cannot run %s in %s: %w: %w", argv[0], g.Host, cluster.ErrAgentSilent, ctx.Err())
+	case ctx.Err() != nil:
+		return fmt.Errorf("cannot run %s in %s: %w", argv[0], g.Host, ctx.Err())
+	case !errors.As(err, &exit):
 		return fmt.Errorf("cannot run %s in %s: %v", argv[0], g.Host, err)
-	}
-	if exit.ExitCode() == sshFailed || exit.ExitCode() < 0 {
+	case exit.ExitCode() == sshFailed || exit.ExitCode() < 0:
 		return fmt.Errorf("cannot run %s in %s: %s: %w", argv[0], g.Host, bytes.TrimSpace(stderr), cluster.ErrAgentSilent)
 	}
 	return commandError(g, argv, exit.ExitCode(), 0, stderr)

@@ -24,23 +24,25 @@ var rules = []rule{
 	{"pkg/mgmtdata", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/settings", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/ipc", nouns},
+	{"pkg/command", nil}, // command templates of the settings
+	{"pkg/protocol", with("pkg/ipc")}, // the edits of the seven files as pure functions
 	{"pkg/virt", nouns},
-	{"pkg/guest", nouns},
+	{"pkg/guest", with("pkg/command")},
 	{"pkg/probe", nouns},
 	{"pkg/wake", nouns},
-	{"pkg/access", nouns},
+	{"pkg/access", with("pkg/command")},
 	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
 	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")}, // the commands of pss fleet
 	{"pkg/daemon", with("pkg/ipc")}, // companions and monitors are started ready to talk
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings")},
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
 	{"pkg/edit", with("pkg/conffile", "pkg/check")},
-	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access")},
+	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
 	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")}, // what every driver must do; its own test is on the emulated one
 	{"pkg/pss", with("pkg/load", "pkg/plan", "pkg/conffile", "pkg/ipc", "pkg/settings")},
 	{"pkg/dbss", with("pkg/settings", "pkg/ipc")},
 	{"pkg/dsrs", with("pkg/settings", "pkg/ipc")},
-	{"pkg/sif", with("pkg/conffile", "pkg/ipc")},
+	{"pkg/sif", with("pkg/conffile", "pkg/ipc", "pkg/protocol")},
 	{"pkg/budget", nil},
 	{"pkg/lab", nouns}, // the VM lab; its tests wire more
 	{"pkg/harness", with("pkg/conffile", "pkg/daemon", "pkg/sim")},
