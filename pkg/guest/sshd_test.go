@@ -379,4 +379,3 @@ func TestSSHMeasure(t *testing.T) {
 		t.Errorf("%+v, %v", r, err)
 	}
 }
-

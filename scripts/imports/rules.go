@@ -24,7 +24,7 @@ var rules = []rule{
 	{"pkg/mgmtdata", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/settings", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/ipc", nouns},
-	{"pkg/command", nil}, // command templates of the settings
+	{"pkg/command", nil},              // command templates of the settings
 	{"pkg/protocol", with("pkg/ipc")}, // the edits of the seven files as pure functions
 	{"pkg/virt", nouns},
 	{"pkg/guest", with("pkg/command")},
