@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
@@ -89,13 +88,7 @@ type swap struct {
 func (m *Monitor) newSwap(rows ipc.HeldRows) *swap {
 	sw := &swap{m: m, target: m.target()}
 	sw.fromBack = cluster.VIPsOf(rows.BackupOperation)
-	var others []netip.Addr
-	for _, r := range rows.Operation {
-		if r.Host != m.opt.Target.Backup {
-			others = append(others, r.VIP)
-		}
-	}
-	sw.vips = without(cluster.VIPsOf(append(slices.Clone(rows.TargetSeparation), rows.BackupOperation...)), others)
+	sw.vips = rows.Returning(m.opt.Target.Host, m.opt.Target.Backup)
 	if m.backup != nil {
 		g := m.backup.guest
 		if len(rows.BackupOperation) > 0 {

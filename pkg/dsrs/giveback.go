@@ -86,21 +86,8 @@ func (g *giving) locate(ctx context.Context) {
 	}
 }
 
-// vips are those that the target gets: its operation rows, what its backup
-// holds, and its separation rows unless another server serves them by now.
-func (g *giving) vips() []netip.Addr {
-	out := append(cluster.VIPsOf(g.rows.TargetOperation), cluster.VIPsOf(g.rows.BackupOperation)...)
-	for _, sep := range g.rows.TargetSeparation {
-		other := slices.ContainsFunc(g.rows.Operation, func(r cluster.ServerRow) bool {
-			return r.VIP == sep.VIP && r.Host != g.srv.Backup && r.Host != g.srv.Host
-		})
-		if !other {
-			out = append(out, sep.VIP)
-		}
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out)
-}
+// vips are those that the target gets.
+func (g *giving) vips() []netip.Addr { return g.rows.Returning(g.srv.Host, g.srv.Backup) }
 
 // move changes the addresses: nobody but the backup may answer for a VIP
 // before it goes on the target, nobody but the target afterwards.

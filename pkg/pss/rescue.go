@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss/hands"
 )
 
@@ -40,7 +41,7 @@ func (s *System) rescueAll(ctx context.Context) {
 // orphaned are the separation rows of group whose VIP is pss's to give.
 func orphaned(t cluster.Tables, group string, abandoned []string) []cluster.ServerRow {
 	return slices.DeleteFunc(slices.Clone(t.Separation), func(r cluster.ServerRow) bool {
-		return r.Group != group || !hands.Ours(t, abandoned, r.VIP)
+		return r.Group != group || !plan.Ours(t, abandoned, r.VIP)
 	})
 }
 

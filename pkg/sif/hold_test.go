@@ -9,6 +9,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/protocol"
 )
 
 func TestHoldExcludesOthersUntilA5(t *testing.T) {
@@ -125,7 +126,9 @@ func TestA5AfterSifDiedWithinTheHold(t *testing.T) {
 				}
 			}
 		}, true},
-		{"another did the A5 already", func(t *cluster.Tables) { _ = giveBack(t, homeM1(), "Mb") }, false},
+		{"another did the A5 already", func(t *cluster.Tables) {
+			_ = protocol.GiveBack(t, protocol.Target{Host: "M1", Kind: protocol.HomeKind, Home: ip("101")}, "Mb")
+		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			inBubble(t, func(ctx context.Context, r *rig) {

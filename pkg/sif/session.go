@@ -9,6 +9,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/protocol"
 )
 
 // holdFloor is the least a hold lasts on the wall clock, however fast an
@@ -57,11 +58,11 @@ func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 		return r.reply
 	}
 	reply := ipc.Reply{Error: r.err.Error(), Retry: true}
-	var no *refusal
+	var no *protocol.Refusal
 	switch {
 	case errors.As(r.err, &no):
-		reply.State, reply.Retry = no.state, false
-		log.Info().Str("why", no.why).Msg("refused")
+		reply.State, reply.Retry = no.State, false
+		log.Info().Str("why", no.Why).Msg("refused")
 	case errors.Is(r.err, context.Canceled): // the asker has gone
 	default:
 		log.Error().Err(r.err).Msg("not done")
@@ -167,7 +168,7 @@ func (c *session) edit(ctx context.Context, req ipc.Request) result {
 	defer c.mu.Unlock()
 	ends := req.Verb == ipc.A5 || req.Verb == ipc.B4
 	if ends && c.expired {
-		return result{err: refuse("", "the hold took too long and was released unchanged")}
+		return result{err: protocol.Refuse("", "the hold took too long and was released unchanged")}
 	}
 	var reply ipc.Reply
 	change := func(t *cluster.Tables) (err error) {
@@ -205,7 +206,7 @@ func (c *session) watch(ctx context.Context, reply func(ipc.Reply) error) {
 // spareStart starts the spare's dbss and answers when it monitors.
 func (c *session) spareStart(ctx context.Context, req ipc.Request) result {
 	if c.s.opt.Spare == nil {
-		return result{err: refuse("", notSpare)}
+		return result{err: protocol.Refuse("", notSpare)}
 	}
 	return result{err: c.s.opt.Spare.start(ctx, *req.Dat)}
 }

@@ -99,10 +99,10 @@ func (h *Hands) carry(ctx context.Context, batch []*changing) {
 	defer cancel()
 	t := held.Tables()
 	each(batch, func(j *changing) error {
-		if err := j.check(t); err != nil {
+		if err := j.Check(t); err != nil {
 			return err
 		}
-		return h.exchangeAll(short, j, j.waves(t))
+		return h.exchangeAll(short, j, j.Waves(t))
 	})
 	if h.commit(held, batch) == nil {
 		return
@@ -134,7 +134,7 @@ func (h *Hands) commit(held Held, batch []*changing) error {
 	return held.Commit(func(t *cluster.Tables) error {
 		for _, j := range batch {
 			if j.err == nil {
-				j.apply(t, homes)
+				j.Make(t, homes)
 			}
 		}
 		return nil
@@ -153,19 +153,6 @@ func (h *Hands) exchangeAll(ctx context.Context, j *changing, waves [][]plan.Ste
 		}
 	}
 	return nil
-}
-
-// waves are the moves that may run together. A VIP on its way is held by nobody
-// for a moment: where every VIP of the group moves, one goes first, so that the
-// load balancer finds a server at every instant.
-func (c Change) waves(t cluster.Tables) [][]plan.Step {
-	stays := slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool {
-		return r.Group == c.Group && !slices.ContainsFunc(c.Moves, func(m plan.Step) bool { return m.VIP == r.VIP })
-	})
-	if stays || len(c.Moves) < 2 {
-		return [][]plan.Step{c.Moves}
-	}
-	return [][]plan.Step{c.Moves[:1], c.Moves[1:]}
 }
 
 // all does the same for every move, in parallel.

@@ -41,10 +41,10 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	if err != nil {
 		return err
 	}
-	if !Ours(t, abandoned, vip) {
+	if !plan.Ours(t, abandoned, vip) {
 		return fmt.Errorf("%w: %v is not ours to give", ErrStale, vip)
 	}
-	if err := receivable(t, to); err != nil {
+	if err := plan.Receivable(t, to); err != nil {
 		return err
 	}
 	macs, err := h.whoHave(short, vip, to.IP)
@@ -67,15 +67,6 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	undo, done := patience.Detached(ctx, h.Clock, undoTime)
 	defer done()
 	return errors.Join(err, h.Fleet.DelVIP(undo, to, vip))
-}
-
-// Ours tells whether vip stands in separation alone, and only in rows of
-// abandoned servers: a row of another one is its monitor's to serve.
-func Ours(t cluster.Tables, abandoned []string, vip netip.Addr) bool {
-	others := slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
-		return r.VIP == vip && !slices.Contains(abandoned, r.Host)
-	})
-	return !others && rowOf(t.Operation, vip) < 0 && rowOf(t.Separation, vip) >= 0
 }
 
 // Retire throws away a spare that failed and ends its monitor; it is created

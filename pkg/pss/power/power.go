@@ -15,6 +15,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/patience"
 	"pss-msbs/pkg/settings"
@@ -57,7 +58,7 @@ const (
 )
 
 // ErrNeeded says that the files do not let a real server sleep.
-var ErrNeeded = errors.New("the files need it awake")
+var ErrNeeded = plan.ErrNeeded
 
 // ErrUnproved says that a real server missed its last wake and has not
 // answered since, so it may not sleep.
@@ -171,14 +172,14 @@ func (p *Power) rowToSleep(ctx context.Context, real netip.Addr) error {
 		return err
 	}
 	return held.Commit(func(t *cluster.Tables) error {
-		return moveReal(&t.Real, &t.Suspended, real)
+		return plan.ToSleep(t, real)
 	})
 }
 
 // unneeded is nil when no row of operation or separation names real and
 // nothing runs there but servers in access stop, none of them just coming up.
 func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr) error {
-	if names(t, real) {
+	if plan.Needed(t, real) {
 		return fmt.Errorf("%w: a server there serves or is being recovered", ErrNeeded)
 	}
 	guests, err := p.Fleet.Guests(ctx, real)
@@ -284,29 +285,6 @@ func (p *Power) awake(ctx context.Context, real netip.Addr) error {
 
 func (p *Power) rowToActive(ctx context.Context, real netip.Addr) error {
 	return p.Files.Update(ctx, func(t *cluster.Tables) error {
-		return moveReal(&t.Suspended, &t.Real, real)
+		return plan.ToActive(t, real)
 	})
-}
-
-// moveReal moves the row of real from one real file to the other; already
-// there is no error.
-func moveReal(from, to *[]cluster.RealRow, real netip.Addr) error {
-	is := func(r cluster.RealRow) bool { return r.IP == real }
-	if slices.ContainsFunc(*to, is) {
-		return nil
-	}
-	i := slices.IndexFunc(*from, is)
-	if i < 0 {
-		return fmt.Errorf("%w: %v is in neither real file", ErrNeeded, real)
-	}
-	row := (*from)[i]
-	*from = slices.Delete(slices.Clone(*from), i, i+1)
-	*to = append(slices.Clone(*to), row)
-	return nil
-}
-
-// names tells whether a row of operation or separation is on real.
-func names(t cluster.Tables, real netip.Addr) bool {
-	on := func(r cluster.ServerRow) bool { return r.Real == real }
-	return slices.ContainsFunc(t.Operation, on) || slices.ContainsFunc(t.Separation, on)
 }

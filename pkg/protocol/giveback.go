@@ -1,4 +1,4 @@
-package sif
+package protocol
 
 import (
 	"net/netip"
@@ -7,43 +7,44 @@ import (
 	"pss-msbs/pkg/ipc"
 )
 
-// kind is what a virtual server is to the system.
-type kind int
+// Kind is what a virtual server is to the system.
+type Kind int
 
+// The kinds of virtual servers.
 const (
-	unknownKind kind = iota // no .dat tells
-	homeKind                // line 1 of its .dat is its home VIP
-	backupKind              // lines 1 and 8 blank
-	spareKind               // a row in spare-server
+	UnknownKind Kind = iota // no .dat tells
+	HomeKind                // line 1 of its .dat is its home VIP
+	BackupKind              // lines 1 and 8 blank
+	SpareKind               // a row in spare-server
 )
 
-// target is the server of an A5 or B4 with what its management data say.
-type target struct {
-	host string
-	kind kind
-	home netip.Addr // the home VIP of a homeKind
+// Target is the server of an A5 or B4 with what its management data say.
+type Target struct {
+	Host string
+	Kind Kind
+	Home netip.Addr // the home VIP of a HomeKind
 }
 
-// giveBack is A5 recovered, and B4 for each server (SPEC 5): each separation
+// GiveBack is A5 recovered, and B4 for each server (SPEC 5): each separation
 // row of the target whose VIP its backup or nobody holds becomes an operation
 // row again; one whose VIP another holds takes the target to access-stop,
 // where only the VIPs that it gets back leave a row; the backup's rows go.
 //
 // What has been done already is no error: the target then operates or stands
 // in access-stop.
-func giveBack(t *cluster.Tables, who target, backup string) error {
-	rows := cluster.RowsOf(t.Separation, who.host)
+func GiveBack(t *cluster.Tables, who Target, backup string) error {
+	rows := cluster.RowsOf(t.Separation, who.Host)
 	if len(rows) == 0 {
-		state, _ := stateOf(*t, who.host)
+		state, _ := StateOf(*t, who.Host)
 		if state == ipc.NotInFiles || len(cluster.RowsOf(t.Operation, backup)) > 0 {
-			return refuse(state, "%s has no separation row left", who.host)
+			return Refuse(state, "%s has no separation row left", who.Host)
 		}
 		return nil
 	}
 	inherited := cluster.RowsOf(t.Operation, backup)
 	t.Operation = without(t.Operation, of(backup))
 	for _, r := range cluster.RowsOf(t.Separation, backup) {
-		if _, held := holderOf(*t, r.VIP); !held {
+		if _, held := HolderOf(*t, r.VIP); !held {
 			inherited = append(inherited, r)
 		}
 	}
@@ -53,17 +54,17 @@ func giveBack(t *cluster.Tables, who target, backup string) error {
 		r.Real, r.Host, r.IP = rows[0].Real, rows[0].Host, rows[0].IP
 		rows = with(rows, r)
 	}
-	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == who.host || r.Host == backup })
+	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == who.Host || r.Host == backup })
 	var lost []cluster.ServerRow // VIPs that another holds
 	for _, r := range rows {
-		if _, held := holderOf(*t, r.VIP); held {
+		if _, held := HolderOf(*t, r.VIP); held {
 			lost = append(lost, r)
 			continue
 		}
 		t.Operation = append(t.Operation, r)
 	}
-	t.AccessStop = without(t.AccessStop, of(who.host))
-	if len(cluster.RowsOf(t.Operation, who.host)) == 0 {
+	t.AccessStop = without(t.AccessStop, of(who.Host))
+	if len(cluster.RowsOf(t.Operation, who.Host)) == 0 {
 		for _, r := range who.keeps(*t, lost) {
 			t.AccessStop = with(t.AccessStop, r)
 		}
@@ -72,15 +73,15 @@ func giveBack(t *cluster.Tables, who target, backup string) error {
 }
 
 // keeps are the access-stop rows of a target that lost every VIP.
-func (who target) keeps(t cluster.Tables, lost []cluster.ServerRow) []cluster.ServerRow {
-	switch who.kind {
-	case backupKind:
+func (who Target) keeps(t cluster.Tables, lost []cluster.ServerRow) []cluster.ServerRow {
+	switch who.Kind {
+	case BackupKind:
 		return nil // it stood in for another server, which has its rows
-	case spareKind:
+	case SpareKind:
 		return lost
-	case homeKind:
+	case HomeKind:
 		row := lost[0]
-		row.VIP = who.home
+		row.VIP = who.Home
 		return []cluster.ServerRow{row}
 	}
 	return guessHome(t, lost)

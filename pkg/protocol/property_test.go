@@ -1,4 +1,4 @@
-package sif
+package protocol
 
 import (
 	"fmt"
@@ -52,36 +52,36 @@ func (w *world) step(kind string, h home, other home) error {
 	before := w.t.Clone()
 	switch kind {
 	case "A3":
-		err := separate(&w.t, h.row.Host)
+		err := Separate(&w.t, h.row.Host)
 		if len(before.Operation) != len(w.t.Operation) {
 			delete(w.failed, h.row.Host)
 		}
 		return err
 	case "A3 backup":
-		return separate(&w.t, h.backup.Host)
+		return Separate(&w.t, h.backup.Host)
 	case "A5 backup":
-		return giveBack(&w.t, target{host: h.backup.Host, kind: backupKind}, "")
+		return GiveBack(&w.t, Target{Host: h.backup.Host, Kind: BackupKind}, "")
 	case "A4":
 		if w.failed[h.row.Host] {
 			return nil
 		}
-		return substitute(&w.t, h.row.Host, h.backup, mgmt)
+		return Substitute(&w.t, h.row.Host, h.backup, mgmt)
 	case "A4-failed":
-		err := abandon(&w.t, h.row.Host, &h.backup)
+		err := Abandon(&w.t, h.row.Host, &h.backup)
 		w.failed[h.row.Host] = w.failed[h.row.Host] || err == nil
 		return err
 	case "A5", "B4":
-		err := giveBack(&w.t, target{host: h.row.Host, kind: homeKind, home: h.row.VIP}, h.backup.Host)
+		err := GiveBack(&w.t, Target{Host: h.row.Host, Kind: HomeKind, Home: h.row.VIP}, h.backup.Host)
 		if err == nil {
 			delete(w.failed, h.row.Host)
 		}
 		return err
 	case "moving":
-		return relocate(&w.t, h.row.Host, h.backup, other.row.Real)
+		return Relocate(&w.t, h.row.Host, h.backup, other.row.Real)
 	case "B3":
-		return dropReal(&w.t, h.row.Real)
+		return DropReal(&w.t, h.row.Real)
 	case "B4 real":
-		return returnReal(&w.t, cluster.RealRow{IP: h.row.Real, MAC: cluster.MAC{5: 1}})
+		return ReturnReal(&w.t, cluster.RealRow{IP: h.row.Real, MAC: cluster.MAC{5: 1}})
 	}
 	w.pss(h, other.row.Host)
 	return nil
@@ -92,15 +92,15 @@ func (w *world) step(kind string, h home, other home) error {
 // of a failed server's separation. Never to a server in separation.
 func (w *world) pss(h home, to string) {
 	i := slices.IndexFunc(w.homes, func(x home) bool { return x.row.Host == to })
-	if state, _ := stateOf(w.t, to); state == ipc.Separated {
+	if state, _ := StateOf(w.t, to); state == ipc.Separated {
 		return
 	}
-	old, held := holderOf(w.t, h.row.VIP)
+	old, held := HolderOf(w.t, h.row.VIP)
 	owner := h.row.Host
 	if held && old.Host == to || !held && !w.failedOwns(h.row.VIP) {
 		return
 	}
-	if state, _ := stateOf(w.t, owner); held && state == ipc.Separated && old.Host != owner {
+	if state, _ := StateOf(w.t, owner); held && state == ipc.Separated && old.Host != owner {
 		return // left to its owner
 	}
 	row := w.homes[i].row
@@ -127,7 +127,7 @@ func (w *world) failedOwns(vip netip.Addr) bool {
 // stop puts a home server that lost its last VIP into access stop.
 func (w *world) stop(host string) {
 	i := slices.IndexFunc(w.homes, func(x home) bool { return x.row.Host == host })
-	if state, _ := stateOf(w.t, host); i >= 0 && state == ipc.NotInFiles {
+	if state, _ := StateOf(w.t, host); i >= 0 && state == ipc.NotInFiles {
 		w.t.AccessStop = append(w.t.AccessStop, w.homes[i].row)
 	}
 }

@@ -1,4 +1,4 @@
-package sif
+package protocol
 
 import (
 	"fmt"
@@ -9,20 +9,21 @@ import (
 	"pss-msbs/pkg/ipc"
 )
 
-// refusal is why the files do not fit a request.
-type refusal struct {
-	state ipc.State
-	why   string
+// Refusal is why the files do not fit a request.
+type Refusal struct {
+	State ipc.State
+	Why   string
 }
 
-func (r *refusal) Error() string { return r.why }
+func (r *Refusal) Error() string { return r.Why }
 
-func refuse(state ipc.State, format string, args ...any) error {
-	return &refusal{state: state, why: fmt.Sprintf(format, args...)}
+// Refuse makes a Refusal.
+func Refuse(state ipc.State, format string, args ...any) error {
+	return &Refusal{State: state, Why: fmt.Sprintf(format, args...)}
 }
 
-// stateOf is what the files say of a virtual server, with its rows there.
-func stateOf(t cluster.Tables, host string) (ipc.State, []cluster.ServerRow) {
+// StateOf is what the files say of a virtual server, with its rows there.
+func StateOf(t cluster.Tables, host string) (ipc.State, []cluster.ServerRow) {
 	for _, f := range []struct {
 		state ipc.State
 		rows  []cluster.ServerRow
@@ -34,8 +35,8 @@ func stateOf(t cluster.Tables, host string) (ipc.State, []cluster.ServerRow) {
 	return ipc.NotInFiles, nil
 }
 
-// realState is in which of the two files a real server stands.
-func realState(t cluster.Tables, real netip.Addr) ipc.State {
+// RealState is in which of the two files a real server stands.
+func RealState(t cluster.Tables, real netip.Addr) ipc.State {
 	is := func(r cluster.RealRow) bool { return r.IP == real }
 	switch {
 	case slices.ContainsFunc(t.Real, is):
@@ -46,8 +47,8 @@ func realState(t cluster.Tables, real netip.Addr) ipc.State {
 	return ipc.RealOutside
 }
 
-// holderOf is the operation row of a VIP.
-func holderOf(t cluster.Tables, vip netip.Addr) (cluster.ServerRow, bool) {
+// HolderOf is the operation row of a VIP.
+func HolderOf(t cluster.Tables, vip netip.Addr) (cluster.ServerRow, bool) {
 	i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == vip })
 	if i < 0 {
 		return cluster.ServerRow{}, false
@@ -55,8 +56,8 @@ func holderOf(t cluster.Tables, vip netip.Addr) (cluster.ServerRow, bool) {
 	return t.Operation[i], true
 }
 
-// active are the addresses of the active real servers, in file order.
-func active(t cluster.Tables) []netip.Addr {
+// Active are the addresses of the active real servers, in file order.
+func Active(t cluster.Tables) []netip.Addr {
 	out := make([]netip.Addr, len(t.Real))
 	for i, r := range t.Real {
 		out[i] = r.IP
@@ -83,12 +84,12 @@ func with(rows []cluster.ServerRow, row cluster.ServerRow) []cluster.ServerRow {
 	return append(rows, row)
 }
 
-// separate is A3: the target's operation rows move to separation.
-func separate(t *cluster.Tables, host string) error {
+// Separate is A3: the target's operation rows move to separation.
+func Separate(t *cluster.Tables, host string) error {
 	rows := cluster.RowsOf(t.Operation, host)
 	if len(rows) == 0 {
-		if state, _ := stateOf(*t, host); state != ipc.Separated {
-			return refuse(state, "%s has no operation row", host)
+		if state, _ := StateOf(*t, host); state != ipc.Separated {
+			return Refuse(state, "%s has no operation row", host)
 		}
 		return nil
 	}
@@ -100,17 +101,17 @@ func separate(t *cluster.Tables, host string) error {
 	return nil
 }
 
-// substitute is A4: the backup gets an operation row, on the management server
+// Substitute is A4: the backup gets an operation row, on the management server
 // mgmt, for each VIP of the target that nobody serves.
-func substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Addr) error {
+func Substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Addr) error {
 	rows := cluster.RowsOf(t.Separation, host)
 	if len(rows) == 0 {
-		state, _ := stateOf(*t, host)
-		return refuse(state, "%s has no separation row", host)
+		state, _ := StateOf(*t, host)
+		return Refuse(state, "%s has no separation row", host)
 	}
 	held := 0
 	for _, r := range rows {
-		h, ok := holderOf(*t, r.VIP)
+		h, ok := HolderOf(*t, r.VIP)
 		if !ok {
 			h = cluster.ServerRow{Group: r.Group, Real: mgmt, VIP: r.VIP, Host: backup.Host, IP: backup.IP}
 			t.Operation = append(t.Operation, h)
@@ -120,22 +121,22 @@ func substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Ad
 		}
 	}
 	if held == 0 {
-		return refuse(ipc.Separated, "others serve every VIP of %s", host)
+		return Refuse(ipc.Separated, "others serve every VIP of %s", host)
 	}
 	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool {
-		h, ok := holderOf(*t, r.VIP)
+		h, ok := HolderOf(*t, r.VIP)
 		return r.Host == backup.Host && ok && h.Host == backup.Host
 	})
 	return nil
 }
 
-// abandon is A4-failed: the backup, if there is one, serves no longer, so that
+// Abandon is A4-failed: the backup, if there is one, serves no longer, so that
 // its VIPs stand in the target's separation rows only.
-func abandon(t *cluster.Tables, host string, backup *ipc.Server) error {
+func Abandon(t *cluster.Tables, host string, backup *ipc.Server) error {
 	rows := cluster.RowsOf(t.Separation, host)
 	if len(rows) == 0 {
-		state, _ := stateOf(*t, host)
-		return refuse(state, "%s has no separation row", host)
+		state, _ := StateOf(*t, host)
+		return Refuse(state, "%s has no separation row", host)
 	}
 	if backup == nil {
 		return nil
@@ -148,15 +149,15 @@ func abandon(t *cluster.Tables, host string, backup *ipc.Server) error {
 	return nil
 }
 
-// relocate is A5 moving and moved: the backup's rows name the real server that
+// Relocate is A5 moving and moved: the backup's rows name the real server that
 // it migrates to, or is on.
-func relocate(t *cluster.Tables, host string, backup ipc.Server, to netip.Addr) error {
+func Relocate(t *cluster.Tables, host string, backup ipc.Server, to netip.Addr) error {
 	if len(cluster.RowsOf(t.Separation, host)) == 0 {
-		state, _ := stateOf(*t, host)
-		return refuse(state, "%s has no separation row left", host)
+		state, _ := StateOf(*t, host)
+		return Refuse(state, "%s has no separation row left", host)
 	}
 	if len(cluster.RowsOf(t.Operation, backup.Host)) == 0 {
-		return refuse(ipc.Separated, "%s has no operation row", backup.Host)
+		return Refuse(ipc.Separated, "%s has no operation row", backup.Host)
 	}
 	t.Operation = slices.Clone(t.Operation)
 	for i, r := range t.Operation {
@@ -167,24 +168,24 @@ func relocate(t *cluster.Tables, host string, backup ipc.Server, to netip.Addr) 
 	return nil
 }
 
-// dropReal is B3: the real server's row leaves the real-server file.
-func dropReal(t *cluster.Tables, real netip.Addr) error {
-	if state := realState(*t, real); state == ipc.RealAsleep {
-		return refuse(state, "%s is suspended", real)
+// DropReal is B3: the real server's row leaves the real-server file.
+func DropReal(t *cluster.Tables, real netip.Addr) error {
+	if state := RealState(*t, real); state == ipc.RealAsleep {
+		return Refuse(state, "%s is suspended", real)
 	}
 	t.Real = slices.DeleteFunc(slices.Clone(t.Real), func(r cluster.RealRow) bool { return r.IP == real })
 	return nil
 }
 
-// returnReal is the first part of B4: the real server's row comes back.
-func returnReal(t *cluster.Tables, row cluster.RealRow) error {
-	switch state := realState(*t, row.IP); {
+// ReturnReal is the first part of B4: the real server's row comes back.
+func ReturnReal(t *cluster.Tables, row cluster.RealRow) error {
+	switch state := RealState(*t, row.IP); {
 	case state == ipc.RealAsleep:
-		return refuse(state, "%s is suspended", row.IP)
+		return Refuse(state, "%s is suspended", row.IP)
 	case state == ipc.RealActive:
 		return nil
 	case row.MAC == cluster.MAC{}:
-		return refuse(state, "the MAC address of %s is not known", row.IP)
+		return Refuse(state, "the MAC address of %s is not known", row.IP)
 	}
 	t.Real = append(slices.Clone(t.Real), row)
 	return nil

@@ -1,4 +1,4 @@
-package sif
+package protocol
 
 import (
 	"errors"
@@ -92,16 +92,16 @@ var (
 	mgmt = ip("200")
 )
 
-func homeM1() target { return target{host: "M1", kind: homeKind, home: ip("101")} }
+func homeM1() Target { return Target{Host: "M1", Kind: HomeKind, Home: ip("101")} }
 
 func TestRowEdits(t *testing.T) {
 	a3 := func(host string) func(*cluster.Tables) error {
-		return func(t *cluster.Tables) error { return separate(t, host) }
+		return func(t *cluster.Tables) error { return Separate(t, host) }
 	}
-	a4 := func(t *cluster.Tables) error { return substitute(t, "M1", mb, mgmt) }
-	a4failed := func(t *cluster.Tables) error { return abandon(t, "M1", &mb) }
-	a5 := func(t *cluster.Tables) error { return giveBack(t, homeM1(), "Mb") }
-	moving := func(t *cluster.Tables) error { return relocate(t, "M1", mb, ip("201")) }
+	a4 := func(t *cluster.Tables) error { return Substitute(t, "M1", mb, mgmt) }
+	a4failed := func(t *cluster.Tables) error { return Abandon(t, "M1", &mb) }
+	a5 := func(t *cluster.Tables) error { return GiveBack(t, homeM1(), "Mb") }
+	moving := func(t *cluster.Tables) error { return Relocate(t, "M1", mb, ip("201")) }
 	for _, tc := range []struct {
 		name    string
 		edit    func(*cluster.Tables) error
@@ -183,16 +183,16 @@ func TestRowEdits(t *testing.T) {
 			refused: ipc.NotInFiles, why: "M1 has no separation row left"},
 		{name: "A5 recovered, no row of the target, the backup serves", edit: a5, in: "op: Mail 200 101 Mb 61",
 			refused: ipc.NotInFiles, why: "M1 has no separation row left"},
-		{name: "A5 recovered, a spare", edit: func(t *cluster.Tables) error { return giveBack(t, target{host: "Ms", kind: spareKind}, "") },
+		{name: "A5 recovered, a spare", edit: func(t *cluster.Tables) error { return GiveBack(t, Target{Host: "Ms", Kind: SpareKind}, "") },
 			in:  "op: Mail 202 101 M2 4\n op: Mail 202 104 M2 4\n sep: Mail 201 101 Ms 51\n sep: Mail 201 104 Ms 51\n spare: Mail Ms 51",
 			out: "op: Mail 202 101 M2 4\n op: Mail 202 104 M2 4\n stop: Mail 201 101 Ms 51\n stop: Mail 201 104 Ms 51\n spare: Mail Ms 51"},
-		{name: "A5 recovered, a backup that nobody replaced", edit: func(t *cluster.Tables) error { return giveBack(t, target{host: "Mb", kind: backupKind}, "") },
+		{name: "A5 recovered, a backup that nobody replaced", edit: func(t *cluster.Tables) error { return GiveBack(t, Target{Host: "Mb", Kind: BackupKind}, "") },
 			in:  "sep: Mail 201 101 M1 1\n sep: Mail 203 101 Mb 61",
 			out: "op: Mail 203 101 Mb 61\n sep: Mail 201 101 M1 1"},
-		{name: "A5 recovered, a backup that pss replaced", edit: func(t *cluster.Tables) error { return giveBack(t, target{host: "Mb", kind: backupKind}, "") },
+		{name: "A5 recovered, a backup that pss replaced", edit: func(t *cluster.Tables) error { return GiveBack(t, Target{Host: "Mb", Kind: BackupKind}, "") },
 			in:  "op: Mail 202 101 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 203 101 Mb 61",
 			out: "op: Mail 202 101 M2 4\n sep: Mail 201 101 M1 1"},
-		{name: "A5 recovered, no .dat tells the home", edit: func(t *cluster.Tables) error { return giveBack(t, target{host: "M1"}, "Mb") },
+		{name: "A5 recovered, no .dat tells the home", edit: func(t *cluster.Tables) error { return GiveBack(t, Target{Host: "M1"}, "Mb") },
 			in:  "op: Mail 203 101 M3 9\n op: Mail 203 104 M3 9\n stop: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1\n sep: Mail 201 104 M1 1",
 			out: "op: Mail 203 101 M3 9\n op: Mail 203 104 M3 9\n stop: Mail 202 104 M2 4\n stop: Mail 201 101 M1 1"},
 
@@ -207,20 +207,20 @@ func TestRowEdits(t *testing.T) {
 		{name: "A5 moving a backup that serves nothing", edit: moving, in: "sep: Mail 201 101 M1 1",
 			refused: ipc.Separated, why: "Mb has no operation row"},
 
-		{name: "B3", edit: func(t *cluster.Tables) error { return dropReal(t, ip("201")) },
+		{name: "B3", edit: func(t *cluster.Tables) error { return DropReal(t, ip("201")) },
 			in: "real: 201\n real: 202", out: "real: 202"},
-		{name: "B3 again", edit: func(t *cluster.Tables) error { return dropReal(t, ip("201")) },
+		{name: "B3 again", edit: func(t *cluster.Tables) error { return DropReal(t, ip("201")) },
 			in: "real: 202", out: "real: 202"},
-		{name: "B3 of a suspended one", edit: func(t *cluster.Tables) error { return dropReal(t, ip("201")) },
+		{name: "B3 of a suspended one", edit: func(t *cluster.Tables) error { return DropReal(t, ip("201")) },
 			in: "real: 202\n asleep: 201", refused: ipc.RealAsleep, why: subnet + "201 is suspended"},
 		{name: "B4 row", edit: func(t *cluster.Tables) error {
-			return returnReal(t, cluster.RealRow{IP: ip("201"), MAC: cluster.MAC{5: 1}})
+			return ReturnReal(t, cluster.RealRow{IP: ip("201"), MAC: cluster.MAC{5: 1}})
 		}, in: "real: 202", out: "real: 202\n real: 201"},
-		{name: "B4 row again", edit: func(t *cluster.Tables) error { return returnReal(t, cluster.RealRow{IP: ip("201")}) },
+		{name: "B4 row again", edit: func(t *cluster.Tables) error { return ReturnReal(t, cluster.RealRow{IP: ip("201")}) },
 			in: "real: 201", out: "real: 201"},
-		{name: "B4 row of a suspended one", edit: func(t *cluster.Tables) error { return returnReal(t, cluster.RealRow{IP: ip("201")}) },
+		{name: "B4 row of a suspended one", edit: func(t *cluster.Tables) error { return ReturnReal(t, cluster.RealRow{IP: ip("201")}) },
 			in: "asleep: 201", refused: ipc.RealAsleep, why: subnet + "201 is suspended"},
-		{name: "B4 row without MAC", edit: func(t *cluster.Tables) error { return returnReal(t, cluster.RealRow{IP: ip("201")}) },
+		{name: "B4 row without MAC", edit: func(t *cluster.Tables) error { return ReturnReal(t, cluster.RealRow{IP: ip("201")}) },
 			in: "real: 202", refused: ipc.RealOutside, why: "the MAC address of " + subnet + "201 is not known"},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -228,8 +228,8 @@ func TestRowEdits(t *testing.T) {
 			got := before.Clone()
 			err := tc.edit(&got)
 			if tc.refused != "" {
-				var no *refusal
-				if !errors.As(err, &no) || no.state != tc.refused || no.why != tc.why {
+				var no *Refusal
+				if !errors.As(err, &no) || no.State != tc.refused || no.Why != tc.why {
 					t.Fatalf("got error %v, want refusal %q (%s)", err, tc.why, tc.refused)
 				}
 				tc.out = tc.in

@@ -1,0 +1,114 @@
+package protocol
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
+
+// Look answers A1 and A2: what the files say of the virtual server host.
+func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
+	state, rows := StateOf(t, host)
+	reply := ipc.Reply{
+		OK: true, State: state, VIPs: cluster.VIPsOf(rows), AllVIPs: t.VIPs(), Active: Active(t),
+		Failed: state == ipc.Separated && f.IsFailed(t, host),
+	}
+	if len(rows) > 0 {
+		reply.Real = f.realName(t, rows[0].Real)
+	}
+	for _, vip := range reply.VIPs {
+		served := ipc.ServedVIP{VIP: vip}
+		if h, ok := HolderOf(t, vip); ok {
+			served.Host, served.IP, served.Real = h.Host, h.IP, h.Real
+		}
+		reply.Serving = append(reply.Serving, served)
+	}
+	return reply
+}
+
+// LookHeld answers hold: A1's reply with the rows of target and backup.
+func (f Facts) LookHeld(t cluster.Tables, host, backup string) ipc.Reply {
+	reply := f.Look(t, host)
+	rows := HeldRows(t, host, backup)
+	rows.Real = reply.Real
+	reply.Rows, reply.Token = &rows, Token(t, host, backup)
+	return reply
+}
+
+// realName spells where a server is; "out" if its real server is in neither file.
+func (f Facts) realName(t cluster.Tables, real netip.Addr) string {
+	if real != f.Management && RealState(t, real) == ipc.RealOutside {
+		return string(ipc.RealOutside)
+	}
+	return real.String()
+}
+
+// LookAtReal answers B1 and B2; owned tells whether somebody monitors a server.
+func LookAtReal(t cluster.Tables, real netip.Addr, owned func(host string) bool) ipc.Reply {
+	reply := ipc.Reply{OK: true, State: RealState(t, real), AllVIPs: t.VIPs(), Placed: Placed(t)}
+	for _, host := range hostsOn(t.Separation, real) {
+		if !owned(host) {
+			reply.Orphans = append(reply.Orphans, host)
+		}
+	}
+	reply.Stopped = hostsOn(t.AccessStop, real)
+	for _, row := range t.Spares {
+		reply.Spares = append(reply.Spares, row.Host)
+	}
+	return reply
+}
+
+// Placed is every row of operation as B1 to B4 tell it.
+func Placed(t cluster.Tables) []ipc.PlacedGuest {
+	out := make([]ipc.PlacedGuest, len(t.Operation))
+	for i, r := range t.Operation {
+		out[i] = ipc.PlacedGuest{Host: r.Host, Real: r.Real, VIP: r.VIP}
+	}
+	return out
+}
+
+// hostsOn are the servers of rows on a real server, sorted, each once.
+func hostsOn(rows []cluster.ServerRow, real netip.Addr) []string {
+	var out []string
+	for _, r := range rows {
+		if r.Real == real {
+			out = append(out, r.Host)
+		}
+	}
+	slices.Sort(out)
+	return slices.Compact(out)
+}
+
+// HeldRows are the rows that a hold for a target and its backup shows.
+func HeldRows(t cluster.Tables, host, backup string) ipc.HeldRows {
+	h := ipc.HeldRows{
+		TargetOperation:  cluster.RowsOf(t.Operation, host),
+		TargetAccessStop: cluster.RowsOf(t.AccessStop, host),
+		TargetSeparation: cluster.RowsOf(t.Separation, host),
+	}
+	if backup != "" {
+		h.BackupOperation = cluster.RowsOf(t.Operation, backup)
+	}
+	var vips []netip.Addr
+	for _, rows := range [][]cluster.ServerRow{h.TargetOperation, h.TargetAccessStop, h.TargetSeparation} {
+		vips = append(vips, cluster.VIPsOf(rows)...)
+	}
+	h.Operation = without(t.Operation, func(r cluster.ServerRow) bool { return !slices.Contains(vips, r.VIP) })
+	return h
+}
+
+// Token names the rows that a hold showed, so that an A5 or B4 whose
+// connection broke is done later only if they are still the same.
+func Token(t cluster.Tables, host, backup string) string {
+	b, err := json.Marshal(HeldRows(t, host, backup))
+	if err != nil {
+		return "" // rows of plain strings and addresses always marshal
+	}
+	sum := sha256.Sum256(b)
+	return host + "/" + backup + "/" + hex.EncodeToString(sum[:8])
+}
