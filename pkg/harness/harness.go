@@ -46,9 +46,9 @@ func (r *Rig) dirFlags() []string {
 }
 
 // New lays out dir with a copy of the configuration in conf, the keys of set
-// changed in its settings.toml, and starts the emulated fleet. The caller must
-// Close it.
-func New(dir, bin, conf string, set map[string]string) (*Rig, error) {
+// changed in its settings.toml, and starts the emulated fleet, with more flags
+// for it in fleet. The caller must Close it.
+func New(dir, bin, conf string, set map[string]string, fleet ...string) (*Rig, error) {
 	r := &Rig{Dir: dir, Bin: bin, launched: map[string]*launcher{}}
 	for _, d := range []string{"run", "state", "log"} {
 		if err := os.MkdirAll(r.Sub(d), 0o700); err != nil {
@@ -72,7 +72,7 @@ func New(dir, bin, conf string, set map[string]string) (*Rig, error) {
 	}
 	r.out = errs
 	r.ctx, r.cancel = context.WithCancel(context.Background())
-	if err := r.startFleet(); err != nil {
+	if err := r.startFleet(fleet); err != nil {
 		r.Close()
 		return nil, err
 	}
@@ -101,13 +101,13 @@ func (r *Rig) command(prog string, args ...string) *exec.Cmd {
 }
 
 // startFleet starts `pss fleet serve` and waits for its readiness line.
-func (r *Rig) startFleet() error {
+func (r *Rig) startFleet(flags []string) error {
 	ready, w, err := os.Pipe()
 	if err != nil {
 		return err
 	}
 	defer ready.Close()
-	cmd := r.command("pss", "fleet", "serve", "--ready-fd", "3")
+	cmd := r.command("pss", append([]string{"fleet", "serve", "--ready-fd", "3"}, flags...)...)
 	cmd.ExtraFiles = []*os.File{w}
 	err = cmd.Start()
 	w.Close()
@@ -262,3 +262,6 @@ func (r *Rig) Log(program, name string) []string {
 	}
 	return strings.Split(strings.TrimRight(string(b), "\n"), "\n")
 }
+
+// FleetPID is the process of the emulated fleet.
+func (r *Rig) FleetPID() int { return r.fleetCmd.Process.Pid }

@@ -130,6 +130,7 @@ func (m *Model) Run(ctx context.Context, g cluster.Guest, argv []string) ([]byte
 	}
 	var out []byte
 	err = m.agent(ctx, g, m.spec.Times.Agent+cmd.takes(), func(i *instance) error {
+		m.record.asked.note(AskedMeasure, i.Host, m.now)
 		out = cmd.print(i, m.reading(i), m.now)
 		return nil
 	})

@@ -251,7 +251,10 @@ func (m *Model) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error
 
 // HypervisorAlive is nil when real's virtualization software answers.
 func (m *Model) HypervisorAlive(ctx context.Context, real netip.Addr) error {
-	err := m.call(ctx, real, m.spec.Times.Hypervisor, func(*host) error { return nil })
+	err := m.call(ctx, real, m.spec.Times.Hypervisor, func(h *host) error {
+		m.record.asked.note(AskedHypervisor, h.Name, m.now)
+		return nil
+	})
 	return sayHost(err, "reach the hypervisor of", real)
 }
 

@@ -165,6 +165,9 @@ func (m *Model) addGuest(s GuestSpec) error {
 		}
 		newInstance(g, h)
 	}
+	if s.Ready && !s.On.IsValid() {
+		return m.addReady(g)
+	}
 	if !s.On.IsValid() {
 		return nil
 	}
@@ -181,6 +184,23 @@ func (m *Model) addGuest(s GuestSpec) error {
 	for _, v := range s.VIPs {
 		i.vips[v] = vipHold{since: m.now, announced: m.now}
 	}
+	return nil
+}
+
+// addReady has a backup paused, a spare saved, as they are once they were created.
+func (m *Model) addReady(g *guest) error {
+	if !g.Home.IsValid() {
+		h := m.hosts[m.spec.Management]
+		i := newInstance(g, h)
+		delete(h.on, g.Host)
+		i.state, g.saved = cluster.GuestPaused, i
+		i.startDaemons()
+		return nil
+	}
+	h := m.hosts[g.Home]
+	i := h.on[g.Host]
+	i.state, h.warm[g.Kind] = cluster.GuestPaused, true
+	i.startDaemons()
 	return nil
 }
 

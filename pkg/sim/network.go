@@ -100,6 +100,9 @@ func (m *Model) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
 	m.lock()
 	state, here := daemonState(""), false
 	if who := m.answering(ip, fromManagement); len(who) > 0 {
+		if who[0].IP == ip {
+			m.record.asked.note(AskedGreet, who[0].Host, m.now)
+		}
 		state, here = who[0].daemons[daemon], true
 		m.heard(who[0].at)
 	}

@@ -59,6 +59,7 @@ type record struct {
 	power      []powerStep
 	serving    map[netip.Addr]string
 	conflicts  map[string]*conflict
+	asked      asked
 }
 
 type powerStep struct {
@@ -77,7 +78,7 @@ type conflict struct {
 }
 
 func (r *record) begin(now time.Time) {
-	r.start, r.serving, r.conflicts = now, map[netip.Addr]string{}, map[string]*conflict{}
+	r.start, r.serving, r.conflicts, r.asked = now, map[netip.Addr]string{}, map[string]*conflict{}, asked{}
 }
 
 // timelineMax bounds the memory of a fleet that runs for days.

@@ -78,6 +78,7 @@ type GuestSpec struct {
 	Home        netip.Addr // where it is defined while it is off; zero for a spare
 	On          netip.Addr // where it runs at the beginning; zero: nowhere
 	VIPs        []netip.Addr
+	Ready       bool // a backup that stands paused, a spare that is saved, at the beginning
 	MemoryKB    int64
 	Cores       int
 	NetworkMbps float64

@@ -14,6 +14,7 @@ import (
 type Query struct {
 	Since    time.Time `json:"since,omitzero"` // energy, violations, exceptions, clients and timeline from then on; zero: from the start
 	Timeline bool      `json:"timeline,omitempty"`
+	Asked    bool      `json:"asked,omitempty"`
 }
 
 // Status is the fleet as it is and what happened in it.
@@ -29,6 +30,8 @@ type Status struct {
 	Violations []Violation    `json:"violations"`
 	Exceptions []Exception    `json:"exceptions"`
 	Timeline   []Entry        `json:"timeline,omitempty"`
+
+	Asked map[string]map[string][]time.Time `json:"asked,omitempty"` // by kind and name: when somebody asked
 }
 
 // HostStatus is a real server, or the management server.
@@ -90,6 +93,9 @@ func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
 	if q.Timeline {
 		first, _ := slices.BinarySearchFunc(m.record.timeline, q.Since, func(e Entry, t time.Time) int { return e.At.Compare(t) })
 		s.Timeline = slices.Clone(m.record.timeline[first:])
+	}
+	if q.Asked {
+		s.Asked = m.record.asked.since(q.Since)
 	}
 	return s, ctx.Err()
 }

@@ -19,6 +19,7 @@ import (
 // Serve is `pss fleet serve`.
 type Serve struct {
 	ReadyFD int     `name:"ready-fd" help:"Write a line to this descriptor once it listens." placeholder:"FD"`
+	Ready   bool    `help:"Backup servers stand paused and spare servers saved at the beginning, as after a first start."`
 	Load    float64 `help:"Load on every group at the beginning, percent." default:"${fleet_load}" placeholder:"PERCENT"`
 }
 
@@ -32,6 +33,9 @@ func (s *Serve) Run(ctx context.Context, e Env) error {
 		return err
 	}
 	spec.Load = s.Load
+	for i, g := range spec.Guests {
+		spec.Guests[i].Ready = s.Ready && g.Kind != sim.Virtual
+	}
 	l, err := daemon.Listen(socket(set, e.Dirs))
 	if err != nil {
 		return err
