@@ -166,7 +166,7 @@ func (c *Client) open(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return newConn(raw), nil
+	return newConn(raw, MaxLine), nil
 }
 
 func (c *Client) withDeadline(ctx context.Context) (context.Context, context.CancelFunc) {
@@ -245,7 +245,8 @@ type conn struct {
 	lines *lineReader
 }
 
-func newConn(raw net.Conn) *conn { return &conn{Conn: raw, lines: newLineReader(raw)} }
+// newConn takes lines of at most max bytes from raw.
+func newConn(raw net.Conn, max int) *conn { return &conn{Conn: raw, lines: newLineReader(raw, max)} }
 
 func (c *conn) roundTrip(ctx context.Context, req Request) (Reply, error) {
 	defer context.AfterFunc(ctx, func() { c.Close() })()

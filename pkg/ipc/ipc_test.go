@@ -203,7 +203,7 @@ func rawConn(t *testing.T, l *MemListener) testConn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return testConn{newConn(c)}
+	return testConn{newConn(c, MaxLine)}
 }
 
 func (c testConn) ask(t *testing.T, line string) string {
@@ -254,12 +254,12 @@ func FuzzLines(f *testing.F) {
 		here, there := net.Pipe()
 		var wg sync.WaitGroup
 		e := Endpoint{Open: func() Handler { return handler{handle: echo} }}
-		wg.Go(func() { e.serveConn(t.Context(), newConn(there)) })
+		wg.Go(func() { e.serveConn(t.Context(), newConn(there, MaxRequest)) })
 		replies := make(chan int)
 		want := bytes.Count(in, []byte("\n"))
 		go func() {
 			n := 0
-			lines := newLineReader(here)
+			lines := newLineReader(here, MaxLine)
 			for n < want {
 				b, err := lines.next()
 				if err != nil {

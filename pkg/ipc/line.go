@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"bufio"
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -11,12 +12,29 @@ import (
 // every row of operation, about 150 bytes each.
 const MaxLine = 1 << 20
 
-var errLineTooLong = fmt.Errorf("a line is longer than %d bytes", MaxLine)
+// MaxRequest bounds a request, of which a sif may read many at once. The
+// longest names the servers of one real server, at most 400 bytes each.
+const MaxRequest = 1 << 16
 
-// lineReader reads lines of at most MaxLine bytes.
-type lineReader struct{ r *bufio.Reader }
+var errLineTooLong = errors.New("a line is too long")
 
-func newLineReader(r io.Reader) *lineReader { return &lineReader{bufio.NewReader(r)} }
+// lineReader reads lines of at most max bytes.
+type lineReader struct {
+	r   *bufio.Reader
+	max int
+}
+
+func newLineReader(r io.Reader, max int) *lineReader { return &lineReader{bufio.NewReader(r), max} }
+
+// begun waits for the first byte of the next line and tells whether all of it
+// has come.
+func (l *lineReader) begun() (whole bool, err error) {
+	if _, err := l.r.Peek(1); err != nil {
+		return false, err
+	}
+	there, err := l.r.Peek(l.r.Buffered())
+	return bytes.IndexByte(there, '\n') >= 0, err
+}
 
 // next returns the next line without its end. A last line without newline is
 // an unfinished one: its sender died.
@@ -26,8 +44,8 @@ func (l *lineReader) next() ([]byte, error) {
 		part, err := l.r.ReadSlice('\n')
 		line = append(line, part...)
 		switch {
-		case len(line) > MaxLine:
-			return nil, errLineTooLong
+		case len(line) > l.max:
+			return nil, fmt.Errorf("%w: longer than %d bytes", errLineTooLong, l.max)
 		case errors.Is(err, bufio.ErrBufferFull):
 			continue
 		case err != nil:

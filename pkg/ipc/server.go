@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"sync"
 	"time"
 
@@ -46,7 +47,7 @@ func (s *Endpoint) Serve(ctx context.Context, l net.Listener) error {
 		raw, err := l.Accept()
 		switch {
 		case err == nil:
-			wg.Go(func() { s.serveConn(ctx, newConn(raw)) })
+			wg.Go(func() { s.serveConn(ctx, newConn(raw, MaxRequest)) })
 		case ctx.Err() != nil || errors.Is(err, net.ErrClosed):
 			return nil
 		case s.Clock.Sleep(ctx, retryPause) != nil: // e.g. out of descriptors: accept again soon
@@ -60,7 +61,7 @@ func (s *Endpoint) Serve(ctx context.Context, l net.Listener) error {
 func (s *Endpoint) serveConn(ctx context.Context, c *conn) {
 	defer c.Close()
 	if err := s.admit(c.Conn); err != nil {
-		_ = c.send(Reply{Error: err.Error()})
+		_ = c.answer(Reply{Error: err.Error()})
 		return
 	}
 	ctx, cancel := context.WithCancel(ctx)
@@ -71,7 +72,7 @@ func (s *Endpoint) serveConn(ctx context.Context, c *conn) {
 	lines := readLines(ctx, cancel, c)
 	for in := range lines {
 		if in.err != nil {
-			_ = c.send(Reply{Error: in.err.Error()})
+			_ = c.answer(Reply{Error: in.err.Error()})
 			return
 		}
 		s.answer(ctx, c, h, in.line)
@@ -91,8 +92,8 @@ func readLines(ctx context.Context, cancel context.CancelFunc, c *conn) <-chan l
 	go func() {
 		defer close(out)
 		for {
-			line, err := c.lines.next()
-			if err != nil && !errors.Is(err, errLineTooLong) {
+			line, err := c.request()
+			if err != nil && !errors.Is(err, errLineTooLong) && !errors.Is(err, errHalfLine) {
 				cancel()
 				return
 			}
@@ -114,16 +115,16 @@ func readLines(ctx context.Context, cancel context.CancelFunc, c *conn) <-chan l
 func (s *Endpoint) answer(ctx context.Context, c *conn, h Handler, line []byte) {
 	req, err := parseRequest(line)
 	if err != nil {
-		_ = c.send(Reply{Error: err.Error()})
+		_ = c.answer(Reply{Error: err.Error()})
 		return
 	}
 	rctx, cancel := s.deadline(ctx, req)
 	defer cancel()
 	if rctx.Err() != nil {
-		_ = c.send(Reply{Error: "the deadline of the request passed while it waited", Retry: true})
+		_ = c.answer(Reply{Error: "the deadline of the request passed while it waited", Retry: true})
 		return
 	}
-	h.Handle(rctx, req, func(r Reply) error { return c.send(r) })
+	h.Handle(rctx, req, c.answer)
 }
 
 func (s *Endpoint) deadline(ctx context.Context, req Request) (context.Context, context.CancelFunc) {
@@ -136,19 +137,65 @@ func (s *Endpoint) deadline(ctx context.Context, req Request) (context.Context, 
 	return s.Clock.Timeout(ctx, DefaultTimeout)
 }
 
+// errHalfLine is a request that began and does not end.
+var errHalfLine = fmt.Errorf("cannot read the request: it is not whole after %v", DefaultTimeout)
+
+// request reads the next line. It may be long in coming, but once it has begun
+// it must be whole within DefaultTimeout of the wall clock: the peer is a
+// process of this machine.
+func (c *conn) request() ([]byte, error) {
+	whole, err := c.lines.begun()
+	if err != nil {
+		return nil, err
+	}
+	if whole {
+		return c.lines.next()
+	}
+	if err := c.SetReadDeadline(time.Now().Add(DefaultTimeout)); err != nil {
+		return nil, err
+	}
+	line, err := c.lines.next()
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return nil, errHalfLine
+	}
+	return line, errors.Join(err, c.SetReadDeadline(time.Time{}))
+}
+
+// answer sends a reply. A peer that does not read it within DefaultTimeout is
+// dropped.
+func (c *conn) answer(r Reply) error {
+	err := c.SetWriteDeadline(time.Now().Add(DefaultTimeout))
+	if err == nil {
+		err = c.send(r)
+	}
+	if err = errors.Join(err, c.SetWriteDeadline(time.Time{})); err != nil {
+		c.Close()
+	}
+	return err
+}
+
 // parseRequest reads one line: exactly one JSON object with a known verb and a
-// name that can be one.
+// name that can be one. Its error does not repeat a long line.
 func parseRequest(line []byte) (Request, error) {
 	var req Request
 	dec := json.NewDecoder(bytes.NewReader(line))
-	if err := dec.Decode(&req); err != nil {
-		return Request{}, fmt.Errorf("cannot read the request: %v", err)
+	err := dec.Decode(&req)
+	switch {
+	case err != nil:
+		err = fmt.Errorf("cannot read the request: %v", err)
+	case dec.More():
+		err = errors.New("cannot read the request: more than one object in a line")
+	default:
+		err = req.Validate()
 	}
-	if dec.More() {
-		return Request{}, errors.New("cannot read the request: more than one object in a line")
+	if err != nil && len(err.Error()) > maxError {
+		err = errors.New(strings.ToValidUTF8(err.Error()[:maxError-3], "") + "...")
 	}
-	return req, req.Validate()
+	return req, err
 }
+
+// maxError bounds what is said of a bad request, in bytes.
+const maxError = 300
 
 // admit refuses a peer on a Unix socket that is neither this user nor root.
 func (s *Endpoint) admit(c net.Conn) error {
