@@ -14,32 +14,40 @@ const settled = 2 * time.Second
 
 type stamps map[string]lockedfile.Stamp
 
-// cache is the last snapshot, good while the stamps of the seven files stay as they were.
-type cache struct {
-	mu     sync.Mutex
-	stamps stamps
-	snap   *Snapshot
-	faults Faults
+// reading is what the seven files say at one time. It must not be changed.
+type reading struct {
+	contents map[string][]byte
+	snap     *Snapshot
+	faults   Faults
 }
 
-// read parses the seven files unless they are as they were. The caller holds the lock.
-func (d *Dir) read() (*Snapshot, Faults, error) {
-	d.cache.mu.Lock()
-	defer d.cache.mu.Unlock()
+// cache is the last reading, good while the stamps of the seven files stay as they were.
+type cache struct {
+	mu     sync.Mutex
+	stamps stamps // nil: there is none
+	reading
+}
+
+// reading parses the seven files unless they are as they were. The caller holds the lock.
+func (d *Dir) reading() (reading, error) {
+	c := d.cache
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	now := d.stamps()
-	if d.cache.snap != nil && sameStamps(d.cache.stamps, now) {
-		return d.cache.snap, d.cache.faults, nil
+	if c.stamps != nil && sameStamps(c.stamps, now) {
+		return c.reading, nil
 	}
 	contents, err := d.contents()
 	if err != nil {
-		return nil, nil, err
+		return reading{}, err
 	}
-	snap, faults := Parse(d.path, contents)
-	d.cache.snap = nil
+	r := reading{contents: contents}
+	r.snap, r.faults = Parse(d.path, contents)
+	c.stamps = nil
 	if now.settled(time.Now()) { // the file system's clock is the wall clock
-		d.cache.snap, d.cache.faults, d.cache.stamps = snap, faults, now
+		c.reading, c.stamps = r, now
 	}
-	return snap, faults, nil
+	return r, nil
 }
 
 func (d *Dir) stamps() stamps {

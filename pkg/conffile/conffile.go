@@ -42,6 +42,10 @@ type Options struct {
 
 	Disk lockedfile.Disk // where the files are; nil means the directory of the operating system
 
+	// Beside, if set, is the same directory opened before: what one has read
+	// and parsed the other need not. For many programs in one process.
+	Beside *Dir
+
 	// Step, if set, is called before each operation of a transaction; its
 	// error makes the operation fail. For tests of crashes and full disks.
 	Step func(lockedfile.Step) error
@@ -52,7 +56,7 @@ type Dir struct {
 	path  string
 	opt   Options
 	store *lockedfile.Store
-	cache cache
+	cache *cache
 }
 
 // Open returns the files in dir without looking at them.
@@ -60,7 +64,11 @@ func Open(dir string, opt Options) *Dir {
 	if opt.Poll == 0 {
 		opt.Poll = 10 * time.Second
 	}
-	return &Dir{path: dir, opt: opt, store: lockedfile.New(dir, lockedfile.Options{
+	readings := &cache{}
+	if opt.Beside != nil {
+		readings = opt.Beside.cache
+	}
+	return &Dir{path: dir, opt: opt, cache: readings, store: lockedfile.New(dir, lockedfile.Options{
 		Files: Names(),
 		Clock: opt.Clock, Wait: opt.Wait, Holder: opt.Holder, Step: opt.Step, Disk: opt.Disk,
 	})}

@@ -29,8 +29,9 @@ func (d *Dir) View(ctx context.Context) (cluster.Tables, error) {
 
 // Snapshot is View with line numbers and with the faults apart. It must not be changed.
 func (d *Dir) Snapshot(ctx context.Context) (s *Snapshot, faults Faults, err error) {
-	err = d.store.Read(ctx, func() (err error) {
-		s, faults, err = d.read()
+	err = d.store.Read(ctx, func() error {
+		r, err := d.reading()
+		s, faults = r.snap, r.faults
 		return err
 	})
 	return s, faults, err
@@ -50,6 +51,14 @@ func (d *Dir) Update(ctx context.Context, edit func(*cluster.Tables) error) erro
 // Renew brings the last good copies up to date with hand edits. Programs call
 // it when they see the files changed, so that a rescue has something recent.
 func (d *Dir) Renew(ctx context.Context) error {
+	fresh := false
+	err := d.store.Read(ctx, func() (err error) {
+		fresh, err = d.store.Fresh()
+		return err
+	})
+	if err != nil || fresh { // of many programs that see a hand edit one does the work
+		return err
+	}
 	return d.Update(ctx, func(*cluster.Tables) error { return nil })
 }
 
@@ -83,13 +92,12 @@ func (d *Dir) hold(ctx context.Context) (*Held, Faults, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	contents, err := d.contents()
+	r, err := d.reading()
 	if err != nil {
 		lock.Unlock()
 		return nil, nil, err
 	}
-	snap, faults := Parse(d.path, contents)
-	return &Held{d: d, lock: lock, snap: snap, contents: contents, replaced: map[string]bool{}}, faults, nil
+	return &Held{d: d, lock: lock, snap: r.snap, contents: r.contents, replaced: map[string]bool{}}, r.faults, nil
 }
 
 // Tables is what the files say, the commits of this hold included.

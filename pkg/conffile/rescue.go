@@ -21,19 +21,15 @@ import (
 // names the files in whose place it read the last good copy.
 func (d *Dir) ViewRescue(ctx context.Context) (t cluster.Tables, rejected []Rejected, err error) {
 	err = d.store.Read(ctx, func() error {
-		snap, faults, err := d.read()
+		now, err := d.reading()
 		if err != nil {
 			return err
 		}
-		t = snap.Tables.Clone()
-		if len(faults) == 0 {
+		t = now.snap.Tables.Clone()
+		if len(now.faults) == 0 {
 			return nil
 		}
-		contents, err := d.contents()
-		if err != nil {
-			return err
-		}
-		r := d.rescue(contents, faults)
+		r := d.rescue(now.contents, now.faults)
 		t, rejected = r.snap.Tables, r.rejected
 		return nil
 	})

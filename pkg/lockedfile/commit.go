@@ -106,6 +106,13 @@ func (s *Store) copies(changes []Change) ([]Change, error) {
 	return out, nil
 }
 
+// Fresh tells whether the last good copies are as the files. The caller holds
+// the lock, at least as a reader.
+func (s *Store) Fresh() (bool, error) {
+	stale, err := s.copies(nil)
+	return len(stale) == 0, err
+}
+
 // stage writes the new contents and then the journal that makes them the truth.
 func (s *Store) stage(j journal) error {
 	if err := s.disk.MakeDir(LastDir); err != nil {
