@@ -190,14 +190,20 @@ func (c *Campaign) typo() {
 		return
 	}
 	c.broken = pick(c, "operation.conf", "separation.conf", "access-stop.conf", "state.conf")
-	_ = c.w.edit(c.broken, func(text string) string { return text + slip })
+	c.edit(func(text string) string { return text + slip })
 	c.say("break %s", c.broken)
 }
 
 func (c *Campaign) mend() {
-	_ = c.w.edit(c.broken, func(text string) string { return strings.ReplaceAll(text, slip, "") })
+	c.edit(func(text string) string { return strings.ReplaceAll(text, slip, "") })
 	c.say("mend %s", c.broken)
 	c.broken = ""
+}
+
+func (c *Campaign) edit(change func(string) string) {
+	if b, err := c.w.disk.ReadFile(c.broken); err == nil {
+		c.w.disk.WriteFile(c.broken, []byte(change(string(b))))
+	}
 }
 
 func (c *Campaign) load() {

@@ -31,7 +31,7 @@ func TestCampaign(t *testing.T) {
 			layOut(t, filepath.Join(conf, "conf"), n)
 			synctest.Test(t, func(t *testing.T) {
 				c := NewCampaign(uint64(n))
-				w, err := New(conf, c.Vary)
+				w, err := NewInMemory(conf, c.Vary)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -30,7 +30,7 @@ func (p *Proc) logger() zerolog.Logger {
 
 // files are the seven files as p opens them.
 func (p *Proc) files() *conffile.Dir {
-	return conffile.Open(p.w.dirs.Conf, conffile.Options{NoNotify: true, Poll: p.w.Poll, Wait: p.w.Settings.Lock.Wait.D(),
+	return p.w.openFiles(conffile.Options{Wait: p.w.Settings.Lock.Wait.D(),
 		Holder: p.Program + " " + p.Name, Step: p.step})
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -14,6 +15,7 @@ import (
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
@@ -24,13 +26,14 @@ import (
 type World struct {
 	Model    *sim.Model
 	Settings settings.Settings
-	Poll     time.Duration // how soon a program sees a change of the files, in place of inotify
+	Poll     time.Duration // how soon a program sees a change of the files, in place of inotify; not where they are in memory
 	Relaunch bool          // launchers restart a program after exit 0 too
 	// OnPoint is called by a program at each of its points; it may Kill it.
 	OnPoint func(*Proc, Point)
 
 	dirs  daemon.Dirs
 	files *conffile.Dir // the judge's own
+	disk  *lockedfile.Memory
 	dats  mgmtdata.Dir
 	log   *book
 
@@ -55,15 +58,52 @@ type listener struct {
 // New makes the world of a configuration directory, which the programs will
 // change; edit, where not nil, may change settings and fleet before they start.
 func New(dir string, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
-	w := &World{Poll: 250 * time.Millisecond, log: &book{began: time.Now()},
+	return newWorld(dir, nil, edit)
+}
+
+// NewInMemory is New with the seven files in memory, where programs see a
+// change without polling. They begin as those of dir.
+func NewInMemory(dir string, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
+	disk, err := load(filepath.Join(dir, "conf"))
+	if err != nil {
+		return nil, err
+	}
+	return newWorld(dir, disk, edit)
+}
+
+// load reads the seven files into memory.
+func load(conf string) (*lockedfile.Memory, error) {
+	disk := lockedfile.NewMemory()
+	for _, name := range conffile.Names() {
+		b, err := os.ReadFile(filepath.Join(conf, name))
+		if err != nil {
+			return nil, err
+		}
+		disk.WriteFile(name, b)
+	}
+	return disk, nil
+}
+
+func newWorld(dir string, disk *lockedfile.Memory, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
+	w := &World{Poll: 250 * time.Millisecond, log: &book{began: time.Now()}, disk: disk,
 		dirs:  daemon.Dirs{Conf: filepath.Join(dir, "conf"), Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Log: dir},
 		locks: map[string]map[*Proc]bool{}, sifs: map[string]listener{}, slots: map[int]*Proc{}}
 	if err := w.dirs.Prepare(); err != nil {
 		return nil, err
 	}
-	w.files = conffile.Open(w.dirs.Conf, conffile.Options{NoNotify: true, Holder: "judge"})
+	w.files = w.openFiles(conffile.Options{Holder: "judge"})
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w, w.open(edit)
+}
+
+// openFiles opens the seven files where they are.
+func (w *World) openFiles(opt conffile.Options) *conffile.Dir {
+	if w.disk != nil {
+		opt.Disk, opt.Beside = w.disk, w.files
+	} else {
+		opt.NoNotify, opt.Poll = true, w.Poll
+	}
+	return conffile.Open(w.dirs.Conf, opt)
 }
 
 func (w *World) open(edit func(*settings.Settings, *sim.Spec)) (err error) {
