@@ -4,6 +4,7 @@
 package access
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -22,7 +23,8 @@ const maxAddresses = 4096
 type Counter struct {
 	mu   sync.Mutex
 	seen map[netip.Addr]uint64
-	err  error // why counting ended
+	err  error // why nothing is counted
+	gap  error // why nothing was counted for a while that nobody has heard of yet
 }
 
 // source is where packets come from.
@@ -31,12 +33,15 @@ type source interface {
 }
 
 // Counts are the SYNs seen to each address since the counter began, all ports
-// together; an error where nothing counts any more.
+// together; an error where nothing counts any more, or, once, where nothing did
+// for a while since the last call.
 func (c *Counter) Counts() (map[netip.Addr]uint64, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.err != nil {
-		return nil, fmt.Errorf("cannot count accesses: %v", c.err)
+	why := cmp.Or(c.err, c.gap)
+	c.gap = nil
+	if why != nil {
+		return nil, fmt.Errorf("cannot count accesses: %v", why)
 	}
 	return maps.Clone(c.seen), nil
 }
@@ -53,7 +58,9 @@ func (c *Counter) add(a netip.Addr) {
 func (c *Counter) set(err error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.err = err
+	if c.err = err; err != nil {
+		c.gap = err
+	}
 }
 
 // linkTypeSLL2 is what tcpdump of today writes for -i any (LINKTYPE_LINUX_SLL2).
@@ -70,7 +77,8 @@ type decoder struct {
 	sll     layers.LinuxSLL
 	ip4     layers.IPv4
 	ip6     layers.IPv6
-	tcp     layers.TCP
+	ext     extension
+	tcp     segment
 	framed  *gopacket.DecodingLayerParser // from the link layer on
 	v4, v6  *gopacket.DecodingLayerParser // from the network layer on
 	decoded []gopacket.LayerType
@@ -79,7 +87,7 @@ type decoder struct {
 func newDecoder(link layers.LinkType) (*decoder, error) {
 	d := &decoder{link: link}
 	parser := func(first gopacket.LayerType) *gopacket.DecodingLayerParser {
-		p := gopacket.NewDecodingLayerParser(first, &d.eth, &d.vlan, &d.sll, &d.ip4, &d.ip6, &d.tcp)
+		p := gopacket.NewDecodingLayerParser(first, &d.eth, &d.vlan, &d.sll, &d.ip4, &d.ip6, &d.ext, &d.tcp)
 		p.IgnoreUnsupported = true
 		return p
 	}
@@ -110,23 +118,26 @@ func (d *decoder) parser(packet []byte) (*gopacket.DecodingLayerParser, []byte) 
 	return d.v4, packet
 }
 
-// opened is the address to which packet opens a TCP connection.
-func (d *decoder) opened(packet []byte) (netip.Addr, bool) {
+// opened is the TCP connection that packet opens.
+func (d *decoder) opened(packet []byte) (opening, bool) {
 	// A decoding error is a cut-off payload; what was decoded before it counts.
 	parser, packet := d.parser(packet)
 	_ = parser.DecodeLayers(packet, &d.decoded)
-	var to netip.Addr
+	var from, to netip.Addr
 	for _, l := range d.decoded {
 		switch l {
 		case layers.LayerTypeIPv4:
+			from, _ = netip.AddrFromSlice(d.ip4.SrcIP)
 			to, _ = netip.AddrFromSlice(d.ip4.DstIP)
 		case layers.LayerTypeIPv6:
+			from, _ = netip.AddrFromSlice(d.ip6.SrcIP)
 			to, _ = netip.AddrFromSlice(d.ip6.DstIP)
 		case layers.LayerTypeTCP:
-			return to.Unmap(), to.IsValid() && d.tcp.SYN && !d.tcp.ACK
+			o := opening{from.Unmap(), to.Unmap(), d.tcp.from, d.tcp.to, d.tcp.sequence}
+			return o, to.IsValid() && d.tcp.flags&(flagSYN|flagACK) == flagSYN
 		}
 	}
-	return netip.Addr{}, false
+	return opening{}, false
 }
 
 // count reads packets until the source ends or ctx does.
@@ -135,13 +146,14 @@ func (c *Counter) count(ctx context.Context, s source, link layers.LinkType) err
 	if err != nil {
 		return err
 	}
+	var known recent
 	for ctx.Err() == nil {
 		packet, _, err := s.ZeroCopyReadPacketData()
 		if err != nil {
 			return err
 		}
-		if to, ok := d.opened(packet); ok {
-			c.add(to)
+		if o, ok := d.opened(packet); ok && !known.again(o) {
+			c.add(o.to)
 		}
 	}
 	return ctx.Err()

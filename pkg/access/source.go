@@ -115,14 +115,42 @@ func captureInterface(ctx context.Context, c *Counter, name string, opened func(
 }
 
 func prepare(h *pcapgo.EthernetHandle, ifi *net.Interface) error {
-	program, err := bpf.Assemble(synFilter(ifi.Flags&net.FlagLoopback != 0))
+	if err := isEthernet(ifi); err != nil {
+		return err
+	}
+	program, err := bpf.Assemble(synFilter())
 	if err != nil {
 		return err
 	}
 	if err := h.SetBPF(program); err != nil {
 		return err
 	}
+	// The traffic of the VIPs may be for others, as on a bridge or a mirror port.
+	if err := h.SetPromiscuous(true); err != nil {
+		return err
+	}
 	return h.SetCaptureLength(snap)
+}
+
+// isEthernet refuses an interface whose packets begin otherwise, such as a
+// tunnel: no access would ever be seen there.
+func isEthernet(ifi *net.Interface) error {
+	fd, err := unix.Socket(unix.AF_INET, unix.SOCK_DGRAM|unix.SOCK_CLOEXEC, 0)
+	if err != nil {
+		return err
+	}
+	defer unix.Close(fd)
+	request, err := unix.NewIfreq(ifi.Name)
+	if err != nil {
+		return err
+	}
+	if err := unix.IoctlIfreq(fd, unix.SIOCGIFHWADDR, request); err != nil {
+		return err
+	}
+	if kind := request.Uint16(); kind != unix.ARPHRD_ETHER && kind != unix.ARPHRD_LOOPBACK {
+		return fmt.Errorf("%s is no Ethernet interface but of ARP hardware type %d", ifi.Name, kind)
+	}
+	return nil
 }
 
 // nudge sends a frame of a local experimental type from ifi to itself: the
@@ -141,31 +169,41 @@ func nudge(ifi *net.Interface) error {
 	return unix.Sendto(fd, frame, 0, &unix.SockaddrLinklayer{Ifindex: ifi.Index})
 }
 
-// synFilter passes TCP segments with SYN and without ACK, over IPv4 or IPv6.
-// A loopback interface shows each packet twice; there the outgoing one is left out.
-func synFilter(loopback bool) []bpf.Instruction {
-	outgoing := uint32(unix.PACKET_OUTGOING)
-	if !loopback {
-		outgoing = 0xffff // no packet is of this type
-	}
+// synFilter passes TCP segments with SYN and without ACK, over IPv4 or IPv6,
+// with one VLAN tag or none. IPv6 with extension headers passes for a closer look.
+func synFilter() []bpf.Instruction {
+	const etherType, tag = 12, 4
+	plain := synPart(etherType)
+	return append(append([]bpf.Instruction{
+		bpf.LoadAbsolute{Off: etherType, Size: 2},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_8021Q, SkipTrue: 1},
+		bpf.JumpIf{Cond: bpf.JumpNotEqual, Val: unix.ETH_P_8021AD, SkipTrue: 1},
+		bpf.Jump{Skip: uint32(len(plain))},
+	}, plain...), synPart(etherType+tag)...)
+}
+
+// synPart is the filter of frames whose type stands at offset etherType.
+func synPart(etherType uint32) []bpf.Instruction {
+	ip := etherType + 2
 	return []bpf.Instruction{
-		bpf.LoadExtension{Num: bpf.ExtType},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: outgoing, SkipTrue: 16},
-		bpf.LoadAbsolute{Off: 12, Size: 2},
+		bpf.LoadAbsolute{Off: etherType, Size: 2},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IPV6, SkipTrue: 8},
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipFalse: 13},
-		bpf.LoadAbsolute{Off: 23, Size: 1}, // IPv4: protocol
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_TCP, SkipFalse: 11},
-		bpf.LoadAbsolute{Off: 20, Size: 2}, // fragment offset
-		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipTrue: 9},
-		bpf.LoadMemShift{Off: 14},
-		bpf.LoadIndirect{Off: 14 + 13, Size: 1},
-		bpf.Jump{Skip: 3},
-		bpf.LoadAbsolute{Off: 20, Size: 1}, // IPv6: next header
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.ETH_P_IP, SkipFalse: 16},
+		bpf.LoadAbsolute{Off: ip + 9, Size: 1}, // IPv4: protocol
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_TCP, SkipFalse: 14},
+		bpf.LoadAbsolute{Off: ip + 6, Size: 2}, // fragment offset
+		bpf.JumpIf{Cond: bpf.JumpBitsSet, Val: 0x1fff, SkipTrue: 12},
+		bpf.LoadMemShift{Off: ip},
+		bpf.LoadIndirect{Off: ip + 13, Size: 1},
+		bpf.Jump{Skip: 6},
+		bpf.LoadAbsolute{Off: ip + 6, Size: 1}, // IPv6: next header
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_HOPOPTS, SkipTrue: 6},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_ROUTING, SkipTrue: 5},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_DSTOPTS, SkipTrue: 4},
 		bpf.JumpIf{Cond: bpf.JumpEqual, Val: unix.IPPROTO_TCP, SkipFalse: 4},
-		bpf.LoadAbsolute{Off: 14 + 40 + 13, Size: 1},
-		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: 0x12}, // SYN, ACK
-		bpf.JumpIf{Cond: bpf.JumpEqual, Val: 0x02, SkipFalse: 1},
+		bpf.LoadAbsolute{Off: ip + 40 + 13, Size: 1},
+		bpf.ALUOpConstant{Op: bpf.ALUOpAnd, Val: flagSYN | flagACK},
+		bpf.JumpIf{Cond: bpf.JumpEqual, Val: flagSYN, SkipFalse: 1},
 		bpf.RetConstant{Val: snap},
 		bpf.RetConstant{Val: 0},
 	}

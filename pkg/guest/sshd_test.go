@@ -100,7 +100,10 @@ func (s *sshd) start(t *testing.T, path string) {
 		ip link set eth1 up && ip addr add 172.21.14.1/24 dev eth0 && ip link set eth0 up && exec "$0" -D -e -f "$1"`, path, s.file("config"))
 	s.cmd.Stdout, s.cmd.Stderr = log, log
 	s.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true, Cloneflags: syscall.CLONE_NEWNET}
-	if err := s.cmd.Start(); err != nil {
+	switch err := s.cmd.Start(); {
+	case errors.Is(err, syscall.EPERM):
+		t.Skipf("a network namespace: %v", err)
+	case err != nil:
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
