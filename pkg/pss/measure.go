@@ -129,6 +129,7 @@ func (s *System) count(ctx context.Context) {
 		s.said.once("accesses", err, "accesses not counted, no group goes to PS2")
 	}
 	if err != nil {
+		s.counts.Lost()
 		return
 	}
 	longest := s.opt.Settings.Class.PS2Window.D()

@@ -12,7 +12,9 @@ import (
 
 // Counter remembers the access counts of the last window.
 type Counter struct {
-	past []count
+	past  []count
+	lost  bool      // something may not have been counted since the last count
+	since time.Time // everything was counted from then on
 }
 
 type count struct {
@@ -20,9 +22,16 @@ type count struct {
 	of map[netip.Addr]uint64
 }
 
+// Lost notes that accesses may have gone uncounted: what is known of them still
+// counts, but is no whole window any more.
+func (c *Counter) Lost() { c.lost = true }
+
 // Take counts once and forgets what no window needs any more. A count that went
 // back is a counter that began anew.
 func (c *Counter) Take(now time.Time, of map[netip.Addr]uint64, longest time.Duration) {
+	if c.lost {
+		c.lost, c.since = false, now
+	}
 	if n := len(c.past); n > 0 {
 		for vip, was := range c.past[n-1].of {
 			if of[vip] < was {
@@ -56,5 +65,5 @@ func (c *Counter) Clients(now time.Time, vips []netip.Addr, class settings.Class
 		z += int64(last.of[vip] - from.of[vip])
 	}
 	seconds := last.at.Sub(from.at)
-	return load.ClientAccesses(z, class.MonitorAccessesPerSecond, seconds.Seconds(), len(vips)), seconds >= window
+	return load.ClientAccesses(z, class.MonitorAccessesPerSecond, seconds.Seconds(), len(vips)), seconds >= window && !from.at.Before(c.since)
 }

@@ -55,3 +55,29 @@ func TestClients(t *testing.T) {
 		})
 	}
 }
+
+// Accesses that may have gone uncounted send no group to PS2, but what is known
+// of the others still keeps one out of it, or in it.
+func TestLost(t *testing.T) {
+	var w window.Counter
+	now := feed(&w, 0, 10, 20, 30)
+	w.Lost()
+	of := uint64(50)
+	take := func() (float64, bool) {
+		now = now.Add(10 * time.Second)
+		of += 11
+		w.Take(now, map[netip.Addr]uint64{vip: of}, time.Minute)
+		return w.Clients(now, []netip.Addr{vip}, class)
+	}
+	if z, whole := take(); z != 21 || whole {
+		t.Errorf("after the gap: %v %v", z, whole)
+	}
+	for i := range 5 {
+		if _, whole := take(); whole {
+			t.Errorf("a whole window %d s after the gap", 10*(i+1))
+		}
+	}
+	if z, whole := take(); z != 6 || !whole {
+		t.Errorf("a window after the gap: %v %v", z, whole)
+	}
+}
