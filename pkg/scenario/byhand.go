@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
 
@@ -20,6 +21,13 @@ const slip = "Mail 172.21.14.\n"
 // edit changes a file as an editor does that knows of no lock: a new file in
 // the place of the old one.
 func (w *World) edit(file string, change func(string) string) error {
+	if w.disk != nil {
+		b, err := w.disk.ReadFile(file)
+		if err == nil {
+			w.disk.WriteFile(file, []byte(change(string(b))))
+		}
+		return err
+	}
 	path := filepath.Join(w.dirs.Conf, file)
 	b, err := os.ReadFile(path)
 	if err != nil {
@@ -117,18 +125,24 @@ func (w *World) up() {
 	}
 }
 
-// Fleet is how a script wants the fleet to be.
-func Fleet(script []Command) func(*sim.Spec) error {
-	return func(spec *sim.Spec) error {
-		for _, c := range script {
-			switch {
-			case len(c.Do) < 2 || c.Do[0] != "with":
-			case c.Do[1] == "partitions-that-spare-clients":
-				spec.PartitionSparesClients = true
-			default:
-				return fmt.Errorf("%s: no such fleet", c.text)
-			}
+// Vary is what a script wants to be different from the start, for New.
+func Vary(script []Command) (func(*settings.Settings, *sim.Spec), error) {
+	var paper, spare bool
+	for _, c := range script {
+		switch {
+		case len(c.Do) < 2 || c.Do[0] != "with":
+		case c.Do[1] == "partitions-that-spare-clients":
+			spare = true
+		case c.Do[1] == "profile-paper":
+			paper = true
+		default:
+			return nil, fmt.Errorf("%s: want partitions-that-spare-clients or profile-paper", c.text)
 		}
-		return nil
 	}
+	return func(set *settings.Settings, spec *sim.Spec) {
+		spec.PartitionSparesClients = spare
+		if paper {
+			*set = set.WithProfile(settings.Paper)
+		}
+	}, nil
 }

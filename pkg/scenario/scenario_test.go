@@ -11,9 +11,6 @@ import (
 	"testing/synctest"
 
 	"github.com/google/go-cmp/cmp"
-
-	"pss-msbs/pkg/settings"
-	"pss-msbs/pkg/sim"
 )
 
 var (
@@ -58,7 +55,7 @@ func TestScenarios(t *testing.T) {
 			for n := range *repeat {
 				got := playFolder(t, dir, script)
 				if n == 0 && *update {
-					want = []byte(strings.Join(inOrder(got), "\n"))
+					want = []byte(asBefore(string(want), got))
 					if err := os.WriteFile(filepath.Join(dir, "log.expect"), want, 0o644); err != nil {
 						t.Fatal(err)
 					}
@@ -84,6 +81,31 @@ func inOrder(log string) []string {
 	return lines
 }
 
+// asBefore is now with the lines of an instant in the order that they had
+// before, where they are the same: an update shows changes only.
+func asBefore(before, now string) string {
+	old := map[string][]string{}
+	for line := range strings.Lines(before) {
+		at := line[:min(len(line), stampWidth)]
+		old[at] = append(old[at], line)
+	}
+	var out strings.Builder
+	lines := slices.Collect(strings.Lines(now))
+	for len(lines) > 0 {
+		at, n := lines[0][:min(len(lines[0]), stampWidth)], 0
+		for n < len(lines) && strings.HasPrefix(lines[n], at) {
+			n++
+		}
+		these := lines[:n]
+		if slices.Equal(slices.Sorted(slices.Values(these)), slices.Sorted(slices.Values(old[at]))) {
+			these = old[at]
+		}
+		out.WriteString(strings.Join(these, ""))
+		lines = lines[n:]
+	}
+	return out.String()
+}
+
 // playFolder plays a scenario and returns its log.
 func playFolder(t *testing.T, dir string, script []Command) (log string) {
 	conf := tempDir(t)
@@ -91,11 +113,11 @@ func playFolder(t *testing.T, dir string, script []Command) (log string) {
 		copyConf(t, from, filepath.Join(conf, "conf"))
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w, err := New(conf, func(_ *settings.Settings, spec *sim.Spec) {
-			if err := Fleet(script)(spec); err != nil {
-				t.Fatal(err)
-			}
-		})
+		vary, err := Vary(script)
+		if err != nil {
+			t.Fatal(err)
+		}
+		w, err := New(conf, vary)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -31,8 +31,10 @@ import (
 //	at 60s vip on|off VIP SERVER            by hand, in the server
 //	at 300s end                             the last line
 //	when PROGRAM [NAME] before|after OP [HOST] COMMAND  once, at a point of a program
+//	when PROGRAM [NAME] before|after OP [HOST] delay 3s the program gets no processor for so long
 //	from 60s when ...                       and not before
-//	with partitions-that-spare-clients      how the fleet is
+//	with partitions-that-spare-clients      a partitioned host is cut off from the management server only
+//	with profile-paper
 type Command struct {
 	At   time.Duration // of a trigger: not before
 	When *trigger
@@ -73,7 +75,7 @@ func ReadScript(path string) ([]Command, error) {
 }
 
 // verbs are what a command may begin with.
-var verbs = []string{"load", "fault", "heal", "kill", "reboot", "break", "mend", "edit", "remove", "vip"}
+var verbs = []string{"load", "fault", "heal", "kill", "reboot", "break", "mend", "edit", "remove", "vip", "delay"}
 
 func parse(text string) (Command, error) {
 	f := strings.Fields(text)
@@ -223,6 +225,10 @@ func (w *World) command(f []string) error {
 		return w.reboot(d)
 	case f[0] == "edit" && len(f) > 3:
 		return w.handEdit(f[1], f[2], f[3:])
+	case f[0] == "delay" && len(f) == 2:
+		d, err := time.ParseDuration(f[1])
+		time.Sleep(d)
+		return err
 	case f[0] == "vip" && len(f) == 4:
 		return w.vipByHand(f[1], f[2], f[3])
 	case f[0] == "break" && len(f) == 2:
