@@ -1,10 +1,13 @@
 package lab
 
 import (
+	"bufio"
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/netip"
+	"strings"
 	"sync"
 	"time"
 )
@@ -73,4 +76,42 @@ func (c Client) ask(mu *sync.Mutex, t *Tally, daemon string) {
 		fmt.Fprintf(c.Log, "%s %s late: %.2f s\n", begin.Format("15:04:05.00"), t.Group, took.Seconds())
 	}
 	t.Longest = max(t.Longest, took)
+}
+
+// Greetings asks every port of the load balancer once and returns a line each:
+// what the service behind it says first.
+func Greetings(ctx context.Context) (string, error) {
+	var b strings.Builder
+	for _, s := range services {
+		for _, port := range s.ports {
+			line, err := greeting(ctx, netip.AddrPortFrom(address(210), uint16(port)))
+			if err != nil {
+				return b.String(), fmt.Errorf("cannot hear from %s: %v", s.group, err)
+			}
+			fmt.Fprintf(&b, "%-5s %v:%d  %s\n", s.group, address(210), port, line)
+		}
+	}
+	return b.String(), nil
+}
+
+func greeting(ctx context.Context, at netip.AddrPort) (string, error) {
+	var d net.Dialer
+	c, err := d.DialContext(ctx, "tcp", at.String())
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	stop := context.AfterFunc(ctx, func() { _ = c.Close() })
+	defer stop()
+	if at.Port() == 80 { // it waits to be asked
+		if _, err := fmt.Fprint(c, "GET / HTTP/1.0\r\n\r\n"); err != nil {
+			return "", err
+		}
+		b, err := io.ReadAll(io.LimitReader(c, 4096))
+		status, _, _ := strings.Cut(string(b), "\r\n")
+		_, page, _ := strings.Cut(string(b), "\r\n\r\n")
+		return status + " " + strings.TrimSpace(page), err
+	}
+	line, err := bufio.NewReader(io.LimitReader(c, 1024)).ReadString('\n')
+	return strings.TrimSpace(line), err
 }

@@ -44,7 +44,10 @@ type = "NETWORK"
 [dbss]
 budget_recoveries = 100 # faults are what the lab is for
 backup_deadline = "60s"
-
+{{if .Full}}# Real services on emulated processors greet late while others boot.
+greet_timeout = "4s"
+freeze_deadline = "4s"
+{{end}}
 [pss]
 wake_deadline = "90s"
 
@@ -89,9 +92,9 @@ func (l *Lab) writeSite(paper, self string) error {
 		}
 	}
 	var b bytes.Buffer
-	err = settingsTemplate.Execute(&b, map[string]string{
+	err = settingsTemplate.Execute(&b, map[string]any{
 		"URI": l.URI(), "Definition": l.Definition(), "SavePath": l.SavePath(),
-		"Lab": self, "Dir": l.dir, "Balancer": l.Namespace(loadBalancer),
+		"Full": l.plan.Disk != "", "Lab": self, "Dir": l.dir, "Balancer": l.Namespace(loadBalancer),
 	})
 	if err != nil {
 		return err

@@ -9,9 +9,9 @@ import (
 )
 
 // domainTemplate describes a guest: one network card, an agent, and a disk unless it
-// lives in memory. It
-// runs without hardware virtualization, as that is what works everywhere.
-var domainTemplate = template.Must(template.New("domain").Parse(`<domain type='qemu'>
+// lives in memory. Without KVM its processor is emulated, by translations that
+// QEMU would keep up to a gigabyte of.
+var domainTemplate = template.Must(template.New("domain").Parse(`<domain type='{{if .KVM}}kvm{{else}}qemu{{end}}'>
   <name>{{.Host}}</name>
   <memory unit='MiB'>{{.Memory}}</memory>
   <vcpu>1</vcpu>
@@ -21,8 +21,8 @@ var domainTemplate = template.Must(template.New("domain").Parse(`<domain type='q
     <initrd>{{.Initrd}}</initrd>
     <cmdline>console=ttyS0 quiet panic=1 nokaslr mitigations=off lab.name={{.Host}} lab.ip={{.IP}} lab.daemons={{.Daemons}}</cmdline>
   </os>
-  <features><acpi/><apic/></features>
-  <cpu mode='custom' match='exact'><model fallback='allow'>qemu64</model></cpu>
+  <features><acpi/><apic/>{{if not .KVM}}<tcg><tb-cache unit='MiB'>96</tb-cache></tcg>{{end}}</features>
+  {{if .KVM}}<cpu mode='host-passthrough'/>{{else}}<cpu mode='custom' match='exact'><model fallback='allow'>qemu64</model></cpu>{{end}}
   <on_poweroff>destroy</on_poweroff>
   <on_reboot>restart</on_reboot>
   <on_crash>destroy</on_crash>
@@ -81,7 +81,7 @@ func (l *Lab) writeDefinition(s Server, kernel string) error {
 		"Host": s.Host, "IP": s.IP.String(), "Kernel": kernel, "Initrd": l.image(),
 		"MAC":     fmt.Sprintf("52:54:00:00:%02x:%02x", ip[2], ip[3]),
 		"Console": filepath.Join(l.dir, "consoles", s.Host+".log"),
-		"Memory":  memory, "Disk": disk, "Daemons": strings.Join(s.Daemons, ","),
+		"Memory":  memory, "Disk": disk, "KVM": l.kvm, "Daemons": strings.Join(s.Daemons, ","),
 	})
 	if err != nil {
 		return err

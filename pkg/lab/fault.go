@@ -47,9 +47,13 @@ func (l *Lab) inGuest(ctx context.Context, guest string, argv ...string) error {
 
 // virsh asks the libvirtd of h, from the management server.
 func (l *Lab) virsh(ctx context.Context, h Host, args ...string) error {
-	argv := []string{"ip", "netns", "exec", l.Namespace(management), "virsh", "-q", "-c", "qemu+tcp://" + h.IP.String() + "/system"}
-	_, err := run(ctx, append(argv, args...)...)
+	_, err := run(ctx, l.virshCommand(h, args...)...)
 	return err
+}
+
+func (l *Lab) virshCommand(h Host, args ...string) []string {
+	argv := []string{"ip", "netns", "exec", l.Namespace(management), "virsh", "-q", "-c", "qemu+tcp://" + h.IP.String() + "/system"}
+	return append(argv, args...)
 }
 
 // The kinds of faults, and what they are done to.

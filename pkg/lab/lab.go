@@ -1,7 +1,8 @@
 // Package lab is a small machine room on one machine, for tests and
 // experiments: real servers are network namespaces with a libvirtd of their
-// own, virtual servers are QEMU guests with a busybox and a guest agent. It
-// needs root and a few Debian packages (scripts/lab-deps.sh).
+// own, virtual servers are QEMU guests with a guest agent and, where the plan
+// has a disk, Debian's services. It needs root and a few Debian packages
+// (scripts/lab-deps.sh).
 package lab
 
 import (
@@ -23,6 +24,7 @@ type Lab struct {
 	dir    string // everything it writes, but for a cached guest image
 	prefix string // of its namespaces' names: who made it
 	hosts  []*machine
+	kvm    bool // the machine's processor runs the guests, else QEMU emulates one
 }
 
 // namespacePrefix begins the names of all namespaces of all labs; the pid of
@@ -51,6 +53,7 @@ func Up(ctx context.Context, plan Plan, dir string) (_ *Lab, err error) {
 	if err := l.makeDisks(ctx); err != nil {
 		return nil, err
 	}
+	l.kvm = l.kvmBoots(ctx)
 	if err := l.buildSwitch(ctx); err != nil {
 		return nil, err
 	}

@@ -21,6 +21,18 @@ type loads struct {
 // have is what a guest was filled to, and by which pid its QEMU was known then.
 type have struct{ percent, pid int }
 
+// firstLoad is what a lab starts with, in percent: more than what a base could
+// bear for another, so that every group is in Moderate.
+const firstLoad = 60
+
+func newLoads() *loads {
+	l := &loads{want: map[string]int{}, has: map[string]have{}}
+	for _, s := range services {
+		l.want[s.letter] = firstLoad
+	}
+	return l
+}
+
 // loadGap is the time between two looks at who lacks load.
 const loadGap = time.Second
 

@@ -53,8 +53,11 @@ func (l *Lab) flags(args ...string) []string {
 // bootSlots is how many guests boot at once, before there are programs to see to it.
 const bootSlots = 2
 
+// homeLimit is how long a home server may take until its services answer.
+const homeLimit = 3 * time.Minute
+
 // bootHomes boots the home servers, as the hosts of a machine room do by
-// themselves, and returns when the agents of all answer.
+// themselves, and returns when their services and agents answer.
 func (r *room) bootHomes(ctx context.Context) error {
 	var all errgroup.Group
 	all.SetLimit(bootSlots)
@@ -85,19 +88,11 @@ func (r *room) bootHome(ctx context.Context, s Server) error {
 	if err := r.virsh(ctx, h, "start", s.Host); err != nil {
 		return err
 	}
-	ctx, cancel := context.WithTimeout(ctx, 3*time.Minute)
-	defer cancel()
-	for {
-		err := r.virsh(ctx, h, "qemu-agent-command", s.Host, `{"execute":"guest-ping"}`)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("cannot boot %s: %v", s.Host, err)
-		case <-time.After(500 * time.Millisecond):
-		}
+	await := []string{"ip", "netns", "exec", r.Namespace(management), r.opt.Self, "await", "--for", homeLimit.String(), s.IP.String()}
+	if _, err := run(ctx, append(await, s.Daemons...)...); err != nil {
+		return fmt.Errorf("cannot boot %s: %v", s.Host, err)
 	}
+	return r.virsh(ctx, h, "qemu-agent-command", "--timeout", "30", s.Host, `{"execute":"guest-ping"}`)
 }
 
 // keepRunning runs a program until it ends well or ctx ends; one that fails is

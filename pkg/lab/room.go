@@ -22,7 +22,7 @@ type RoomOptions struct {
 	Cache string // of guest images
 	Paper string // configuration of the paper's system
 	Bin   string // directory of pss, dbss, dsrs and sif
-	Self  string // executable that suspends real servers, see Power
+	Self  string // the lab's executable, which suspends real servers (see Power) and awaits services
 	Small bool   // guests live in memory and only greet
 }
 
@@ -34,7 +34,7 @@ type room struct {
 	supplies []*power
 	work     sync.WaitGroup
 	progress io.Writer
-	loads    loads
+	loads    *loads
 }
 
 // RunRoom builds the paper's whole system with the four programs, calls ready,
@@ -57,7 +57,7 @@ func RunRoom(ctx context.Context, opt RoomOptions, progress io.Writer, ready fun
 	if err != nil {
 		return err
 	}
-	r := &room{Lab: l, opt: opt, progress: progress, loads: loads{want: map[string]int{}, has: map[string]have{}}}
+	r := &room{Lab: l, opt: opt, progress: progress, loads: newLoads()}
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {
 		cancel()
@@ -98,11 +98,15 @@ func (r *room) start(ctx context.Context) error {
 			fmt.Fprintln(r.progress, "lab:", err)
 		}
 	})
+	r.work.Go(func() { r.keepNice(ctx) })
 	if err := r.bootHomes(ctx); err != nil {
 		return err
 	}
 	r.work.Go(func() { r.keepLoaded(ctx) })
-	return r.launch(ctx)
+	if err := r.launch(ctx); err != nil {
+		return err
+	}
+	return r.awaitStandby(ctx)
 }
 
 func (r *room) balancerFile() string { return filepath.Join(r.dir, "haproxy.cfg") }

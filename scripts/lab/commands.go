@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"os"
 	"os/exec"
 	"time"
@@ -67,6 +68,66 @@ func (l loadCmd) Run(ctx context.Context, c *command) error {
 	return lab.Load(ctx, c.Dir, l.Group, l.Percent)
 }
 
+// inside runs this command again in a network namespace of the lab, with what
+// tells it that it is there.
+func inside(dir, namespace string) error {
+	l, err := lab.Attach(dir)
+	if err != nil {
+		return err
+	}
+	self, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	argv := append([]string{"netns", "exec", l.Namespace(namespace), self}, os.Args[1:]...)
+	cmd := exec.Command("ip", append(argv, "--inside")...) // an interrupt reaches it as it reaches us
+	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
+	return cmd.Run()
+}
+
+// greetCmd runs in the client's network namespace, where it goes first.
+type greetCmd struct {
+	Inside bool `hidden:""`
+}
+
+func (g greetCmd) Run(ctx context.Context, c *command) error {
+	if !g.Inside {
+		return inside(c.Dir, "client")
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*time.Second)
+	defer cancel()
+	text, err := lab.Greetings(ctx)
+	fmt.Print(text)
+	return err
+}
+
+// awaitCmd runs in the management server's network namespace: it waits until a
+// server's daemons answer.
+type awaitCmd struct {
+	IP      netip.Addr `arg:""`
+	Daemons []string   `arg:""`
+	For     time.Duration
+}
+
+func (a awaitCmd) Run(ctx context.Context, _ *command) error {
+	ctx, cancel := context.WithTimeout(ctx, a.For)
+	defer cancel()
+	for _, d := range a.Daemons {
+		for {
+			err := probe.Prober{}.Greet(ctx, a.IP, d)
+			if err == nil {
+				break
+			}
+			select {
+			case <-ctx.Done():
+				return err
+			case <-time.After(200 * time.Millisecond):
+			}
+		}
+	}
+	return nil
+}
+
 // clientCmd runs in the client's network namespace, where it goes first.
 type clientCmd struct {
 	Rate   int           `default:"10" help:"Questions a second to each group."`
@@ -76,14 +137,7 @@ type clientCmd struct {
 
 func (cl clientCmd) Run(ctx context.Context, c *command) error {
 	if !cl.Inside {
-		l, err := lab.Attach(c.Dir)
-		if err != nil {
-			return err
-		}
-		argv := append([]string{"netns", "exec", l.Namespace("client")}, os.Args...)
-		cmd := exec.Command("ip", append(argv, "--inside")...) // an interrupt reaches it as it reaches us
-		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
-		return cmd.Run()
+		return inside(c.Dir, "client")
 	}
 	if cl.For > 0 {
 		var cancel context.CancelFunc

@@ -23,6 +23,8 @@ type command struct {
 	Run    runCmd    `cmd:"" help:"Run a command on the management server."`
 	Fault  faultCmd  `cmd:"" help:"Make something go wrong: KIND with M1, M1:postfix or RS1."`
 	Load   loadCmd   `cmd:"" help:"Fill the memory of a group's servers to a percentage."`
+	Greet  greetCmd  `cmd:"" help:"Ask every service once through the load balancer, and print what it says."`
+	Await  awaitCmd  `cmd:"" hidden:"" help:"Wait until a server's daemons answer."`
 	Client clientCmd `cmd:"" help:"Ask every group through the load balancer, and count what is late or fails."`
 	Down   downCmd   `cmd:"" help:"End the lab; only logs remain."`
 }

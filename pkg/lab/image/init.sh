@@ -22,6 +22,12 @@ hostname "$name"
 echo "127.0.0.1 localhost $name" >/etc/hosts
 echo "$name" >/etc/mailname
 echo "$name" >/var/www/html/index.html
+# Every greeting says who greets.
+if ! grep -q "^myhostname = $name\$" /etc/postfix/main.cf; then
+	echo "myhostname = $name" >>/etc/postfix/main.cf
+	echo "login_greeting = $name" >>/etc/dovecot/local.conf
+	echo "ftpd_banner=$name" >>/etc/vsftpd.conf
+fi
 ip link set lo up
 ip addr add "$ip/24" dev eth0
 ip link set eth0 up
