@@ -121,7 +121,7 @@ func (s *Store) stage(j journal) error {
 	if err := s.writeAll(j.Entries); err != nil {
 		return err
 	}
-	if err := s.syncDir(LastDir); err != nil {
+	if err := s.syncDirs(); err != nil { // a journal without the names that it promises would be half a transaction
 		return err
 	}
 	b, err := json.Marshal(j)
@@ -159,12 +159,20 @@ func (s *Store) finish(j journal) error {
 			return err
 		}
 	}
+	if err := s.syncDirs(); err != nil {
+		return err
+	}
+	return s.remove(journalName)
+}
+
+// syncDirs makes all names durable.
+func (s *Store) syncDirs() error {
 	for _, dir := range []string{".", LastDir} {
 		if err := s.syncDir(dir); err != nil {
 			return err
 		}
 	}
-	return s.remove(journalName)
+	return nil
 }
 
 // recover finishes the transaction of a journal and drops new contents that no journal names.

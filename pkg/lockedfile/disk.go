@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sys/unix"
 )
 
 // Disk is the directory that a Store works on. Names are relative to it; a
@@ -40,6 +41,13 @@ type File interface {
 type Latch interface {
 	io.Closer
 	Tell(holder string) error // names the holder to those who wait
+}
+
+// Queuer is a Disk on which those that want the lock take turns: a writer that
+// waits for readers to end keeps its turn, so that no new ones come before it.
+type Queuer interface {
+	// Turn returns nil without an error while it is somebody else's.
+	Turn(exclusive bool) (io.Closer, error)
 }
 
 // Stamp changes whenever a file is changed or replaced, but for two changes
@@ -121,6 +129,27 @@ func (d directory) Lock(exclusive bool) (Latch, error) {
 		return nil, fl.Close()
 	}
 	return &diskLatch{fl, d, exclusive}, nil
+}
+
+// Turn is a lock on the same file by another system call, independent of the
+// first: an open file description lock. Readers may have theirs together.
+func (d directory) Turn(exclusive bool) (io.Closer, error) {
+	flag, kind := os.O_RDONLY, int16(unix.F_RDLCK)
+	if exclusive {
+		flag, kind = os.O_RDWR|os.O_CREATE, unix.F_WRLCK
+	}
+	f, err := os.OpenFile(d.path(lockName), flag, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind})
+	switch {
+	case err == nil:
+		return f, nil
+	case errors.Is(err, unix.EAGAIN), errors.Is(err, unix.EACCES):
+		return nil, f.Close()
+	}
+	return nil, errors.Join(err, f.Close())
 }
 
 func (d directory) current(fl *flock.Flock) bool {

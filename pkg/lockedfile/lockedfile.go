@@ -5,7 +5,7 @@
 // over. Readers share it, writers exclude; the kernel drops it with its
 // process. A transaction is, in this order:
 //
-//	new contents to .NAME.new, each fsynced
+//	new contents to .NAME.new, each fsynced, directory fsynced
 //	.journal naming them with their checksums: written, fsynced, renamed into place, directory fsynced
 //	each .NAME.new renamed to NAME, directory fsynced
 //	.journal removed
@@ -41,6 +41,9 @@ const (
 	defaultWait = 10 * time.Second
 	firstPause  = 2 * time.Millisecond
 	longPause   = 50 * time.Millisecond
+	// turnWait is how long one waits for its turn: a process that was stopped
+	// in its turn, but without the lock, must not stop the others.
+	turnWait = 2 * time.Second
 	// A faster clock does not make the disk faster: the pauses and the wait
 	// are never shorter than these on the wall clock.
 	wallPause = time.Millisecond
@@ -161,8 +164,10 @@ func (l *Lock) Unlock() {
 func (s *Store) acquire(ctx context.Context, exclusive bool) (Latch, error) {
 	wait := s.atLeast(s.opt.Wait, wallWait)
 	start := s.opt.Clock.Now()
+	t := turn{s: s, exclusive: exclusive}
+	defer t.pass()
 	for pause := firstPause; ; pause = min(2*pause, longPause) {
-		latch, err := s.disk.Lock(exclusive)
+		latch, err := t.lock(s.opt.Clock.Since(start) >= turnWait)
 		if err != nil {
 			return nil, fmt.Errorf("cannot lock %s: %w", s.dir, err)
 		}
@@ -175,6 +180,35 @@ func (s *Store) acquire(ctx context.Context, exclusive bool) (Latch, error) {
 		if err := s.opt.Clock.Sleep(ctx, s.atLeast(pause, wallPause)); err != nil {
 			return nil, fmt.Errorf("cannot lock %s: held by %s: %w", s.dir, s.holder(), err)
 		}
+	}
+}
+
+// turn is one's place in the queue for the lock.
+type turn struct {
+	s         *Store
+	exclusive bool
+	mine      io.Closer // nil: not its turn yet
+}
+
+// lock tries to get the lock, out of turn if the wait for it was too long; nil
+// without an error while that cannot be.
+func (t *turn) lock(outOfTurn bool) (Latch, error) {
+	q, queues := t.s.disk.(Queuer)
+	if queues && t.mine == nil {
+		var err error
+		if t.mine, err = q.Turn(t.exclusive); err != nil {
+			return nil, err
+		}
+		if t.mine == nil && !outOfTurn {
+			return nil, nil
+		}
+	}
+	return t.s.disk.Lock(t.exclusive)
+}
+
+func (t *turn) pass() {
+	if t.mine != nil {
+		_ = t.mine.Close()
 	}
 }
 
