@@ -33,9 +33,10 @@ check: ## formatting, module file, vet, staticcheck, import rules
 	$(GO) tool staticcheck -tags $(TAGS) ./...
 	$(GO) run ./scripts/imports
 
-SEEDS ?= 100
+SEEDS ?= 1000
+FIRST ?= 0
 campaign: ## SEEDS random systems with random loads, faults and kills, in virtual time
-	$(GO) test -tags $(TAGS) ./pkg/scenario -run Campaign -count=1 -timeout 0 -v -seeds $(SEEDS)
+	$(GO) test -tags $(TAGS) ./pkg/scenario -run 'Campaign$$' -count=1 -timeout 0 -v -first $(FIRST) -seeds $(SEEDS)
 
 scenarios-update: ## rewrite the expected logs of testdata/scenarios; read the difference
 	$(GO) test -tags $(TAGS) ./pkg/scenario -run Scenarios -count=1 -update

@@ -3,242 +3,210 @@ package scenario
 import (
 	"fmt"
 	"math/rand/v2"
-	"slices"
 	"strings"
 	"sync"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
 
-// Campaign is one random course of ten minutes: loads, faults, kill -9, hand
-// edits, all drawn from one seed, so that a course can be played again.
+// Campaign is one random course: loads, faults, kill -9, hand edits, trouble
+// with disks and replies. Its system, its settings and its schedule are drawn
+// from one seed before it begins, so that it can be played again, and a part of
+// it alone.
 type Campaign struct {
-	Events int           // so many things go wrong
-	Course time.Duration // within so long
-	Bound  time.Duration // and so long after the last was healed all is well again
+	Seed   uint64
+	Script []Command     // nil: drawn from the seed
+	Bound  time.Duration // so long after the last fault was healed all is well again; 0 means 20 minutes
 
-	rnd    *rand.Rand
-	w      *World
-	broken string // file with a slip in it
+	w       *World
+	trouble trouble
+	broken  map[string]bool // files with a slip in them
 
-	mu    sync.Mutex
-	doom  string // the program that dies at the point ...
-	count int    // ... so many points from now
+	mu   sync.Mutex
+	last cluster.Tables // as they were after the last transaction
+	doom map[string]int // programs that die so many points from now
+	err  error          // the first that a judge found in between
 }
 
-// NewCampaign draws from seed.
-func NewCampaign(seed uint64) *Campaign {
-	return &Campaign{Events: 25, Course: 10 * time.Minute, Bound: 25 * time.Minute, rnd: rand.New(rand.NewPCG(seed, 2))}
-}
+const defaultBound = 20 * time.Minute
 
-// Vary changes settings as the seed wants.
-func (c *Campaign) Vary(set *settings.Settings, _ *sim.Spec) {
+// source is one of the independent streams of a seed.
+func (c *Campaign) source(stream uint64) *rand.Rand { return rand.New(rand.NewPCG(c.Seed, stream)) }
+
+// Vary changes settings and fleet as the seed wants.
+func (c *Campaign) Vary(set *settings.Settings, spec *sim.Spec) {
+	rnd := c.source(2)
 	set.DBSS.BudgetRecoveries = 1000 // who is left to a human for hours does not converge
-	if c.rnd.IntN(3) == 0 {
+	if rnd.IntN(3) == 0 {
 		*set = set.WithProfile(settings.Paper)
+	}
+	if rnd.IntN(2) == 0 {
+		set.DSRS.BootSlots = 2 + rnd.IntN(7)
+	}
+	spec.PartitionSparesClients = rnd.IntN(4) == 0
+	if memory := int64(256 << 10); rnd.IntN(2) == 0 { // any host has room for all, or not
+		for i := range spec.Guests {
+			spec.Guests[i].MemoryKB = memory
+		}
 	}
 }
 
 // Play launches w, lets things go wrong, heals them, and judges.
 func (c *Campaign) Play(w *World) error {
-	c.w = w
-	w.Relaunch = c.rnd.IntN(2) == 0
-	w.OnPoint = c.point
+	c.w, c.doom, c.broken = w, map[string]int{}, map[string]bool{}
+	c.trouble = trouble{w: w, rnd: c.source(4)}
+	w.Relaunch = c.source(5).IntN(2) == 0
+	w.OnPoint, w.Trouble = c.point, &c.trouble
 	first, err := w.Tables()
 	if err != nil {
 		return err
 	}
+	if c.Script == nil {
+		c.Script = Draw(c.source(3), w, first)
+	}
+	c.last, w.disk.Released = first, c.released
 	w.Launch()
-	c.wait(time.Duration(c.rnd.IntN(180)) * time.Second) // some begin before the backups are there
-	for range c.Events {
-		c.event()
-		if err := c.wait(time.Duration(c.rnd.Int64N(int64(2 * c.Course / time.Duration(c.Events))))); err != nil {
+	return c.play(first)
+}
+
+func (c *Campaign) play(first cluster.Tables) error {
+	begun := time.Now()
+	for _, e := range c.Script {
+		time.Sleep(time.Until(begun.Add(e.At)))
+		if err := c.judged(); err != nil {
 			return err
 		}
+		if e.Do[0] == "settle" {
+			return c.settle(Rest(e.Do[1]), first)
+		}
+		c.w.log.add("-", strings.Join(e.Do, " "))
+		if err := c.command(e.Do); err != nil {
+			c.w.log.add("-", "nothing happens: "+err.Error()) // what runs nowhere cannot fail
+		}
 	}
-	if err := c.heal(); err != nil {
+	return fmt.Errorf("the schedule does not settle")
+}
+
+// settle heals all that lasts, sets the load and waits until all is well: as it
+// was at the beginning, or at rest in the conditions of a light load.
+func (c *Campaign) settle(how Rest, first cluster.Tables) error {
+	if err := c.heal(how); err != nil {
 		return err
 	}
-	if err := w.Await(c.Bound, func() error { return w.Home(first) }); err != nil {
-		return fmt.Errorf("not home %v after the last fault: %v", c.Bound, err)
+	well := func() error { return c.w.Rested(how) }
+	if how == Home {
+		well = func() error { return c.w.Home(first) }
 	}
-	return w.Judge()
+	bound := c.Bound
+	if bound == 0 {
+		bound = defaultBound
+	}
+	err := c.w.Await(bound, func() error {
+		if err := c.judged(); err != nil {
+			return final{err}
+		}
+		return well()
+	})
+	if err != nil {
+		return fmt.Errorf("not well %v after the last fault: %w", bound, err)
+	}
+	return c.judged()
 }
 
-// wait lets d pass, judging.
-func (c *Campaign) wait(d time.Duration) error {
-	for end := time.Now().Add(d); time.Now().Before(end); time.Sleep(time.Second) {
-		if c.broken != "" {
-			continue
-		}
-		if err := c.w.Judge(); err != nil {
+// heal takes back all that lasts.
+func (c *Campaign) heal(how Rest) error {
+	c.w.log.add("-", "heal all")
+	c.mu.Lock()
+	clear(c.doom)
+	c.mu.Unlock()
+	c.trouble.end()
+	for _, file := range sortedKeys(c.broken) {
+		if err := c.command([]string{"mend", file}); err != nil {
 			return err
 		}
 	}
-	return nil
-}
-
-func pick[T any](c *Campaign, of ...T) T { return of[c.rnd.IntN(len(of))] }
-
-// event makes one thing happen.
-func (c *Campaign) event() {
-	switch n := c.rnd.IntN(100); {
-	case n < 35:
-		c.guest()
-	case n < 55:
-		c.host()
-	case n < 58:
-		c.inject(sim.NetworkLost, "management")
-	case n < 78:
-		c.kill()
-	case n < 83:
-		c.typo()
-	default:
-		c.load()
-	}
-}
-
-// inject makes a fault, at times a lasting one; one of what runs nowhere is none.
-func (c *Campaign) inject(kind, target string) {
-	lasting := time.Duration(1+c.rnd.IntN(90)) * time.Second
-	f := sim.Fault{Kind: kind, Target: target, Delay: 300 * time.Millisecond}
-	switch kind {
-	case sim.NetworkCut, sim.AgentDead, sim.RealFreeze, sim.Partition, sim.NetworkLost, sim.SlowCalls, sim.WakeNever:
-		f.For = lasting
-	case sim.HypervisorStop, sim.HypervisorFreeze:
-		if c.rnd.IntN(2) == 0 {
-			f.For = lasting
+	for _, target := range append([]string{"management"}, c.w.everyone()...) {
+		if err := c.w.Model.Heal(target); err != nil {
+			return err
 		}
 	}
-	if c.w.Model.Inject(f) == nil {
-		c.say("fault %s %s for %v", kind, target, f.For)
+	if how == Home {
+		return c.w.load("all", []string{"80", "5"})
 	}
+	return c.w.load("all", []string{"15", "0"})
 }
 
-func (c *Campaign) say(format string, a ...any) { c.w.log.add("-", fmt.Sprintf(format, a...)) }
-
-func (c *Campaign) guest() {
-	var all []string
-	st, err := c.w.Model.Status(c.w.ctx, sim.Query{Since: time.Now()})
-	if err != nil {
-		return
+// judged is what the judges found so far.
+func (c *Campaign) judged() error {
+	if err := c.w.violated(); err != nil {
+		return err
 	}
-	for _, g := range st.Guests {
-		if !slices.Contains(all, g.Host) {
-			all = append(all, g.Host)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.err
+}
+
+// released judges the files after a transaction, before anybody else sees them.
+func (c *Campaign) released() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var err error
+	if c.last, err = c.w.judgeFiles(c.last, c.broken); err != nil {
+		if c.err == nil {
+			c.err = fmt.Errorf("%.2f: %w", time.Since(c.w.log.began).Seconds(), err)
+			c.w.log.add("-", "judge: "+err.Error())
 		}
 	}
-	c.inject(pick(c, sim.ServiceStop, sim.ServiceFreeze, sim.VMRestart, sim.VMShutdown, sim.VMCrash, sim.VMFreeze, sim.NetworkCut,
-		sim.AgentDead, sim.BootFail, sim.RestoreFail, sim.MigrateFail), pick(c, all...))
 }
 
-func (c *Campaign) host() {
-	c.inject(pick(c, sim.RealRestart, sim.RealShutdown, sim.RealFreeze, sim.Partition, sim.HypervisorStop, sim.HypervisorFreeze,
-		sim.SlowCalls, sim.WakeLost, sim.WakeNever, sim.SuspendFail), pick(c, c.w.reals()...))
-}
-
-// kill kills a program now, or at one of its next points.
-func (c *Campaign) kill() {
-	victim := pick(c, c.names()...)
-	if c.rnd.IntN(2) == 0 {
+// command makes one thing happen.
+func (c *Campaign) command(f []string) error {
+	switch f[0] {
+	case "doom":
 		c.mu.Lock()
-		c.doom, c.count = victim, 1+c.rnd.IntN(60)
-		c.mu.Unlock()
-		return
+		defer c.mu.Unlock()
+		n := 0
+		if _, err := fmt.Sscan(f[len(f)-1], &n); err != nil {
+			return err
+		}
+		c.doom[strings.Join(f[1:len(f)-1], " ")] = n
+		return nil
+	case "break", "mend":
+		c.slip(f[1], f[0] == "break")
+	case "disk", "replies", "clock":
+		return c.trouble.command(f)
 	}
-	if c.w.Kill(victim) == nil {
-		c.say("kill %s", victim)
-	}
+	return c.w.command(f)
 }
 
-// names are the programs that run.
-func (c *Campaign) names() []string {
-	var out []string
-	for _, p := range c.w.Running() {
-		out = append(out, p.who())
+// slip notes that a hand edit went wrong, or was taken back.
+func (c *Campaign) slip(file string, wrong bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if wrong {
+		c.broken[file] = true
+	} else {
+		delete(c.broken, file)
 	}
-	out = append(out, "pss", "pss") // there is but one, and many dbss
-	slices.Sort(out)
-	return out
 }
 
 // point kills who is doomed.
 func (c *Campaign) point(p *Proc, at Point) {
 	c.mu.Lock()
-	if c.doom != p.who() {
-		c.mu.Unlock()
-		return
+	n, doomed := c.doom[p.who()]
+	die := doomed && n <= 1
+	if doomed {
+		c.doom[p.who()] = n - 1
 	}
-	c.count--
-	die := c.count == 0
 	if die {
-		c.doom = ""
+		delete(c.doom, p.who())
 	}
 	c.mu.Unlock()
 	if die {
-		c.say("kill %s at %+v", p.who(), at)
+		c.w.log.add("-", fmt.Sprintf("kill %s at %+v", p.who(), at))
 		p.Kill()
 	}
-}
-
-// typo breaks a file by hand for a while.
-func (c *Campaign) typo() {
-	if c.broken != "" {
-		c.mend()
-		return
-	}
-	c.broken = pick(c, "operation.conf", "separation.conf", "access-stop.conf", "state.conf")
-	c.edit(func(text string) string { return text + slip })
-	c.say("break %s", c.broken)
-}
-
-func (c *Campaign) mend() {
-	c.edit(func(text string) string { return strings.ReplaceAll(text, slip, "") })
-	c.say("mend %s", c.broken)
-	c.broken = ""
-}
-
-func (c *Campaign) edit(change func(string) string) {
-	if b, err := c.w.disk.ReadFile(c.broken); err == nil {
-		c.w.disk.WriteFile(c.broken, []byte(change(string(b))))
-	}
-}
-
-func (c *Campaign) load() {
-	percent, accesses := pick(c, 15.0, 15, 15, 40, 80), pick(c, 0.0, 0, 5)
-	if c.rnd.IntN(2) == 0 {
-		_ = c.w.load("all", []string{fmt.Sprint(percent), fmt.Sprint(accesses)})
-		c.say("load all %g %g", percent, accesses)
-		return
-	}
-	g := pick(c, c.w.groups()...)
-	_ = c.w.Model.SetLoad(g, percent, accesses, 0)
-	c.say("load %s %g %g", g, percent, accesses)
-}
-
-// heal takes back all that lasts, and wants every server.
-func (c *Campaign) heal() error {
-	c.mu.Lock()
-	c.doom = ""
-	c.mu.Unlock()
-	if c.broken != "" {
-		c.mend()
-	}
-	c.say("heal all")
-	st, err := c.w.Model.Status(c.w.ctx, sim.Query{Since: time.Now()})
-	if err != nil {
-		return err
-	}
-	targets := append([]string{"management"}, c.w.reals()...)
-	for _, g := range st.Guests {
-		targets = append(targets, g.Host)
-	}
-	for _, target := range targets {
-		if err := c.w.Model.Heal(target); err != nil {
-			return err
-		}
-	}
-	return c.w.load("all", []string{"80", "5"})
 }

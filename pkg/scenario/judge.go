@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -15,14 +16,22 @@ import (
 // Judge is what must hold at every instant: the fleet has recorded no
 // violation, the files can be used, no row is lost.
 func (w *World) Judge() error {
-	for _, v := range w.Model.Violations() {
-		return fmt.Errorf("violation %s at %.2f: %s", v.Kind, v.At.Sub(w.log.began).Seconds(), v.What)
+	if err := w.violated(); err != nil {
+		return err
 	}
 	t, err := w.Tables()
 	if err != nil {
 		return err
 	}
 	return w.conserved(t)
+}
+
+// violated is the first thing that the fleet saw and that must never happen.
+func (w *World) violated() error {
+	for _, v := range w.Model.Violations() {
+		return fmt.Errorf("violation %s at %.2f: %s", v.Kind, v.At.Sub(w.log.began).Seconds(), v.What)
+	}
+	return nil
 }
 
 // conserved: every VIP stands in operation or in separation, every home server
@@ -179,7 +188,7 @@ func (w *World) Home(first cluster.Tables) error {
 	if a, b := w.summary(first), w.summary(t); a != b {
 		return fmt.Errorf("the files say\n%swant\n%s", b, a)
 	}
-	return w.Settled()
+	return w.Rested(Home)
 }
 
 // summary is the content of the files whatever the order of their rows. A real
@@ -216,11 +225,18 @@ func (w *World) summary(t cluster.Tables) string {
 	return strings.Join(lines, "\n") + "\n"
 }
 
-// Await waits in virtual time until ok is nil, and returns its error after most.
+// final is an error that no waiting mends.
+type final struct{ error }
+
+// Unwrap implements errors.Unwrap.
+func (f final) Unwrap() error { return f.error }
+
+// Await waits in virtual time until ok is nil, and returns its error after
+// most, or once it is final.
 func (w *World) Await(most time.Duration, ok func() error) error {
-	for end := time.Now().Add(most); ; time.Sleep(500 * time.Millisecond) {
+	for end := time.Now().Add(most); ; time.Sleep(time.Second) {
 		err := ok()
-		if err == nil || time.Now().After(end) {
+		if err == nil || time.Now().After(end) || errors.As(err, new(final)) {
 			return err
 		}
 	}

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 )
@@ -165,7 +166,13 @@ func (p *Proc) at(op, host string, after bool) error {
 }
 
 // step is p's hook into file transactions.
-func (p *Proc) step(s lockedfile.Step) error { return p.at(s.String(), "", false) }
+func (p *Proc) step(s lockedfile.Step) error {
+	takes, err := p.w.Trouble.disk(s)
+	if takes > 0 {
+		p.sleep(p.ctx, takes, "disk")
+	}
+	return errors.Join(p.at(s.String(), "", false), err)
+}
 
 // do is a call of p to the fleet.
 func do[T any](ctx context.Context, p *Proc, op, host string, call func() (T, error)) (T, error) {
@@ -178,7 +185,19 @@ func do[T any](ctx context.Context, p *Proc, op, host string, call func() (T, er
 	if err := p.at(op, host, true); err != nil {
 		return none, err
 	}
+	if lost := p.received(ctx, silence(op)); lost != nil {
+		return none, lost
+	}
 	return v, err
+}
+
+// silence is what a caller thinks who gets no reply in time.
+func silence(op string) error {
+	switch op {
+	case "Ping", "Greet", "WhoHas":
+		return cluster.ErrNoAnswer
+	}
+	return cluster.ErrHostSilent
 }
 
 // dial connects p to the sif of a server.
@@ -192,7 +211,7 @@ func (p *Proc) dial(target string) ipc.DialFunc {
 		if err != nil {
 			return nil, err
 		}
-		c := &wire{Conn: raw, p: p}
+		c := &wire{Conn: raw, p: p, closed: make(chan struct{})}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.wires == nil {
@@ -207,7 +226,9 @@ func (p *Proc) dial(target string) ipc.DialFunc {
 // wire is p's end of a connection to a sif.
 type wire struct {
 	net.Conn
-	p *Proc
+	p      *Proc
+	closed chan struct{}
+	once   sync.Once
 
 	mu   sync.Mutex
 	open *ipc.Request // not answered yet
@@ -237,15 +258,34 @@ func (c *wire) Read(b []byte) (int, error) {
 	c.open = nil
 	c.mu.Unlock()
 	if req != nil && err == nil {
-		err = c.p.at(op(*req), req.Host, true)
+		err = errors.Join(c.received(), c.p.at(op(*req), req.Host, true))
 	}
 	return n, err
+}
+
+// received is what becomes of a reply: a connection has no gaps, so one that is
+// lost is lost with it, and the request is made again on another.
+func (c *wire) received() error {
+	late, lost := c.p.w.Trouble.reply(c.p)
+	if late > 0 {
+		select {
+		case <-time.After(late):
+		case <-c.closed:
+		case <-c.p.ctx.Done():
+		}
+	}
+	if !lost {
+		return nil
+	}
+	c.Conn.Close()
+	return errLost
 }
 
 func (c *wire) Close() error {
 	c.p.mu.Lock()
 	delete(c.p.wires, c)
 	c.p.mu.Unlock()
+	c.once.Do(func() { close(c.closed) })
 	return c.Conn.Close()
 }
 

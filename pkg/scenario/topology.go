@@ -12,8 +12,9 @@ import (
 	"pss-msbs/pkg/mgmtdata"
 )
 
-// topology is a random system: real servers, groups of home servers with
-// backups or without, bases and spares.
+// topology is a random system: 2 to 12 real servers, 1 to 6 groups of 1 to 40
+// home servers in all, with backups or without, bases and spares. Small ones
+// are drawn more often: their bugs are the same and cost less.
 type topology struct {
 	rnd   *rand.Rand
 	files map[string]string
@@ -29,13 +30,21 @@ func WriteTopology(dir string, seed uint64, settings string) error {
 	for _, f := range []string{"operation", "access-stop", "separation", "spare-server", "real-server", "suspension-real", "state"} {
 		t.files[f+".conf"] = "# random system\n"
 	}
-	for i := range 2 + t.rnd.IntN(4) {
+	for i := range t.draw([3][2]int{{2, 4}, {5, 8}, {9, 12}}) {
 		r := mgmtdata.Real{Host: fmt.Sprintf("R%d", i+1), IP: addr(1, i+1), MAC: cluster.MAC{2, 5: byte(i + 1)}}
 		t.reals = append(t.reals, r)
 		t.row("real-server", r.IP, r.MAC)
 	}
-	for g := range 1 + t.rnd.IntN(4) {
-		t.group(fmt.Sprintf("G%d", g+1), []string{"httpd", "vsftpd", "dovecot postfix"}[t.rnd.IntN(3)])
+	groups := t.draw([3][2]int{{1, 3}, {4, 5}, {6, 6}})
+	homes := max(groups, t.draw([3][2]int{{1, 7}, {8, 15}, {16, 40}}))
+	for g := range groups {
+		n := homes // the last takes what is left
+		if g < groups-1 {
+			n = 1 + t.rnd.IntN(max(1, 2*homes/(groups-g)-1))
+			n = min(n, homes-(groups-g-1))
+		}
+		homes -= n
+		t.group(fmt.Sprintf("G%d", g+1), []string{"httpd", "vsftpd", "dovecot postfix"}[t.rnd.IntN(3)], n)
 	}
 	for _, r := range t.reals {
 		t.files[r.Host+".dat"] = fmt.Sprintf("%v\n%s\n%v\n%s\n", r.IP, r.Host, r.MAC, strings.Join(r.Servers, " "))
@@ -57,11 +66,17 @@ func (t *topology) row(file string, fields ...any) {
 	t.files[file+".conf"] += fmt.Sprintln(fields...)
 }
 
-// group adds one to four homes on different real servers where that goes, one
-// to three bases, and up to two spares.
-func (t *topology) group(name, daemons string) {
+// draw is from the first range mostly, at times from the second, seldom from the last.
+func (t *topology) draw(ranges [3][2]int) int {
+	r := ranges[[]int{0, 0, 0, 0, 0, 0, 1, 1, 1, 2}[t.rnd.IntN(10)]]
+	return r[0] + t.rnd.IntN(r[1]-r[0]+1)
+}
+
+// group adds homes, on different real servers where that goes, one to three
+// bases, and up to three spares.
+func (t *topology) group(name, daemons string, homes int) {
 	on := t.rnd.Perm(len(t.reals))
-	for i := range 1 + t.rnd.IntN(4) {
+	for i := range homes {
 		t.home(name, daemons, &t.reals[on[i%len(on)]])
 	}
 	order := t.rnd.Perm(len(t.reals))
@@ -70,7 +85,7 @@ func (t *topology) group(name, daemons string) {
 		bases = append(bases, t.reals[i].IP)
 	}
 	t.row("state", bases...)
-	for range t.rnd.IntN(3) {
+	for range t.rnd.IntN(4) {
 		t.n++
 		t.row("spare-server", name, "-", "-", fmt.Sprintf("s%d", t.n), addr(5, t.n))
 	}

@@ -17,6 +17,7 @@ import (
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -30,12 +31,16 @@ type World struct {
 	Relaunch bool          // launchers restart a program after exit 0 too
 	// OnPoint is called by a program at each of its points; it may Kill it.
 	OnPoint func(*Proc, Point)
+	// Trouble is what goes wrong with disks and replies; nil: nothing.
+	Trouble *trouble
 
-	dirs  daemon.Dirs
-	files *conffile.Dir // the judge's own
-	disk  *lockedfile.Memory
-	dats  mgmtdata.Dir
-	log   *book
+	dirs   daemon.Dirs
+	files  *conffile.Dir // the judge's own
+	disk   *lockedfile.Memory
+	dats   mgmtdata.Dir
+	spares []string   // by name
+	known  plan.Known // the homes of the VIPs
+	log    *book
 
 	ctx       context.Context
 	cancel    context.CancelFunc
@@ -117,10 +122,15 @@ func (w *World) open(edit func(*settings.Settings, *sim.Spec)) (err error) {
 	if err != nil {
 		return err
 	}
+	for _, s := range t.Spares {
+		w.spares = append(w.spares, s.Host)
+	}
+	slices.Sort(w.spares)
 	data, err := w.data()
 	if err != nil {
 		return err
 	}
+	w.known = data.Homes()
 	spec, err := sim.FromTables(t, data.Servers, data.Reals, w.Settings)
 	if err != nil {
 		return err

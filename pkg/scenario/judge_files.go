@@ -1,0 +1,134 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/plan"
+)
+
+// judgeFiles is what must hold of the files after each transaction, before
+// anybody else sees them: no row is lost, nothing serves or is recovered on a
+// suspended real server, and suspending one has not taken the last redundancy
+// of a group in PS1. slips are the files in which a hand edit went wrong.
+func (w *World) judgeFiles(before cluster.Tables, slips map[string]bool) (cluster.Tables, error) {
+	t, faults, err := w.peek()
+	if err != nil {
+		return before, err
+	}
+	for _, f := range faults {
+		if len(slips) == 0 {
+			return t, fmt.Errorf("the files cannot be used: %v", f)
+		}
+	}
+	if err := w.conserved(t); err != nil {
+		return t, err
+	}
+	return t, asleep(before, t)
+}
+
+// peek reads the files without the lock.
+func (w *World) peek() (cluster.Tables, conffile.Faults, error) {
+	contents := map[string][]byte{}
+	for _, name := range conffile.Names() {
+		b, err := w.disk.ReadFile(name)
+		if err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return cluster.Tables{}, nil, err
+		}
+		contents[name] = b
+	}
+	s, faults := conffile.Parse(w.dirs.Conf, contents)
+	return s.Tables, faults, nil
+}
+
+// asleep judges the suspended real servers.
+func asleep(before, t cluster.Tables) error {
+	for _, real := range t.Suspended {
+		for _, r := range slices.Concat(t.Operation, t.Separation) {
+			if r.Real == real.IP {
+				return fmt.Errorf("%v is suspended, and %s stands there with %v", real.IP, r.Host, r.VIP)
+			}
+		}
+		if slices.Contains(before.Suspended, real) {
+			continue
+		}
+		for _, s := range t.State {
+			if s.Condition == cluster.PS1 && !redundant(t, s.Group) {
+				return fmt.Errorf("%v is suspended, and %s in PS1 is served from one real server", real.IP, s.Group)
+			}
+		}
+	}
+	return nil
+}
+
+// redundant tells whether a group with two VIPs or more is served from two real
+// servers; one with a recovery under way has lost it already.
+func redundant(t cluster.Tables, group string) bool {
+	reals, vips := map[netip.Addr]bool{}, 0
+	for _, r := range t.Operation {
+		if r.Group == group {
+			reals[r.Real] = true
+			vips++
+		}
+	}
+	under := slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool { return r.Group == group })
+	return under || vips < 2 || len(reals) > 1
+}
+
+// Rest is how a system is that nothing disturbs any more.
+type Rest string
+
+// Under a high load every group is in Moderate, under a light one in PS2 where it can be.
+const (
+	Home  Rest = "home"
+	Light Rest = "light"
+)
+
+// Rested is nil when the system has come to rest and there is nothing that a
+// shift would still do: no group waits, no real server is awake without a reason.
+func (w *World) Rested(how Rest) error {
+	t, err := w.Tables()
+	if err != nil {
+		return err
+	}
+	for _, s := range t.State {
+		if err := w.fits(t, s, how); err != nil {
+			return err
+		}
+	}
+	for _, s := range w.known.Make(t, nil) {
+		if s.Do != plan.Refuse {
+			return fmt.Errorf("left to do: %+v", s)
+		}
+	}
+	return w.Settled()
+}
+
+// fits is nil when a group is in the lightest condition that the load allows
+// and that no plan refuses. PS2 is reached through PS1 only, but may be kept
+// where PS1 is refused.
+func (w *World) fits(t cluster.Tables, s cluster.StateRow, how Rest) error {
+	refused := func(c cluster.Condition) bool {
+		return slices.ContainsFunc(w.known.Make(t, map[string]cluster.Condition{s.Group: c}),
+			func(step plan.Step) bool { return step.Do == plan.Refuse && step.Group == s.Group })
+	}
+	want := cluster.Moderate
+	switch {
+	case how == Home:
+	case s.Condition == cluster.PS2 || refused(cluster.PS1):
+		return nil
+	case refused(cluster.PS2):
+		want = cluster.PS1
+	default:
+		want = cluster.PS2
+	}
+	if s.Condition != want {
+		return fmt.Errorf("%s is in %s, want %s", s.Group, s.Condition, want)
+	}
+	return nil
+}
