@@ -50,7 +50,7 @@ func (m *Monitor) giveBack(ctx context.Context) (ipc.State, error) {
 	}
 	hctx, cancel := m.clk.Timeout(ctx, m.opt.Settings.Lock.Hold.D()*9/10)
 	defer cancel()
-	sw := m.newSwap(*s.Reply.Rows)
+	sw := m.newSwap(hctx, *s.Reply.Rows)
 	if err := sw.do(hctx); err != nil {
 		sw.undo(ctx, s, hctx.Err() == nil)
 		return "", err
@@ -85,14 +85,14 @@ type swap struct {
 
 // newSwap reads off the rows which VIPs come back: those of the target that
 // its backup or nobody holds, and whatever else the backup holds.
-func (m *Monitor) newSwap(rows ipc.HeldRows) *swap {
+func (m *Monitor) newSwap(ctx context.Context, rows ipc.HeldRows) *swap {
 	sw := &swap{m: m, target: m.target()}
 	sw.fromBack = cluster.VIPsOf(rows.BackupOperation)
 	sw.vips = rows.Returning(m.opt.Target.Host, m.opt.Target.Backup)
 	if m.backup != nil {
 		g := m.backup.guest
 		if len(rows.BackupOperation) > 0 {
-			g = m.backup.home.On(rows.BackupOperation[0].Real)
+			g = m.backup.found(ctx, m.backup.home.On(rows.BackupOperation[0].Real))
 		}
 		m.backup.guest, sw.backup = g, &g
 	}

@@ -66,7 +66,25 @@ func (m *Monitor) migrate(ctx context.Context, to netip.Addr) error {
 		return nil
 	}
 	m.backup.guest = from
+	m.log.Warn().Str("step", string(ipc.A5)).Stringer("to", to).Str("error", err.Error()).Msg(MsgNotMigrated)
 	return fmt.Errorf("cannot move the backup to %s: %w", to, errors.Join(err, m.relocate(ctx, ipc.Moved, from.Real)))
+}
+
+// endMove puts the row right of a move in which a predecessor was killed.
+func (m *Monitor) endMove(ctx context.Context) {
+	if m.backup == nil || len(m.view.of(m.opt.Target.Backup)) == 0 {
+		return
+	}
+	is := m.backup.found(ctx, m.backup.guest)
+	if is == m.backup.guest {
+		return
+	}
+	if err := m.relocate(ctx, ipc.Moved, is.Real); err != nil {
+		m.alarm("the backup's row cannot be put right", err)
+		return
+	}
+	m.log.Info().Str("step", string(ipc.A5)).Stringer("on", is.Real).Msg(MsgNotMigrated)
+	m.backup.guest = is
 }
 
 func (m *Monitor) relocate(ctx context.Context, outcome ipc.Outcome, to netip.Addr) error {

@@ -43,6 +43,7 @@ const (
 	MsgTargetRecovered   = "target server recovered"
 	MsgMigration         = "backup server migration start"
 	MsgMigrated          = "backup server migrated"
+	MsgNotMigrated       = "backup server not migrated"
 	MsgHandedOver        = "monitoring handed over to the backup's monitor"
 	MsgVIPRemoved        = "VIP that the files do not name removed"
 	MsgVIPRestored       = "missing VIP put back"

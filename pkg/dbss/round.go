@@ -2,6 +2,7 @@ package dbss
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -20,6 +21,8 @@ func (m *Monitor) starting(ctx context.Context) (State, string) {
 	}
 	if v.state != ipc.Separated {
 		m.backup.rest(ctx)
+	} else {
+		m.endMove(ctx)
 	}
 	next, why := m.route(v)
 	if next == Recovering && !m.backupServes(ctx, v) {
@@ -132,7 +135,9 @@ func (m *Monitor) untilNextRound(ctx context.Context) (State, string) {
 		case <-round:
 			return Normal, "interval"
 		case <-m.changed:
-			return Normal, "files changed"
+			if !m.sameView(ctx) {
+				return Normal, "files changed"
+			}
 		case ev := <-m.events:
 			if t, bad := m.lookAtEvent(ctx, ev); bad {
 				return m.detected(t)
@@ -144,6 +149,14 @@ func (m *Monitor) untilNextRound(ctx context.Context) (State, string) {
 			m.announceOwn(ctx)
 		}
 	}
+}
+
+// sameView asks whether a change of the files concerns the target. Most do not:
+// one server's takeover must not have every other server examined.
+func (m *Monitor) sameView(ctx context.Context) bool {
+	was, real := m.view, m.real
+	v, err := m.lookBeforeMonitor(ctx)
+	return err == nil && v.state == was.state && slices.Equal(v.vips, was.vips) && m.real == real && v.out == was.out
 }
 
 // eventPoll is how often the hypervisor is asked while a ping is open.

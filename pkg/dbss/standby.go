@@ -51,6 +51,21 @@ func (b *standby) locate(v view) {
 	}
 }
 
+// found is g, where the files place the backup, or, where a move was cut off
+// between its row and its migration, the management server.
+func (b *standby) found(ctx context.Context, g cluster.Guest) cluster.Guest {
+	if g.Real == b.home.Real {
+		return g
+	}
+	ctx, cancel := b.m.guestCall(ctx)
+	defer cancel()
+	st, err := b.m.fleet.GuestState(ctx, b.home)
+	if err == nil && !st.Dead() && st != cluster.GuestSaved {
+		return b.home
+	}
+	return g
+}
+
 // wake makes the backup run and answer in the background; again while it does
 // or did is no new errand.
 func (b *standby) wake(ctx context.Context, s stamps) {
