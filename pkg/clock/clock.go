@@ -110,5 +110,23 @@ func Load(runDir string) (Clock, error) {
 	if err := json.Unmarshal(b, &c); err != nil {
 		return Clock{}, fmt.Errorf("cannot read the clock: %v", err)
 	}
-	return c, nil
+	return c, c.check()
+}
+
+// The speeds of a clock that can be used, and how far it may be from its epoch.
+const (
+	slowest   = 1e-3
+	fastest   = 1e6
+	longestGo = 10 * 365 * 24 * time.Hour
+)
+
+// check refuses a clock by which waits would be endless, or none.
+func (c Clock) check() error {
+	if c.Speed == 0 || c.Speed == 1 {
+		return nil
+	}
+	if gone := time.Since(c.Epoch).Abs(); c.Speed < slowest || c.Speed > fastest || float64(gone)*c.Speed > float64(longestGo) {
+		return fmt.Errorf("cannot use the clock: speed %g since %v", c.Speed, c.Epoch)
+	}
+	return nil
 }
