@@ -102,6 +102,9 @@ func (f File) current(now time.Time) (Record, error) {
 	}
 	kept := r.Recoveries[:0]
 	for _, one := range r.Recoveries {
+		if one.Start.After(now) { // the clock was wrong then, or is now
+			one.Start = now
+		}
 		if one.Start.Add(f.Window).After(now) {
 			kept = append(kept, one)
 		}
