@@ -145,7 +145,7 @@ func TestFilterAgreesWithDecoder(t *testing.T) {
 }
 
 // pcapFile is a capture of packets as tcpdump -w writes it.
-func pcapFile(t *testing.T, link layers.LinkType, packets ...[]byte) string {
+func pcapFile(t testing.TB, link layers.LinkType, packets ...[]byte) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "capture.pcap")
 	f, err := os.Create(path)

@@ -1,7 +1,6 @@
 package access
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -216,7 +215,7 @@ func captureCommand(ctx context.Context, c *Counter, argv []string, opened func(
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	cmd := command.New(ctx, argv)
-	var stderr bytes.Buffer
+	stderr := command.Limited{Max: maxSaid}
 	cmd.Stderr = &stderr
 	out, err := cmd.StdoutPipe()
 	if err != nil {
@@ -225,7 +224,7 @@ func captureCommand(ctx context.Context, c *Counter, argv []string, opened func(
 	if err := cmd.Start(); err != nil {
 		return err
 	}
-	r, err := pcapgo.NewReader(out)
+	r, err := newStream(out)
 	if err == nil {
 		opened()
 		err = c.count(ctx, r, r.LinkType())
@@ -234,9 +233,25 @@ func captureCommand(ctx context.Context, c *Counter, argv []string, opened func(
 		cancel() // the stream is of no use, but its command goes on
 	}
 	if werr := cmd.Wait(); errors.Is(err, io.EOF) && werr != nil {
-		err = fmt.Errorf("%s: %v %s", argv[0], werr, lastLine(stderr.String()))
+		err = fmt.Errorf("%s: %v %s", argv[0], werr, lastLine(string(stderr.Bytes())))
 	}
 	return err
+}
+
+// maxSaid bounds what is kept of a command's errors, in bytes.
+const maxSaid = 1 << 16
+
+// longestPacket is what tcpdump takes for the longest packet there is.
+const longestPacket = 262144
+
+// newStream reads a pcap stream. What its header says of the longest packet is
+// not believed: it is the size of a buffer.
+func newStream(r io.Reader) (*pcapgo.Reader, error) {
+	s, err := pcapgo.NewReader(r)
+	if err == nil {
+		s.SetSnaplen(longestPacket)
+	}
+	return s, err
 }
 
 // lastLine is what a command said last; before it tcpdump counts packets.

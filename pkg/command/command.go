@@ -4,9 +4,9 @@
 package command
 
 import (
-	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -30,13 +30,38 @@ func New(ctx context.Context, argv []string) *exec.Cmd {
 // left something in the background is no failure.
 func Output(ctx context.Context, argv []string) (stdout, stderr []byte, err error) {
 	cmd := New(ctx, argv)
-	var out, errs bytes.Buffer
+	out, errs := Limited{Max: maxOutput}, Limited{Max: maxOutput}
 	cmd.Stdout, cmd.Stderr = &out, &errs
 	if err = cmd.Run(); errors.Is(err, exec.ErrWaitDelay) {
 		err = nil
 	}
+	if err == nil && out.more {
+		err = fmt.Errorf("it prints more than %d bytes", maxOutput)
+	}
 	return out.Bytes(), errs.Bytes(), err
 }
+
+// maxOutput bounds what is kept of what a command prints, in bytes: it runs
+// where we do not know what else runs.
+const maxOutput = 1 << 20
+
+// Limited keeps the first Max bytes that are written to it and drops the others.
+type Limited struct {
+	Max  int
+	b    []byte
+	more bool // something was dropped
+}
+
+// Write implements io.Writer; it takes everything.
+func (l *Limited) Write(p []byte) (int, error) {
+	room := min(len(p), l.Max-len(l.b))
+	l.b = append(l.b, p[:room]...)
+	l.more = l.more || room < len(p)
+	return len(p), nil
+}
+
+// Bytes are what was kept.
+func (l *Limited) Bytes() []byte { return l.b }
 
 // Expand replaces words such as {ip} in every argument of a template.
 func Expand(argv []string, oldnew ...string) []string {

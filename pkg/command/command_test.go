@@ -25,6 +25,20 @@ func TestOutput(t *testing.T) {
 	}
 }
 
+// A command that prints without end costs no memory without end, and ends with
+// its context.
+func TestEndlessOutput(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	out, errs, err := Output(ctx, []string{"sh", "-c", "cat /dev/zero & exec cat /dev/zero >&2"})
+	if len(out) > maxOutput || len(errs) > maxOutput || err == nil {
+		t.Errorf("%d and %d bytes, %v", len(out), len(errs), err)
+	}
+	if _, _, err := Output(t.Context(), []string{"head", "-c", "2000000", "/dev/zero"}); err == nil || !strings.Contains(err.Error(), "more than") {
+		t.Errorf("half an output: %v", err)
+	}
+}
+
 // No argument is ever split, joined or expanded.
 func TestArgumentsStayApart(t *testing.T) {
 	out, _, err := Output(t.Context(), []string{"printf", "%s|", "a b", "it's", "$(reboot)", "*", ""})
