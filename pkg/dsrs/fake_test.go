@@ -22,6 +22,7 @@ type mortal struct {
 	dead bool
 	fail map[string]int // call and guest, e.g. "AddVIP M1": so many times; -1: until RestartHypervisor
 	hook func(call string)
+	sent []time.Time // when the magic packets were
 }
 
 var errKilled, errScripted = errors.New("killed"), errors.New("scripted failure")
@@ -96,6 +97,19 @@ func (m *mortal) HypervisorAlive(ctx context.Context, real netip.Addr) error {
 func (m *mortal) RestartHypervisor(ctx context.Context, real netip.Addr) error {
 	m.script("", 0)
 	return m.Model.RestartHypervisor(ctx, real)
+}
+
+func (m *mortal) WakeReal(ctx context.Context, mac cluster.MAC) error {
+	m.mu.Lock()
+	m.sent = append(m.sent, time.Now())
+	m.mu.Unlock()
+	return m.Model.WakeReal(ctx, mac)
+}
+
+func (m *mortal) packets() []time.Time {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return slices.Clone(m.sent)
 }
 
 // monitors are the locks of the dbss; no dbss runs behind them.

@@ -215,6 +215,51 @@ func TestMagicPacketIsRepeated(t *testing.T) {
 	})
 }
 
+// All tries of the first wake are lost: the next one comes long before
+// restore_deadline.
+func TestMagicPacketsAfterTheTries(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.RealShutdown, "RS1")
+		for range w.set.DSRS.WakeTries {
+			w.fault(sim.WakeLost, "RS1")
+		}
+		w.takeOverBoth()
+		w.awaitLog(MsgRecovered, 4*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		w.restored()
+	})
+}
+
+// Magic packets are sent for as long as the host is silent, with growing pauses.
+func TestPausesBetweenMagicPackets(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.WakeNever, "RS1")
+		w.fault(sim.RealShutdown, "RS1")
+		w.takeOverBoth()
+		w.awaitLog(MsgGivenUp, 15*time.Minute)
+		var pauses []time.Duration
+		sent := w.run.fleet.packets()
+		for i := range sent[1:] {
+			pauses = append(pauses, sent[i+1].Sub(sent[i]).Round(time.Second))
+		}
+		if want := []time.Duration{10 * time.Second, 10 * time.Second, 30 * time.Second, time.Minute, 2 * time.Minute, 4 * time.Minute}; !slices.Equal(pauses[:len(want)], want) {
+			t.Errorf("pauses %v, want %v", pauses, want)
+		}
+		time.Sleep(time.Hour)
+		if n := len(w.run.fleet.packets()) - len(sent); n < 6 || n > 12 {
+			t.Errorf("%d magic packets in an hour", n)
+		}
+		w.heal("RS1")
+		w.awaitLog(MsgRecovered, 15*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		w.restored()
+	})
+}
+
 // The host dies again while its servers boot.
 func TestLostAgainWhileRestoring(t *testing.T) {
 	in(t, nil, func(w *world) {

@@ -9,7 +9,7 @@ import (
 
 const (
 	packetInterval  = 10 * time.Second // between the tries of one wake
-	firstPause      = 30 * time.Second // growing pauses, once given up
+	firstPause      = 30 * time.Second // growing pauses, once they were in vain
 	longestPause    = 10 * time.Minute
 	hypervisorGrace = 10 * time.Second // a host that boots answers pings first
 )
@@ -38,10 +38,10 @@ func (d *DSRS) waiting(ctx context.Context) (State, string) {
 	return Waking, "restart_wait is over"
 }
 
-// waking sends wake_tries magic packets and waits for the first answer until
-// restore_deadline.
+// waking sends wake_tries magic packets, then more with growing pauses, and
+// waits for the first answer until restore_deadline.
 func (d *DSRS) waking(ctx context.Context) (State, string) {
-	for try := 0; ctx.Err() == nil; try++ {
+	for try := 1; ctx.Err() == nil; try++ {
 		left := d.restoreEnds().Sub(d.Clock.Now())
 		if left <= 0 {
 			return GivenUp, "restore_deadline"
@@ -49,15 +49,21 @@ func (d *DSRS) waking(ctx context.Context) (State, string) {
 		if next, why, moved := d.placeChanged(ctx); moved {
 			return next, why
 		}
-		if try < d.Settings.DSRS.WakeTries {
-			d.sendPacket(ctx)
-			left = min(left, packetInterval)
-		}
-		if d.awaitAnswer(ctx, left) {
+		d.sendPacket(ctx)
+		if d.awaitAnswer(ctx, min(left, d.pauseAfter(try))) {
 			return Stripping, "first answer"
 		}
 	}
 	return Waking, "ended"
+}
+
+// pauseAfter is the pause after so many magic packets.
+func (d *DSRS) pauseAfter(packets int) time.Duration {
+	pause := packetInterval
+	for n := packets - d.Settings.DSRS.WakeTries; n >= 0 && pause < longestPause; n-- {
+		pause = max(2*pause, firstPause)
+	}
+	return min(pause, longestPause)
 }
 
 // placeChanged looks, before anything is done to a silent host, whether
