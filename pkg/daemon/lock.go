@@ -168,7 +168,7 @@ func readPID(f *os.File) int {
 	b := make([]byte, 32)
 	n, _ := f.ReadAt(b, 0)
 	pid, _ := strconv.Atoi(strings.TrimSpace(string(b[:n])))
-	return pid
+	return max(0, pid) // a negative one would be a whole group of processes
 }
 
 func sameFile(f *os.File, path string) error {
