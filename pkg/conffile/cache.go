@@ -28,26 +28,40 @@ type cache struct {
 	reading
 }
 
-// reading parses the seven files unless they are as they were. The caller holds the lock.
+// reading is what the seven files say now. The caller holds the lock.
 func (d *Dir) reading() (reading, error) {
-	c := d.cache
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	now := d.stamps()
-	if c.stamps != nil && sameStamps(c.stamps, now) {
-		return c.reading, nil
-	}
-	contents, err := d.contents()
+	r, now, err := d.fetch()
 	if err != nil {
 		return reading{}, err
 	}
-	r := reading{contents: contents}
-	r.snap, r.faults = Parse(d.path, contents)
-	c.stamps = nil
-	if now.settled(time.Now()) { // the file system's clock is the wall clock
-		c.reading, c.stamps = r, now
+	return d.parsed(r, now), nil
+}
+
+// fetch reads the seven files unless they are as they were; the caller holds
+// the lock. What it returns is to be parsed, which needs no lock.
+func (d *Dir) fetch() (reading, stamps, error) {
+	now := d.stamps()
+	d.cache.mu.Lock()
+	defer d.cache.mu.Unlock()
+	if d.cache.stamps != nil && sameStamps(d.cache.stamps, now) {
+		return d.cache.reading, now, nil
 	}
-	return r, nil
+	contents, err := d.contents()
+	return reading{contents: contents}, now, err
+}
+
+// parsed is r parsed; it is remembered where the stamps tell it from later ones.
+func (d *Dir) parsed(r reading, at stamps) reading {
+	if r.snap != nil {
+		return r
+	}
+	r.snap, r.faults = Parse(d.path, r.contents)
+	if at.settled(time.Now()) { // the file system's clock is the wall clock
+		d.cache.mu.Lock()
+		defer d.cache.mu.Unlock()
+		d.cache.reading, d.cache.stamps = r, at
+	}
+	return r
 }
 
 func (d *Dir) stamps() stamps {

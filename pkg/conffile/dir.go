@@ -29,12 +29,17 @@ func (d *Dir) View(ctx context.Context) (cluster.Tables, error) {
 
 // Snapshot is View with line numbers and with the faults apart. It must not be changed.
 func (d *Dir) Snapshot(ctx context.Context) (s *Snapshot, faults Faults, err error) {
-	err = d.store.Read(ctx, func() error {
-		r, err := d.reading()
-		s, faults = r.snap, r.faults
+	var r reading
+	var at stamps
+	err = d.store.Read(ctx, func() (err error) {
+		r, at, err = d.fetch()
 		return err
 	})
-	return s, faults, err
+	if err != nil {
+		return nil, nil, err
+	}
+	r = d.parsed(r, at) // not under the lock: many readers parse
+	return r.snap, r.faults, nil
 }
 
 // Update changes the files in one transaction: edit gets the tables and may

@@ -20,6 +20,13 @@ import (
 // ViewRescue is View that never fails on a fault: it changes nothing, and
 // names the files in whose place it read the last good copy.
 func (d *Dir) ViewRescue(ctx context.Context) (t cluster.Tables, rejected []Rejected, err error) {
+	snap, faults, err := d.Snapshot(ctx)
+	if err != nil {
+		return t, nil, err
+	}
+	if len(faults) == 0 {
+		return snap.Tables.Clone(), nil, nil
+	}
 	err = d.store.Read(ctx, func() error {
 		now, err := d.reading()
 		if err != nil {

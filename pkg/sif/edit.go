@@ -2,6 +2,7 @@ package sif
 
 import (
 	"net/netip"
+	"path/filepath"
 	"reflect"
 	"sync"
 
@@ -72,6 +73,9 @@ func (s *Server) facts() protocol.Facts {
 		Management: s.opt.Management,
 		Failed:     s.opt.Failed.Has,
 		Server: func(host string) (mgmtdata.Server, bool) {
+			if d, err := mgmtdata.ReadServer(filepath.Join(s.opt.DatDir, host+".dat")); err == nil && d.Host == host {
+				return d, true // where it should be; an edit under the lock reads one file, not all
+			}
 			for _, d := range dats().Servers {
 				if d.Host == host {
 					return d, true
