@@ -16,17 +16,7 @@ import (
 // mend makes reality follow the files: who holds which VIP, which spares run
 // with sif and dbss, which hosts sleep.
 func (s *System) mend(ctx context.Context, t cluster.Tables) {
-	var known []cluster.Guest
-	for _, vip := range s.hands.Astray(ctx, t) {
-		if known == nil {
-			known = s.hands.Known(ctx, t) // not under the lock: a real server may be slow to say
-		}
-		mended, err := s.hands.Settle(ctx, vip, known)
-		s.said.once("mend "+vip.String(), err, "VIP not mended")
-		if mended {
-			s.report.mended("VIP " + vip.String())
-		}
-	}
+	s.mendVIPs(ctx, t)
 	var all sync.WaitGroup
 	all.Go(func() { s.mendMonitors(ctx, t) })
 	all.Go(func() { s.mendBackups(ctx, t) })
@@ -34,6 +24,31 @@ func (s *System) mend(ctx context.Context, t cluster.Tables) {
 	all.Go(func() { s.mendSleep(ctx, t) })
 	all.Wait()
 }
+
+// mendVIPs puts stray VIPs where the files have them, one after the other. On
+// slow guests each may keep the lock for seconds: it is then left free for half
+// as long, so that everybody who waits for it gets it in between.
+func (s *System) mendVIPs(ctx context.Context, t cluster.Tables) {
+	astray := s.hands.Astray(ctx, t)
+	if len(astray) == 0 {
+		return
+	}
+	known := s.hands.Known(ctx, t) // not under the lock: a real server may be slow to say
+	for _, vip := range astray {
+		began := s.opt.Clock.Now()
+		mended, err := s.hands.Settle(ctx, vip, known)
+		s.said.once("mend "+vip.String(), err, "VIP not mended")
+		if mended {
+			s.report.mended("VIP " + vip.String())
+		}
+		if s.opt.Clock.Sleep(ctx, min(s.opt.Clock.Since(began)/2, longestRest)) != nil {
+			return
+		}
+	}
+}
+
+// longestRest is the longest pause between two VIPs: a stray one has two holders.
+const longestRest = time.Second
 
 // rowsOf are all rows of a server in the three files.
 func rowsOf(t cluster.Tables, host string) []cluster.ServerRow {
@@ -48,6 +63,8 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 		running, err := s.opt.Monitors.Running(spare.Host)
 		switch {
 		case err != nil:
+		case lost(t, rows): // its monitor has ended, and there is nothing to monitor
+			continue
 		case len(rows) > 0 && !running:
 			s.adopt(ctx, s.serverData().Spare(spare, rows[0].Real, rows[0].VIP))
 			continue
@@ -60,6 +77,13 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 			s.said.once("monitor "+spare.Host, err, "monitor of a spare not mended")
 		}
 	}
+}
+
+// lost tells whether a spare stands in separation on a real server that is out.
+func lost(t cluster.Tables, rows []cluster.ServerRow) bool {
+	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool {
+		return slices.Contains(t.Separation, r) && !slices.ContainsFunc(t.Real, func(h cluster.RealRow) bool { return h.IP == r.Real })
+	})
 }
 
 func (s *System) mended(what string) {
@@ -211,6 +235,8 @@ func (n *claims) claim(host string) bool {
 }
 
 func (n *claims) release(host string) { n.mu.Lock(); defer n.mu.Unlock(); delete(n.busy, host) }
+
+func (n *claims) any() bool { n.mu.Lock(); defer n.mu.Unlock(); return len(n.busy) > 0 }
 
 func (n *claims) claimed(host string) bool { n.mu.Lock(); defer n.mu.Unlock(); return n.busy[host] }
 
