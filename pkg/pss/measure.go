@@ -24,7 +24,7 @@ func (s *System) measure(ctx context.Context, t cluster.Tables) map[string]load.
 	for _, g := range distinct(t.Operation) {
 		all.Go(func() {
 			v, err := s.average(ctx, g)
-			if ctx.Err() == nil && s.said.news("measure "+g.Host, text(err)) && err != nil {
+			if ctx.Err() == nil && !s.left(ctx, g, err) && s.said.news("measure "+g.Host, text(err)) && err != nil {
 				s.opt.Log.Warn().Err(err).Msg("server not measured")
 			}
 			mu.Lock()
@@ -34,6 +34,16 @@ func (s *System) measure(ctx context.Context, t cluster.Tables) map[string]load.
 	}
 	all.Wait()
 	return out
+}
+
+// left tells whether a server that could not be measured left operation
+// meanwhile: that is no trouble of its own.
+func (s *System) left(ctx context.Context, g cluster.Guest, err error) bool {
+	if err == nil {
+		return false
+	}
+	t, unknown := s.opt.Files.View(ctx)
+	return unknown == nil && len(cluster.RowsOf(t.Operation, g.Host)) == 0
 }
 
 func distinct(rows []cluster.ServerRow) []cluster.Guest {

@@ -189,14 +189,21 @@ func (s *System) cycles(ctx context.Context) {
 	}
 }
 
+// takeoverPoll is how often pss looks, while a server is being taken over,
+// whether that failed.
+const takeoverPoll = 200 * time.Millisecond
+
 // watch looks for abandoned VIPs whenever the files change, and each interval.
 func (s *System) watch(ctx context.Context) {
 	changes := s.opt.Files.Watch(ctx)
 	for ctx.Err() == nil {
-		s.rescueAll(ctx)
+		pause := s.opt.Settings.Measure.Interval.D()
+		if s.rescueAll(ctx) {
+			pause = min(pause, takeoverPoll)
+		}
 		select {
 		case <-ctx.Done():
-		case <-s.opt.Clock.After(s.opt.Settings.Measure.Interval.D()):
+		case <-s.opt.Clock.After(pause):
 		case _, open := <-changes:
 			if !open {
 				changes = nil

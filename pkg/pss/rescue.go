@@ -15,15 +15,17 @@ import (
 
 // rescueAll gives the VIPs that no backup takes (a server without backup
 // failed, or A4-failed) to other servers of their groups, each group for
-// itself and waiting for no other, and stops spares that failed.
-func (s *System) rescueAll(ctx context.Context) {
+// itself and waiting for no other, and stops spares that failed. It tells
+// whether a VIP that nobody serves may become pss's at any moment: A4-failed
+// changes none of the files that are watched.
+func (s *System) rescueAll(ctx context.Context) (soon bool) {
 	t, err := s.opt.Rescue.View(ctx)
 	if err != nil {
-		return // the cycles tell
+		return false // the cycles tell
 	}
 	abandoned, err := s.opt.Abandoned()
 	if s.said.once("abandoned", err, "failed servers not known") {
-		return
+		return false
 	}
 	for _, row := range t.State {
 		rows := orphaned(t, row.Group, abandoned)
@@ -36,6 +38,9 @@ func (s *System) rescueAll(ctx context.Context) {
 		})
 	}
 	s.retire(ctx, abandoned)
+	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
+		return len(unserved(t, r.Group)) > 0 && !slices.Contains(abandoned, r.Host)
+	})
 }
 
 // orphaned are the separation rows of group whose VIP is pss's to give.
@@ -69,15 +74,18 @@ func (s *System) placeAll(ctx context.Context, group string, vips []netip.Addr) 
 		if err = s.placeOnServing(ctx, t, group, vip); err == nil {
 			continue
 		}
-		errs = errors.Join(errs, err)
 		if len(s.serving(t, group)) > 0 {
+			errs = errors.Join(errs, err)
 			continue // they serve, but did not take it: it is tried again
 		}
-		if err := s.placeOnSpare(ctx, t, group, vip); err == nil {
+		noSpare := s.placeOnSpare(ctx, t, group, vip)
+		if noSpare == nil {
 			continue
-		} else {
-			return errors.Join(errs, err, s.placeAtHome(ctx, t, group, vips[i:]))
 		}
+		if noHome := s.placeAtHome(ctx, t, group, vips[i:]); noHome != nil {
+			return errors.Join(errs, err, noSpare, noHome)
+		}
+		return errs
 	}
 	return errs
 }
@@ -245,8 +253,12 @@ func (s *System) retire(ctx context.Context, abandoned []string) {
 		}
 		err := s.hands.Retire(ctx, spare, t)
 		s.spares.release(spare.Host)
-		if ctx.Err() == nil {
-			s.said.once("retire "+spare.Host, err, "failed spare server not stopped")
+		switch what := "retire " + spare.Host; {
+		case ctx.Err() != nil:
+		case !errors.Is(err, cluster.ErrHostSilent):
+			s.said.once(what, err, "failed spare server not stopped")
+		case s.said.news(what, "waits"):
+			s.opt.Log.Info().Str("spare", spare.Host).Msg("failed spare server is stopped once its real server answers")
 		}
 	}
 }

@@ -149,7 +149,8 @@ func (s *System) refusals(t cluster.Tables, steps plan.Steps) {
 
 // without leaves out what failed a while ago and pauses: whole groups, spares
 // that could not be stopped, and real servers that would not sleep, have such a
-// spare, serve a group that is left out, or owe a wake.
+// spare, serve a group that is left out, or owe a wake; while a rescue is under
+// way, all of them.
 func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 	now := s.opt.Clock.Now()
 	waits := func(group string) bool { return s.pauses.Waits("group "+group, now) }
@@ -159,15 +160,19 @@ func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 			awake = append(awake, rowsOf(t, p.Spare)[0].Real)
 		}
 	}
-	return slices.DeleteFunc(slices.Clone(steps), func(p plan.Step) bool {
+	rescuing := s.rescues.any() // who is being rescued may need any of them
+	left := slices.DeleteFunc(slices.Clone(steps), func(p plan.Step) bool {
 		if p.Do != plan.SuspendReal {
 			return p.Group != "" && waits(p.Group) && recordedIn(steps, p.Group) || p.Do == plan.StopSpare && s.pauses.Waits("stop "+p.Spare, now)
 		}
-		if slices.Contains(awake, p.Real) {
+		if rescuing || slices.Contains(awake, p.Real) {
 			return true
 		}
 		serves := slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Real == p.Real && waits(r.Group) })
 		return serves || s.pauses.Waits("suspend "+p.Real.String(), now) || !s.power.Wakes.Proved(p.Real)
+	})
+	return slices.DeleteFunc(left, func(p plan.Step) bool { // to be stopped with its real server only
+		return p.Do == plan.StopSpare && p.Keep && !slices.ContainsFunc(left.Of(plan.SuspendReal), func(q plan.Step) bool { return q.Real == rowsOf(t, p.Spare)[0].Real })
 	})
 }
 

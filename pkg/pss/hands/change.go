@@ -202,8 +202,10 @@ func (h *Hands) ask(ctx context.Context, vip, from, to netip.Addr) error {
 }
 
 // takeBack undoes moves whose addresses may have changed. Where the new holder
-// cannot be stripped the old one is left without: one holder too few is mended
-// by the next cycle, one too many would answer clients meanwhile.
+// cannot be stripped the old one gets the VIP all the same if nobody answers for
+// it: behind a silent real server, whose dsrs strips it when it is back. Else the
+// old one is left without: one holder too few is mended by the next cycle, one
+// too many would answer clients meanwhile.
 func (h *Hands) takeBack(ctx context.Context, moves []plan.Step) error {
 	ctx, cancel := patience.Detached(ctx, h.Clock, undoTime)
 	defer cancel()
@@ -211,7 +213,7 @@ func (h *Hands) takeBack(ctx context.Context, moves []plan.Step) error {
 	var all sync.WaitGroup
 	for i, m := range moves {
 		all.Go(func() {
-			if errs[i] = h.Fleet.DelVIP(ctx, m.To, m.VIP); errs[i] == nil {
+			if errs[i] = h.release(ctx, m); errs[i] == nil {
 				errs[i] = h.Fleet.AddVIP(ctx, m.From, m.VIP)
 			}
 		})
@@ -221,4 +223,19 @@ func (h *Hands) takeBack(ctx context.Context, moves []plan.Step) error {
 		return fmt.Errorf("cannot undo: %v", err)
 	}
 	return nil
+}
+
+// release takes the VIP of a move off the new holder, or makes sure that nobody
+// answers for it.
+func (h *Hands) release(ctx context.Context, m plan.Step) error {
+	quick, cancel := h.Clock.Timeout(ctx, undoTime/2)
+	defer cancel()
+	err := h.Fleet.DelVIP(quick, m.To, m.VIP)
+	if err == nil {
+		return nil
+	}
+	if macs, asked := h.Fleet.WhoHas(ctx, m.VIP); asked == nil && len(macs) == 0 {
+		return nil
+	}
+	return err
 }

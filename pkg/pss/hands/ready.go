@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -47,11 +49,13 @@ func (r *Ready) Close() {
 func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
+	long, end := h.whileActive(long, g.Real)
+	defer end()
 	if err := errors.Join(h.up(long, g, h.Slot), h.shake(long, g, group)); err != nil {
-		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, err)
+		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, errors.Join(err, out(long)))
 	}
 	r, err := h.answering(ctx, g, group)
-	if err != nil && ctx.Err() == nil && h.isIdle(ctx, g.Host) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrStale) && h.isIdle(ctx, g.Host) {
 		err = errors.Join(err, h.Discard(ctx, g)) // the next try boots it
 	}
 	return r, err
@@ -89,11 +93,47 @@ func (h *Hands) answering(ctx context.Context, g cluster.Guest, group string) (*
 		defer close(r.done)
 		r.err = patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
 	}()
-	if err := patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) }); err != nil {
+	active, end := h.whileActive(ctx, g.Real)
+	defer end()
+	if err := patience.Until(active, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) }); err != nil {
 		r.Close()
-		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, err)
+		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, errors.Join(err, out(active)))
 	}
 	return r, nil
+}
+
+// rowPoll is how often it is asked whether a real server is still in use.
+const rowPoll = time.Second
+
+// whileActive is ctx until real is out: its dsrs found it dead, and whoever
+// waits for an answer from there would keep the whole shift waiting.
+func (h *Hands) whileActive(ctx context.Context, real netip.Addr) (active context.Context, end func()) {
+	active, cancel := context.WithCancelCause(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for h.Clock.Sleep(active, rowPoll) == nil {
+			if t, err := h.Rescue.View(active); err == nil && !isActive(t, real) {
+				cancel(fmt.Errorf("%w: %v is no active real server", ErrStale, real))
+			}
+		}
+	}()
+	return active, func() {
+		cancel(context.Canceled)
+		<-ended
+	}
+}
+
+func isActive(t cluster.Tables, real netip.Addr) bool {
+	return slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == real })
+}
+
+// out is why a context of whileActive ended, where the real server was out.
+func out(ctx context.Context) error {
+	if err := context.Cause(ctx); errors.Is(err, ErrStale) {
+		return err
+	}
+	return nil
 }
 
 // slots waits for a boot slot.
@@ -150,7 +190,7 @@ func (h *Hands) start(ctx context.Context, g cluster.Guest) error {
 		return err
 	}
 	defer held.Close()
-	if t := held.Tables(); !slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == g.Real }) {
+	if !isActive(held.Tables(), g.Real) {
 		return fmt.Errorf("%w: %v is no active real server", ErrStale, g.Real)
 	}
 	ctx, cancel := h.Clock.Timeout(ctx, lockTime)

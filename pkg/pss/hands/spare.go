@@ -40,13 +40,15 @@ func (h *Hands) Watch(ctx context.Context, s cluster.SpareRow, real, vip netip.A
 func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
+	long, end := h.whileActive(long, g.Real)
+	defer end()
 	err := h.Fleet.Restore(long, g)
 	if err == nil {
 		return h.answering(ctx, g, group)
 	}
 	switch st, serr := h.stateOf(long, g); {
 	case serr != nil:
-		return nil, serr
+		return nil, errors.Join(serr, out(long))
 	case st.Dead():
 		return nil, ErrNotCreated
 	case st == cluster.GuestSaved:
