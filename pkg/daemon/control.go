@@ -32,7 +32,7 @@ type Control struct {
 	stop context.CancelFunc
 
 	mu    sync.Mutex
-	conns []net.Conn // kept open until the process ends: their end tells the asker
+	conns map[net.Conn]bool // who asks, and who has asked for the end: its connection stays open until then
 }
 
 // ServeControl opens the control socket of a program instance. The request
@@ -43,7 +43,7 @@ func ServeControl(d Dirs, program, name string, stop context.CancelFunc) (*Contr
 	if err != nil {
 		return nil, err
 	}
-	c := &Control{l: l, stop: stop}
+	c := &Control{l: l, stop: stop, conns: map[net.Conn]bool{}}
 	c.wg.Go(c.accept)
 	return c, nil
 }
@@ -53,7 +53,7 @@ func ServeControl(d Dirs, program, name string, stop context.CancelFunc) (*Contr
 func (c *Control) Close() error {
 	err := c.l.Close()
 	c.mu.Lock()
-	for _, conn := range c.conns {
+	for conn := range c.conns {
 		conn.Close()
 	}
 	c.mu.Unlock()
@@ -68,10 +68,18 @@ func (c *Control) accept() {
 			return
 		}
 		c.mu.Lock()
-		c.conns = append(c.conns, conn)
+		c.conns[conn] = true
 		c.mu.Unlock()
 		c.wg.Go(func() { c.serve(conn) })
 	}
+}
+
+// drop closes a connection that is of no more use.
+func (c *Control) drop(conn net.Conn) {
+	c.mu.Lock()
+	delete(c.conns, conn)
+	c.mu.Unlock()
+	conn.Close()
 }
 
 // serve answers one request.
@@ -79,7 +87,7 @@ func (c *Control) serve(conn net.Conn) {
 	_ = conn.SetDeadline(time.Now().Add(controlTimeout))
 	line, err := bufio.NewReader(io.LimitReader(conn, 4096)).ReadBytes('\n')
 	if err != nil {
-		conn.Close()
+		c.drop(conn)
 		return
 	}
 	var req controlRequest
@@ -93,7 +101,7 @@ func (c *Control) serve(conn net.Conn) {
 		c.stop()
 		return
 	}
-	conn.Close()
+	c.drop(conn)
 }
 
 // Stop asks a running program to end and waits until it has.
