@@ -136,7 +136,23 @@ func (c *Campaign) heal(how Rest) error {
 	if how == Home {
 		return c.w.load("all", []string{"80", "5"})
 	}
-	return c.w.load("all", []string{"15", "0"})
+	for _, g := range c.w.groups() { // light even where one server has all
+		if err := c.w.Model.SetLoad(g, 20/float64(c.w.vips(g)), 0, 0); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// vips is how many VIPs a group has.
+func (w *World) vips(group string) int {
+	n := 0
+	for _, d := range w.dats.Servers {
+		if d.Group == group && !d.IsBackup() {
+			n++
+		}
+	}
+	return n
 }
 
 // judged is what the judges found so far.

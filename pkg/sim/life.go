@@ -129,6 +129,7 @@ func (m *Model) SuspendReal(ctx context.Context, real netip.Addr) error {
 			return fmt.Errorf("it is being suspended")
 		}
 		m.turn(h, Suspending)
+		m.blameBoots(h)
 		done = m.launch(operation{on: h, takes: m.spec.Times.RealSuspend, finish: func() error { return m.asleep(h) }})
 		return nil
 	})

@@ -120,13 +120,20 @@ func (m *Model) blameTwin(i *instance) {
 	}
 }
 
+// blameBoots is about what boots when a suspend is asked for: what a guest does
+// by itself while its host falls asleep is nobody's fault.
+func (m *Model) blameBoots(h *host) {
+	for _, i := range h.inOrder() {
+		if i.state == cluster.GuestBooting {
+			m.violate(SuspendedRecovery, netip.Addr{}, "%s suspended while %s boots", h.Name, i.Host)
+		}
+	}
+}
+
 func (m *Model) blameSuspend(h *host) {
 	for _, i := range h.inOrder() {
-		switch {
-		case i.state == cluster.GuestRunning && len(i.vips) > 0:
+		if i.state == cluster.GuestRunning && len(i.vips) > 0 {
 			m.violate(SuspendedHolder, i.sortedVIPs()[0], "%s suspended with %s on %s", h.Name, vipText(i), i.Host)
-		case i.state == cluster.GuestBooting:
-			m.violate(SuspendedRecovery, netip.Addr{}, "%s suspended while %s boots", h.Name, i.Host)
 		}
 	}
 }
