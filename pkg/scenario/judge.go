@@ -125,13 +125,22 @@ func (w *World) resting(t cluster.Tables, st sim.Status) error {
 			if !g.Answers {
 				return fmt.Errorf("%s serves and does not answer", g.Host)
 			}
-		case g.Kind == sim.Backup && len(rows) == 0 && g.State != cluster.GuestPaused:
+		case g.Kind == sim.Backup && len(rows) == 0 && w.protects(t, g.Host) && g.State != cluster.GuestPaused:
 			return fmt.Errorf("backup %s is %s", g.Host, g.State)
 		case g.Kind == sim.Spare && len(rows) == 0 && g.State != cluster.GuestSaved:
 			return fmt.Errorf("spare %s is %s", g.Host, g.State)
 		}
 	}
 	return nil
+}
+
+// protects tells whether a backup's target serves; the dbss of one in access
+// stop looks after nothing.
+func (w *World) protects(t cluster.Tables, backup string) bool {
+	return slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool {
+		d, ok := w.datOf(r.Host)
+		return ok && d.Backup == backup
+	})
 }
 
 // monitored: who serves has a dbss, every real server a dsrs, and pss runs; a
@@ -192,7 +201,7 @@ func (w *World) Home(first cluster.Tables) error {
 }
 
 // summary is the content of the files whatever the order of their rows. A real
-// server without home servers may sleep in Moderate too.
+// server without home servers may sleep in Moderate too, and a spare on it keeps its row.
 func (w *World) summary(t cluster.Tables) string {
 	var lines []string
 	add := func(file string, row any) { lines = append(lines, fmt.Sprintf("%s %v", file, row)) }
@@ -200,7 +209,10 @@ func (w *World) summary(t cluster.Tables) string {
 		add("1 operation", r)
 	}
 	for _, r := range t.AccessStop {
-		add("2 access-stop", r)
+		asleep := slices.ContainsFunc(t.Suspended, func(s cluster.RealRow) bool { return s.IP == r.Real })
+		if !t.IsSpare(r.Host) || !asleep {
+			add("2 access-stop", r)
+		}
 	}
 	for _, r := range t.Separation {
 		add("3 separation", r)
