@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"strings"
@@ -26,7 +27,6 @@ type Campaign struct {
 	broken  map[string]bool // files with a slip in them
 
 	mu   sync.Mutex
-	last cluster.Tables // as they were after the last transaction
 	doom map[string]int // programs that die so many points from now
 	err  error          // the first that a judge found in between
 }
@@ -67,7 +67,7 @@ func (c *Campaign) Play(w *World) error {
 	if c.Script == nil {
 		c.Script = Draw(c.source(3), w, first)
 	}
-	c.last, w.disk.Released = first, c.released
+	w.disk.Released = c.released
 	w.Launch()
 	return c.play(first)
 }
@@ -169,8 +169,7 @@ func (c *Campaign) judged() error {
 func (c *Campaign) released() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	var err error
-	if c.last, err = c.w.judgeFiles(c.last, c.broken); err != nil {
+	if err := c.w.judgeFiles(c.broken); err != nil {
 		if c.err == nil {
 			c.err = fmt.Errorf("%.2f: %w", time.Since(c.w.log.began).Seconds(), err)
 			c.w.log.add("-", "judge: "+err.Error())
@@ -194,9 +193,18 @@ func (c *Campaign) command(f []string) error {
 		c.slip(f[1], f[0] == "break")
 	case "disk", "replies", "clock":
 		return c.trouble.command(f)
+	case "fault":
+		if f[1] == sim.SlowCalls {
+			d, err := time.ParseDuration(f[len(f)-1])
+			return errors.Join(err, c.w.Model.Inject(sim.Fault{Kind: f[1], Target: f[2], For: d, Delay: slowCall}))
+		}
 	}
 	return c.w.command(f)
 }
+
+// slowCall is what a slow hypervisor adds to a call: a strip of three calls
+// still ends within its deadline.
+const slowCall = 100 * time.Millisecond
 
 // slip notes that a hand edit went wrong, or was taken back.
 func (c *Campaign) slip(file string, wrong bool) {

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net/netip"
 	"slices"
 
 	"pss-msbs/pkg/cluster"
@@ -13,23 +12,22 @@ import (
 )
 
 // judgeFiles is what must hold of the files after each transaction, before
-// anybody else sees them: no row is lost, nothing serves or is recovered on a
-// suspended real server, and suspending one has not taken the last redundancy
-// of a group in PS1. slips are the files in which a hand edit went wrong.
-func (w *World) judgeFiles(before cluster.Tables, slips map[string]bool) (cluster.Tables, error) {
+// anybody else sees them: no row is lost, and nothing serves or is recovered on a
+// suspended real server. slips are the files in which a hand edit went wrong.
+func (w *World) judgeFiles(slips map[string]bool) error {
 	t, faults, err := w.peek()
 	if err != nil {
-		return before, err
+		return err
 	}
 	for _, f := range faults {
 		if len(slips) == 0 {
-			return t, fmt.Errorf("the files cannot be used: %v", f)
+			return fmt.Errorf("the files cannot be used: %v", f)
 		}
 	}
 	if err := w.conserved(t); err != nil {
-		return t, err
+		return err
 	}
-	return t, asleep(before, t)
+	return asleep(t)
 }
 
 // peek reads the files without the lock.
@@ -46,38 +44,17 @@ func (w *World) peek() (cluster.Tables, conffile.Faults, error) {
 	return s.Tables, faults, nil
 }
 
-// asleep judges the suspended real servers.
-func asleep(before, t cluster.Tables) error {
+// asleep: nothing serves or is recovered on a suspended real server; so none
+// has the last redundancy of a group either.
+func asleep(t cluster.Tables) error {
 	for _, real := range t.Suspended {
 		for _, r := range slices.Concat(t.Operation, t.Separation) {
 			if r.Real == real.IP {
 				return fmt.Errorf("%v is suspended, and %s stands there with %v", real.IP, r.Host, r.VIP)
 			}
 		}
-		if slices.Contains(before.Suspended, real) {
-			continue
-		}
-		for _, s := range t.State {
-			if s.Condition == cluster.PS1 && !redundant(t, s.Group) {
-				return fmt.Errorf("%v is suspended, and %s in PS1 is served from one real server", real.IP, s.Group)
-			}
-		}
 	}
 	return nil
-}
-
-// redundant tells whether a group with two VIPs or more is served from two real
-// servers; one with a recovery under way has lost it already.
-func redundant(t cluster.Tables, group string) bool {
-	reals, vips := map[netip.Addr]bool{}, 0
-	for _, r := range t.Operation {
-		if r.Group == group {
-			reals[r.Real] = true
-			vips++
-		}
-	}
-	under := slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool { return r.Group == group })
-	return under || vips < 2 || len(reals) > 1
 }
 
 // Rest is how a system is that nothing disturbs any more.
