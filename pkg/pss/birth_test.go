@@ -1,10 +1,14 @@
 package pss_test
 
 import (
+	"context"
 	"net/netip"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/pss"
 )
 
 // Every base of a group sleeps, which no server of it has at home: its spare is
@@ -26,5 +30,39 @@ func TestSpareIsBornWhereNoBaseIsAwake(t *testing.T) {
 		r.load(80)
 		r.start()
 		r.spares()
+	})
+}
+
+// lateLists tells what ran on a real server some seconds ago, and how often a
+// saved guest was restored.
+type lateLists struct {
+	pss.Fleet
+	restored *atomic.Int32
+}
+
+func (l lateLists) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error) {
+	list, err := l.Fleet.Guests(ctx, real)
+	time.Sleep(4900 * time.Millisecond)
+	return list, err
+}
+
+func (l lateLists) Restore(ctx context.Context, g cluster.Guest) error {
+	l.restored.Add(1)
+	return l.Fleet.Restore(ctx, g)
+}
+
+// A spare still runs when the real servers are asked, and is at rest by the
+// time they all have answered: it is not brought up again to be put to rest.
+func TestSpareAtRestStaysThere(t *testing.T) {
+	play(t, "", noPS2, func(r *rig) {
+		fleet := lateLists{r.model, new(atomic.Int32)}
+		r.fleet = fleet
+		r.load(80)
+		r.start()
+		r.spares()
+		time.Sleep(time.Minute)
+		if n := fleet.restored.Load(); n > 0 {
+			r.Errorf("restored %d times", n)
+		}
 	})
 }

@@ -199,6 +199,9 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 	}
 	s.jobs.Go(func() {
 		defer s.spares.release(g.Host)
+		if s.saved(ctx, g) {
+			return // meanwhile: where it runs was asked before it was claimed
+		}
 		err := s.hands.Create(ctx, g, group)
 		if ctx.Err() != nil {
 			return
