@@ -251,6 +251,30 @@ func TestRefused(t *testing.T) {
 	})
 }
 
+// A group that is refused what it wants is still made to be what it is: here
+// every VIP goes home, whoever moved it.
+func TestRefusedIsMended(t *testing.T) {
+	play(t, "", func(r *rig) {
+		noPS2(r)
+		r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
+			t.State[0].Bases = t.State[0].Bases[:1] // Mail on RS1 alone
+			return nil
+		}))
+	}, func(r *rig) {
+		r.start()
+		r.until(3*time.Minute, "Mail refused", func() bool { return r.logged("shift refused") > 0 })
+		home := cluster.RowsOf(r.tables().Operation, "M2")[0]
+		r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
+			m1 := cluster.RowsOf(t.Operation, "M1")[0]
+			i := slices.Index(t.Operation, home)
+			t.Operation[i].Host, t.Operation[i].IP, t.Operation[i].Real = m1.Host, m1.IP, m1.Real
+			t.AccessStop = append(t.AccessStop, home)
+			return nil
+		}))
+		r.until(time.Minute, "M2's VIP at home", func() bool { return slices.Contains(r.tables().Operation, home) })
+	})
+}
+
 // A server that hangs: its group is not examined, the others are, and go on.
 func TestServerHangs(t *testing.T) {
 	play(t, "", noPS2, func(r *rig) {

@@ -90,12 +90,17 @@ func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
 			wants[group] = instead
 		}
 	}
+	steps = homes.Make(t, wants)
+	s.refusals(t, steps)
+	for _, row := range t.State { // what it may not become must still be what it is
+		if steps.Refused(row.Group) != "" {
+			wants[row.Group] = row.Condition
+		}
+	}
 	for _, group := range s.unborn(homes.Make(t, wants)) {
 		wants[group] = recorded(t, group)
 	}
-	steps = homes.Make(t, wants)
-	s.refusals(t, steps)
-	return s.without(t, steps)
+	return s.without(t, homes.Make(t, wants))
 }
 
 // want is what a group wants, and what instead if that is refused. A decision
