@@ -26,6 +26,7 @@ var rules = []rule{
 	{"pkg/ipc", nouns},
 	{"pkg/command", nil},              // command templates of the settings
 	{"pkg/protocol", with("pkg/ipc")}, // the edits of the seven files as pure functions
+	{"pkg/model", with("pkg/protocol", "pkg/plan", "pkg/ipc", "pkg/conffile")}, // every interleaving of the managers, by the same functions
 	{"pkg/virt", nouns},
 	{"pkg/guest", with("pkg/command")},
 	{"pkg/probe", nouns},
@@ -56,10 +57,10 @@ var programs = []string{"pss", "dbss", "dsrs", "sif"}
 // not here (the standard library, zerolog, kong ...) may be imported by all.
 var owners = map[string][]string{
 	"libvirt.org/go/libvirt":                   {"pkg/virt"},
-	"github.com/google/gopacket":               {"pkg/access", "pkg/probe"}, // probe asks by ARP
+	"github.com/google/gopacket":               {"pkg/access", "pkg/probe", "pkg/lab"}, // probe asks by ARP, and the lab's watcher
 	"github.com/mdlayher/wol":                  {"pkg/wake"},
 	"github.com/gofrs/flock":                   {"pkg/lockedfile"},
 	"github.com/fsnotify/fsnotify":             {"pkg/conffile"},
-	"github.com/pelletier/go-toml":             {"pkg/settings"},
+	"github.com/pelletier/go-toml":             {"pkg/settings", "scripts/mutate"}, // mutate: the list of defects
 	"github.com/prometheus-community/pro-bing": {"pkg/probe"},
 }

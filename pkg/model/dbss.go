@@ -1,0 +1,413 @@
+package model
+
+import "pss-msbs/pkg/ipc"
+
+// The places of a dbss beside started.
+const (
+	dSep      = 2 + iota // A3
+	dFence               //
+	dBackup              // the backup is to answer
+	dServe               // the backup gets the VIPs
+	dEnter               // A4
+	dRecover             // the background job, the files and the backup are looked at
+	dWithdraw            // the backup does not come up
+	dFailed              // A4-failed
+	dDraw                // A4 was refused
+	dOff                 // hold: off the backup
+	dOn                  // hold: on the target
+	dGive                // hold: A5
+	dBack                // hold: the addresses go back
+	dAgain               // the hold was lost: the addresses go back under another
+	ended
+)
+
+// lost marks a process whose hold expired under it.
+const lost = 0x80
+
+// dbss is the monitor p of target x.
+func (g *stepper) dbss(p, x int8) {
+	me := g.s.procs[p]
+	switch me.pc {
+	case 0:
+		if g.s.monitor[x] == nobody {
+			s := g.s
+			s.monitor[x], s.procs[p].pc = p, started
+			g.add(p, "starts", s)
+		}
+	case started:
+		g.monitors1(p, x)
+	case dSep:
+		g.separate(p, x)
+	case dFence:
+		g.fence(p, x)
+	case dBackup:
+		g.wakeBackup(p, x)
+	case dServe:
+		g.serve(p, x)
+	case dEnter:
+		g.enter(p, x)
+	case dRecover:
+		g.follow(p, x)
+		g.repair(p, x)
+	case dWithdraw, dDraw:
+		s := g.s
+		g.strip(&s, g.backup(x))
+		s.procs[p].pc = dRecover
+		if me.pc == dWithdraw {
+			s.procs[p].pc = dFailed
+		}
+		g.add(p, "backup withdrawn", s)
+	case dFailed:
+		g.verb(p, x, ipc.A4Failed, dRecover, dRecover)
+	case dOff, dOn, dGive, dBack, dAgain:
+		g.giveBack(p, x)
+	}
+}
+
+// backup is the backup of a home server; nobody.
+func (g *stepper) backup(x int8) int8 {
+	if x >= homesN {
+		return nobody
+	}
+	return x + homesN
+}
+
+// strip takes every VIP off a backup and pauses it; one that does not obey is destroyed.
+func (g *stepper) strip(s *State, b int8) {
+	if b == nobody {
+		return
+	}
+	s.guests[b] = guest{at: s.guests[b].at, power: paused}
+}
+
+// verb runs a verb under a lock of its own.
+func (g *stepper) verb(p, x int8, verb ipc.Verb, done, refused uint8) {
+	s, ok := g.open()
+	if !ok {
+		return
+	}
+	e := g.edit(s.files, s.failed, verb, x, nobody)
+	if !e.ok {
+		s.procs[p].pc = refused
+		g.add(p, "["+string(verb)+" refused]", s)
+		return
+	}
+	g.commit(p, s, e.files, e.failed, "["+string(verb)+"]", func(s *State) { s.procs[p].pc = done })
+}
+
+// monitors1 is one monitoring.
+func (g *stepper) monitors1(p, x int8) {
+	s, ok := g.open()
+	if !ok {
+		return
+	}
+	l := g.look(s.files, s.failed, x)
+	b := g.backup(x)
+	switch {
+	case l.state == ipc.Operating && !s.serves(x):
+		s.procs[p] = proc{pc: dSep, plan: s.files}
+		g.add(p, "A2, trouble confirmed", s)
+	case l.state == ipc.Operating:
+		g.mendVIPs(p, x, s)
+		g.restBackup(p, b, s)
+	case l.state == ipc.Separated && (l.nobody != 0 && !l.failed || l.byBackup != 0 && (!s.serves(b) || l.byBackup&^s.guests[b].vips != 0)):
+		s.procs[p] = proc{pc: dSep, plan: s.files}
+		g.add(p, "A1, takes over again", s)
+	case l.state == ipc.Separated:
+		s.procs[p].pc = dRecover
+		g.add(p, "A1, resumes the recovery", s)
+	default:
+		g.restBackup(p, b, s)
+	}
+}
+
+func (g *stepper) restBackup(p, b int8, s State) {
+	if b == nobody || s.guests[b].power == paused && s.guests[b].vips == 0 || g.serving(g.view(s.files), b) {
+		return
+	}
+	g.strip(&s, b)
+	g.add(p, "backup put to rest", s)
+}
+
+// mendVIPs makes the target's VIPs follow the files, under hold.
+func (g *stepper) mendVIPs(p, x int8, s State) {
+	named := g.held(s.files, x).operation
+	was := s.guests[x].vips
+	s.guests[x].vips &= named
+	for i := range g.vips {
+		if named&(1<<i) != 0 && g.holders(&s, i)&^(1<<x) == 0 {
+			s.guests[x].vips |= 1 << i
+		}
+	}
+	if s.guests[x].vips != was {
+		g.add(p, "[hold: VIPs mended]", s)
+	}
+}
+
+// separate is A3.
+func (g *stepper) separate(p, x int8) {
+	s, ok := g.open()
+	if !ok {
+		return
+	}
+	from := s.files
+	if g.scope.Broken == StaleA3 {
+		from = s.procs[p].plan // as the files were at the detection
+	}
+	e := g.edit(from, s.failed, ipc.A3, x, nobody)
+	if !e.ok {
+		s.procs[p].pc = started
+		g.add(p, "[A3 refused]", s)
+		return
+	}
+	l := g.look(e.files, e.failed, x)
+	g.commit(p, s, e.files, e.failed, "[A3]", func(s *State) {
+		s.procs[p] = proc{pc: dFence, a: l.nobody | l.byBackup}
+	})
+}
+
+// fence makes sure that the target cannot answer; behind a host that is silent
+// it cannot anyway.
+func (g *stepper) fence(p, x int8) {
+	s := g.s
+	what := "target is off or its host silent"
+	switch q := &s.guests[x]; {
+	case g.scope.Broken == NoFence:
+	case s.obeys(x):
+		q.vips, what = 0, "target stripped"
+	case q.power == up && s.hosts[q.at] == awake:
+		q.cut, what = true, "target's link down"
+	}
+	switch b := g.backup(x); {
+	case g.look(s.files, s.failed, x).failed:
+		s.procs[p].pc = dRecover
+	case b == nobody:
+		s.procs[p].pc = dFailed
+	default:
+		s.procs[p].pc = dBackup
+	}
+	g.add(p, "fence: "+what, s)
+}
+
+// wakeBackup has the backup answer, or not.
+func (g *stepper) wakeBackup(p, x int8) {
+	s := g.s
+	s.guests[g.backup(x)].power = up
+	s.procs[p].pc = dServe
+	g.add(p, "backup answers", s)
+	if g.s.left[backupFailures] > 0 {
+		s := g.s
+		s.left[backupFailures]--
+		s.procs[p].pc = dWithdraw
+		g.add(p, "backup does not answer", s)
+	}
+}
+
+// serve puts the VIPs on the backup and asks who answers for them.
+func (g *stepper) serve(p, x int8) {
+	s, b := g.s, g.backup(x)
+	for i := range g.vips {
+		others := g.settledHolders(&s, i) &^ (1 << b)
+		if s.procs[p].a&s.moving&(1<<i) == 0 || others == 0 || g.scope.Broken == NoAsking {
+			continue
+		}
+		if others == 1<<x && g.scope.Broken != NoFence {
+			s.guests[x].cut = true
+			g.add(p, "the target still answers, link down", s)
+			return
+		}
+		s.procs[p].pc = dWithdraw // unless the other one is stripped in time
+		g.add(p, "another server answers", s)
+		return
+	}
+	s.guests[b].vips |= s.procs[p].a
+	s.procs[p].pc = dEnter
+	for i := range g.vips {
+		others := g.settledHolders(&s, i) &^ (1 << b)
+		if s.procs[p].a&(1<<i) != 0 && others != 0 {
+			s.procs[p].pc = dWithdraw
+		}
+	}
+	g.add(p, "VIPs on the backup", s)
+}
+
+// settledHolders are the holders of a VIP but for those on a host that was silent.
+func (g *stepper) settledHolders(s *State, i int) guests {
+	h := g.holders(s, i)
+	for x := range g.guests {
+		if at := s.guests[x].at; at >= 0 && s.late&(1<<at) != 0 {
+			h &^= 1 << x
+		}
+	}
+	return h
+}
+
+// enter is A4.
+func (g *stepper) enter(p, x int8) { g.verb(p, x, ipc.A4, dRecover, dDraw) }
+
+// follow looks at the files during a recovery.
+func (g *stepper) follow(p, x int8) {
+	s, ok := g.open()
+	if !ok {
+		return
+	}
+	l, b := g.look(s.files, s.failed, x), g.backup(x)
+	switch {
+	case l.state == ipc.Operating || l.state == ipc.NotInFiles || l.state == ipc.AccessStop && s.serves(x) && s.guests[x].vips == 0:
+		s.procs[p] = proc{pc: started}
+		g.add(p, "A1, the recovery is over", s)
+	case l.state != ipc.Separated:
+	case l.out || s.hosts[s.guests[x].at] != awake:
+		if len(g.scope.Reals) == 0 {
+			return
+		}
+		s.procs[p], s.monitor[x] = proc{pc: ended}, nobody
+		g.add(p, "A1, leaves the target to its dsrs", s)
+	case l.nobody != 0 && !l.failed:
+		s.procs[p] = proc{pc: dSep, plan: s.files}
+		g.add(p, "A1, nobody serves", s)
+	case l.byBackup != 0 && l.byBackup&^s.guests[b].vips != 0:
+		s.guests[b].power = up
+		for i := range g.vips {
+			if l.byBackup&(1<<i) != 0 && g.holders(&s, i)&^(1<<b) == 0 {
+				s.guests[b].vips |= 1 << i
+			}
+		}
+		if s != g.s {
+			g.add(p, "[hold: VIPs back on the backup]", s)
+		}
+	}
+}
+
+// repair is the background job; it looks at no file.
+func (g *stepper) repair(p, x int8) {
+	s := g.s
+	q := &s.guests[x]
+	switch {
+	case s.hosts[q.at] != awake:
+	case q.power != up, q.frozen:
+		*q = guest{at: q.at, power: up}
+		g.add(p, "target booted", s)
+	case q.cut || q.vips != 0:
+		q.cut, q.vips = false, 0
+		g.add(p, "target stripped", s)
+	default:
+		if s, ok := g.open(); ok && g.look(s.files, s.failed, x).state == ipc.Separated {
+			r := g.held(s.files, x)
+			s.procs[p] = proc{pc: dOff, a: r.back, b: r.fromBackup}
+			if s.lock = p; g.scope.Broken == NoHold {
+				s.lock = nobody
+			}
+			g.add(p, "hold for A5", s)
+		}
+	}
+}
+
+// giveBack moves the addresses under the hold and makes the files follow.
+func (g *stepper) giveBack(p, x int8) {
+	s, b := g.s, g.backup(x)
+	me := &s.procs[p]
+	gone := me.n&lost != 0
+	if gone && (me.pc == dOff || me.pc == dOn) && g.scope.Broken != LateCalls {
+		me.pc = dAgain // calls under a hold end before it does
+		if g.scope.Broken == UndoUnheld {
+			me.pc = dBack
+		}
+		g.add(p, "the hold is lost", s)
+		return
+	}
+	switch me.pc {
+	case dOff:
+		if b != nobody {
+			s.guests[b].vips = 0
+			if !s.obeys(b) && s.guests[b].power == up {
+				s.guests[b].power = off
+			}
+		}
+		me.pc = dOn
+	case dOn:
+		me.pc = dGive
+		if !s.obeys(x) {
+			me.pc = dBack
+			break
+		}
+		if g.strangers(&s, me.a&s.moving, 1<<x) && g.scope.Broken != NoAsking {
+			me.pc = dBack
+			break
+		}
+		s.guests[x].vips |= me.a
+		for i := range g.vips {
+			if me.a&(1<<i) != 0 && g.holders(&s, i) != 1<<x {
+				me.pc = dBack
+			}
+		}
+	case dGive:
+		g.a5(p, x)
+		return
+	case dBack:
+		g.undo(&s, p, x, me.b)
+		if !gone && g.scope.Broken != NoHold {
+			s.lock = nobody
+		}
+		s.procs[p] = proc{pc: dRecover}
+		g.add(p, "addresses back, release", s)
+		return
+	case dAgain:
+		var ok bool
+		if s, ok = g.open(); !ok {
+			return
+		}
+		if r := g.held(s.files, x); r.separated {
+			g.undo(&s, p, x, s.procs[p].b&r.fromBackup)
+		}
+		s.procs[p] = proc{pc: dRecover}
+		g.add(p, "[hold again: addresses back]", s)
+		return
+	}
+	if gone {
+		me.pc = dAgain
+	}
+	g.add(p, "addresses of the give-back", s)
+}
+
+// a5 is A5 recovered; one whose hold is lost is refused.
+func (g *stepper) a5(p, x int8) {
+	s := g.s
+	if s.procs[p].n&lost != 0 {
+		s.procs[p].pc = dAgain
+		if g.scope.Broken == UndoUnheld {
+			s.procs[p].pc = dBack
+		}
+		g.add(p, "A5 refused: the hold was lost", s)
+		return
+	}
+	if g.scope.Broken == NoHold {
+		var ok bool
+		if s, ok = g.open(); !ok {
+			return
+		}
+	}
+	e := g.edit(s.files, s.failed, ipc.A5, x, nobody)
+	if !e.ok {
+		s.procs[p].pc = dBack
+		g.add(p, "A5 refused", s)
+		return
+	}
+	g.commit(p, s, e.files, e.failed, "A5, release", func(s *State) {
+		s.lock, s.procs[p] = nobody, proc{pc: started}
+		g.strip(s, g.backup(x))
+	})
+}
+
+// undo gives the backup what it served.
+func (g *stepper) undo(s *State, p, x int8, to vips) {
+	if !s.obeys(x) {
+		return
+	}
+	if g.scope.Broken != HalfUndo {
+		s.guests[x].vips &^= s.procs[p].a
+	}
+	if b := g.backup(x); b != nobody && s.obeys(b) {
+		s.guests[b].vips |= to
+	}
+}
