@@ -33,6 +33,7 @@ type fakeAgent struct {
 	started  []string              // command lines; a pid is an index
 	ends     []time.Time
 	other    []string // other commands
+	clock    time.Time
 	err      error
 }
 
@@ -65,6 +66,9 @@ func (f *fakeAgent) AgentCommand(_ context.Context, _ cluster.Guest, command str
 		b, err := json.Marshal(s)
 		return `{"return":` + string(b) + `}`, err
 	}
+	if c.Execute == "guest-get-time" {
+		return fmt.Sprintf(`{"return":%d}`, f.clock.UnixNano()), nil
+	}
 	f.other = append(f.other, command)
 	return `{"return":{}}`, nil
 }
@@ -74,7 +78,7 @@ func commandsOn(f *fakeAgent) *Commands {
 		Interface: "eth0", Restart: []string{"systemctl", "restart", "{daemon}"},
 		Announce:  []string{"arping", "-U", "-c", "1", "-I", "{interface}", "{vip}"},
 		Announce6: []string{"ndsend", "{vip}", "{interface}"},
-		Now:       func() time.Time { return time.Unix(1, 500) },
+		Now:       func() time.Time { return time.Unix(10, 500) },
 	})
 }
 
@@ -198,13 +202,33 @@ func TestAnnounceDoesNotWaitForArping(t *testing.T) {
 	})
 }
 
+// A clock is set by a program, as guest-set-time stops the agent for a second;
+// one that is right is left alone.
 func TestSetClock(t *testing.T) {
-	f := &fakeAgent{}
-	if err := commandsOn(f).SetClock(t.Context(), m1); err != nil {
-		t.Fatal(err)
-	}
-	if want := []string{`{"arguments":{"time":1000000500},"execute":"guest-set-time"}`}; !slices.Equal(f.other, want) {
-		t.Errorf("%q", f.other)
+	const exact, whole = "date -u -s @10.000000500", "date -u -s @10"
+	fails := execStatus{ExitCode: 1}
+	for name, c := range map[string]struct {
+		there    time.Time
+		programs map[string]execStatus
+		started  []string
+		agent    []string
+	}{
+		"right": {there: time.Unix(10, 2e8)},
+		"late":  {there: time.Unix(2, 0), started: []string{exact}},
+		"early": {there: time.Unix(11, 0), started: []string{exact}},
+		"whole": {there: time.Unix(2, 0), programs: map[string]execStatus{exact: fails}, started: []string{exact, whole}},
+		"not by date": {
+			there: time.Unix(2, 0), programs: map[string]execStatus{exact: fails, whole: fails}, started: []string{exact, whole},
+			agent: []string{`{"arguments":{"time":10000000500},"execute":"guest-set-time"}`},
+		},
+	} {
+		f := &fakeAgent{programs: c.programs, clock: c.there}
+		if err := commandsOn(f).SetClock(t.Context(), m1); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if !slices.Equal(f.started, c.started) || !slices.Equal(f.other, c.agent) {
+			t.Errorf("%s: started %q, the agent was asked %q", name, f.started, f.other)
+		}
 	}
 }
 
