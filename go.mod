@@ -7,7 +7,7 @@ require (
 	github.com/fsnotify/fsnotify v1.10.1 // conffile: edits of the seven files are seen at once
 	github.com/gofrs/flock v0.13.1 // lockedfile: the one lock over the seven files
 	github.com/google/go-cmp v0.7.0 // tests: readable differences
-	github.com/google/gopacket v1.1.19 // access: SYNs in packets and pcap streams; probe: ARP and ND
+	github.com/google/gopacket v1.1.19 // access: SYNs in packets and pcap streams; probe: ARP and ND; lab: ARP on the switch
 	github.com/mdlayher/wol v0.0.0-20220221231636-b763a792253a // wake: magic packets
 	github.com/pelletier/go-toml/v2 v2.4.3 // settings: strict TOML that names the line
 	github.com/prometheus-community/pro-bing v0.9.1 // probe: ping with and without raw sockets

@@ -80,7 +80,12 @@ func openHere(ns string) (int, error) {
 	if err := unix.Setns(int(f.Fd()), unix.CLONE_NEWNET); err != nil {
 		return -1, err
 	}
-	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, etherWake>>8|etherWake&0xff<<8)
+	return packetSocket(etherWake)
+}
+
+// packetSocket hears the frames of a type; reading from it waits 200 ms at most.
+func packetSocket(etherType uint16) (int, error) {
+	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC, int(etherType>>8|etherType<<8))
 	if err != nil {
 		return -1, err
 	}

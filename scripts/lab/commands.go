@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"net/netip"
 	"os"
@@ -148,6 +149,22 @@ func (cl clientCmd) Run(ctx context.Context, c *command) error {
 		fmt.Printf("%-5s %d asked, %d failed, %d late, longest %.2f s\n", t.Group, t.Asked, t.Failed, t.Late, t.Longest.Seconds())
 	}
 	return nil
+}
+
+// watchCmd runs in the switch's network namespace, where it goes first.
+type watchCmd struct {
+	Inside bool `hidden:""`
+}
+
+func (w watchCmd) Run(ctx context.Context, c *command) error {
+	if !w.Inside {
+		return inside(c.Dir, "switch")
+	}
+	seen, err := lab.Watch(ctx)
+	if err != nil {
+		return err
+	}
+	return json.NewEncoder(os.Stdout).Encode(seen)
 }
 
 type downCmd struct{}

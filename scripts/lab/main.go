@@ -26,6 +26,7 @@ type command struct {
 	Greet  greetCmd  `cmd:"" help:"Ask every service once through the load balancer, and print what it says."`
 	Await  awaitCmd  `cmd:"" hidden:"" help:"Wait until a server's daemons answer."`
 	Client clientCmd `cmd:"" help:"Ask every group through the load balancer, and count what is late or fails."`
+	Watch  watchCmd  `cmd:"" help:"Watch the switch until interrupted: whoever holds one VIP beside another, and how regularly servers are pinged."`
 	Down   downCmd   `cmd:"" help:"End the lab; only logs remain."`
 }
 

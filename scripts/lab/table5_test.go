@@ -5,7 +5,11 @@ package main
 import (
 	"fmt"
 	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -14,24 +18,44 @@ import (
 )
 
 // trouble is a row of Table 5, or one like it: what goes wrong, whose log tells
-// it, and the paper's seconds from the detection (Moderate; empty: none).
+// it, and the paper's seconds from the detection (empty: none).
 type trouble struct {
 	name, kind, target string
-	source             string
-	recovered          string // the line of the recovered target
-	function, back     string // the paper's
+	source             string // whose log tells of the recovered target, and how
+	recovered          string
+	function, back     string        // the paper's
+	undo               string        // order to the power supply of the target that ends the fault
+	lasts              time.Duration // until then
 }
 
-var troubles = []trouble{
-	{"Service program stop", "service-stop", "M1:postfix", "dbss-M1", "service program restarted", "", "0.89"},
-	{"Service program freeze", "service-freeze", "M1:postfix", "dbss-M1", "target server recovered", "4.41", "19.12"},
-	{"Restart of M1", "vm-restart", "M1", "dbss-M1", "target server recovered", "3.12", "8.17"},
-	{"Shutdown of M1", "vm-shutdown", "M1", "dbss-M1", "target server recovered", "3.09", "38.15"},
-	{"Crash of M1", "vm-crash", "M1", "dbss-M1", "target server recovered", "", ""},
-	{"M1 cut off", "network-cut", "M1", "dbss-M1", "target server recovered", "", ""},
-	{"Restart of RS1", "rs-restart", "RS1", "dsrs-RS1", "real server recovered", "3.12", "70.79"},
-	{"Shutdown of RS1", "rs-shutdown", "RS1", "dsrs-RS1", "real server recovered", "3.16", "149.00"},
+const (
+	recovered     = "target server recovered"
+	realRecovered = "real server recovered"
+)
+
+// moderate are the troubles of Table 5 in Moderate, those of a crash and of the
+// network, and a real server that hangs.
+var moderate = []trouble{
+	{name: "Service program stop", kind: "service-stop", target: "M1:postfix", source: "dbss-M1", recovered: "service program restarted", back: "0.89"},
+	{name: "Service program freeze", kind: "service-freeze", target: "M1:postfix", source: "dbss-M1", recovered: recovered, function: "4.41", back: "19.12"},
+	{name: "Restart of M1", kind: "vm-restart", target: "M1", source: "dbss-M1", recovered: recovered, function: "3.12", back: "8.17"},
+	{name: "Shutdown of M1", kind: "vm-shutdown", target: "M1", source: "dbss-M1", recovered: recovered, function: "3.09", back: "38.15"},
+	{name: "Crash of M1", kind: "vm-crash", target: "M1", source: "dbss-M1", recovered: recovered},
+	{name: "M1 off the network", kind: "network-cut", target: "M1", source: "dbss-M1", recovered: recovered},
+	{name: "Restart of RS1", kind: "rs-restart", target: "RS1", source: "dsrs-RS1", recovered: realRecovered, function: "3.12", back: "70.79"},
+	{name: "Shutdown of RS1", kind: "rs-shutdown", target: "RS1", source: "dsrs-RS1", recovered: realRecovered, function: "3.16", back: "149.00"},
+	{name: "RS1 off the network", kind: "partition", target: "RS1", source: "dbss-M1", recovered: "", undo: "heal", lasts: 40 * time.Second},
+	{name: "RS1 hangs", kind: "rs-freeze", target: "RS1", source: "dbss-M1", recovered: "", undo: "thaw", lasts: 40 * time.Second},
 }
+
+// inPS1 are the same in PS1, with the paper's figures there.
+var inPS1 = func() []trouble {
+	all := slices.Clone(moderate)
+	for i, paper := range [][2]string{{"", "0.89"}, {"4.40", "19.30"}, {"3.12", "8.18"}, {"3.10", "37.46"}, {}, {}, {"3.09", "70.44"}, {"3.37", "149.04"}} {
+		all[i].function, all[i].back = paper[0], paper[1]
+	}
+	return all
+}()
 
 // recoverLimit is how long a trouble may take, from the fault to its end.
 const recoverLimit = 5 * time.Minute
@@ -39,25 +63,197 @@ const recoverLimit = 5 * time.Minute
 // cell are the moments of one trouble.
 type cell struct {
 	trouble
+	condition                    string
 	at, detected, function, back time.Time
 	seen                         time.Time // by M1's monitor, which brings the function back also where RS1 fell
+	witness                      witness
 }
 
-// table5 causes every trouble in turn and prints their times.
-func (r room) table5() {
-	var cells []cell
-	for _, x := range troubles {
-		r.t.Run(x.name, func(t *testing.T) { cells = append(cells, room{t, r.dir}.suffer(x)) })
+// onlyPS1 has any access keep a group out of PS2, and the load fall.
+func (r room) onlyPS1() {
+	file := filepath.Join(r.dir, "site/conf/settings.toml")
+	b, err := os.ReadFile(file)
+	if err != nil {
+		r.t.Fatal(err)
 	}
+	text := regexp.MustCompile(`ps2_accesses = \d+`).ReplaceAllString(string(b), "ps2_accesses = 0")
+	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
+		r.t.Fatal(err)
+	}
+	s, err := r.status()
+	if err == nil {
+		err = syscall.Kill(s.PSS.PID, syscall.SIGKILL) // its launcher starts it anew
+	}
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.load(0)
+}
+
+// table5 causes every trouble in turn, as often as asked for.
+func (r room) table5(condition string, troubles []trouble) (cells []cell) {
+	for range *runs {
+		for _, x := range troubles {
+			r.t.Run(x.name, func(t *testing.T) { cells = append(cells, room{t, r.dir}.suffer(condition, x)) })
+		}
+	}
+	return cells
+}
+
+// suffer causes one trouble in a condition and waits until it is back.
+func (r room) suffer(condition string, x trouble) cell {
+	r.t.Helper()
+	witness := r.witnessing() // its client is what keeps a group out of PS2, too
+	normal := func() error { return r.normal(condition) }
+	r.within(recoverLimit, "the normal state before "+x.name, normal)
+	c := cell{trouble: x, condition: condition, at: time.Now()}
+	if err := lab.Fault(r.t.Context(), r.dir, x.kind, x.target); err != nil && x.target == "RS1" {
+		r.t.Fatal(err) // a guest may not live to answer
+	}
+	if x.undo != "" {
+		r.await(x.lasts)
+		if _, err := lab.Power(r.t.Context(), r.dir, x.undo, x.target); err != nil {
+			r.t.Fatal(err)
+		}
+	}
+	r.within(recoverLimit, "the normal state after "+x.name, func() error {
+		if err := r.moments(&c); err != nil {
+			return err
+		}
+		return normal()
+	})
+	c.witness = witness()
+	r.judge(c)
+	return c
+}
+
+// await lets a fault last, which is no wait for anything.
+func (r room) await(d time.Duration) {
+	select {
+	case <-r.t.Context().Done():
+	case <-time.After(d):
+	}
+}
+
+// moments finds out of the logs what has happened so far of a trouble.
+func (r room) moments(c *cell) (err error) {
+	if c.detected, err = r.when(c.source, "trouble detected", c.at); err != nil {
+		return err
+	}
+	if c.recovered != "" {
+		if c.back, err = r.when(c.source, c.recovered, c.at); err != nil {
+			return err
+		}
+	}
+	if c.kind == "service-stop" {
+		return nil
+	}
+	if c.seen, err = r.when("dbss-M1", "trouble detected", c.at); err == nil {
+		c.function, err = r.when("dbss-M1", "server function recovered", c.at)
+	}
+	return err
+}
+
+// normal is nil in the condition with nothing wrong, and real servers as awake as it wants.
+func (r room) normal(condition string) error {
+	if err := r.settled(condition); err != nil {
+		return err
+	}
+	if condition == "Moderate" {
+		return r.power("on", "on", "on")
+	}
+	return r.power("on", "on", "asleep")
+}
+
+// others are the servers on the real servers that no trouble hits, whose
+// monitors must not notice.
+var others = []string{"172.21.14.3", "172.21.14.4"}
+
+// judge is what must hold of every trouble.
+func (r room) judge(c cell) {
+	r.t.Helper()
+	w := c.witness
+	r.t.Logf("the client:\n%s", w.said)
+	w.single(r, c.undo != "")
+	gap := w.longestGap(others...)
+	r.t.Logf("longest time between two pings of F1 or M2, by their monitors: %.2f s", gap.Seconds())
+	if c.undo != "" && gap > pingLimit {
+		r.t.Errorf("the monitor of F1 or M2 did not ping for %v: RS1 stalled it", gap)
+	}
+	for _, p := range []struct {
+		what, paper string
+		from, to    time.Time
+	}{{"function", c.trouble.function, c.seen, c.function}, {"target", c.trouble.back, c.detected, c.back}} {
+		var limit float64
+		if n, _ := fmt.Sscanf(p.paper, "%f", &limit); n == 1 && p.to.Sub(p.from).Seconds() > limit {
+			r.t.Errorf("%s recovered after %s s, in the paper %s", p.what, span(p.from, p.to), p.paper)
+		}
+	}
+}
+
+// pingLimit is how long a monitor that pings every second may not, while a
+// round of greetings is under way on an emulated processor.
+const pingLimit = 5 * time.Second
+
+func printTable(t *testing.T, cells []cell) {
 	w := tabwriter.NewWriter(os.Stdout, 2, 0, 2, ' ', 0)
-	fmt.Fprintln(w, "\nTable 5, Moderate; seconds\tDetected after\tFunction: from fault\tfrom detection\tpaper\tTarget: from fault\tfrom detection\tpaper")
-	for _, c := range cells {
-		fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%s\n", c.name, span(c.at, c.detected), span(c.at, c.function), span(c.seen, c.function),
-			c.trouble.function, span(c.at, c.back), span(c.detected, c.back), c.trouble.back)
+	fmt.Fprintln(w, "\nTable 5; seconds\t\tDetected\tFunction: from fault\tfrom detection\tpaper\tTarget: from fault\tfrom detection\tpaper\tClient: longest\tcut, of accesses")
+	for len(cells) > 0 {
+		first := cells[0]
+		same := func(c cell) bool { return c.name == first.name && c.condition == first.condition }
+		var all []cell
+		for _, c := range cells {
+			if same(c) {
+				all = append(all, c)
+			}
+		}
+		cells = slices.DeleteFunc(cells, same)
+		fmt.Fprintln(w, row(all))
 	}
+	fmt.Fprintln(w, "(from detection: by M1's monitor for the function, by RS1's for RS1 itself)")
 	if err := w.Flush(); err != nil {
-		r.t.Error(err)
+		t.Error(err)
 	}
+}
+
+// row is a line of the table: the medians of one trouble in one condition.
+func row(all []cell) string {
+	mid := func(value func(c cell) (time.Duration, bool)) string {
+		var got []time.Duration
+		for _, c := range all {
+			if d, ok := value(c); ok {
+				got = append(got, d)
+			}
+		}
+		if len(got) == 0 {
+			return "-"
+		}
+		slices.Sort(got)
+		return fmt.Sprintf("%.2f", got[len(got)/2].Seconds())
+	}
+	between := func(moments func(c cell) (from, to time.Time)) string {
+		return mid(func(c cell) (time.Duration, bool) {
+			from, to := moments(c)
+			return to.Sub(from), !from.IsZero() && !to.IsZero()
+		})
+	}
+	c := all[0]
+	or := func(paper string) string {
+		if paper == "" {
+			return "-"
+		}
+		return paper
+	}
+	var cut, asked int
+	for _, c := range all {
+		cut, asked = cut+c.witness.failed, asked+c.witness.asked
+	}
+	return strings.Join([]string{
+		c.name, c.condition, between(func(c cell) (a, b time.Time) { return c.at, c.detected }),
+		between(func(c cell) (a, b time.Time) { return c.at, c.function }), between(func(c cell) (a, b time.Time) { return c.seen, c.function }), or(c.trouble.function),
+		between(func(c cell) (a, b time.Time) { return c.at, c.back }), between(func(c cell) (a, b time.Time) { return c.detected, c.back }), or(c.trouble.back),
+		mid(func(c cell) (time.Duration, bool) { return c.witness.longest, true }), fmt.Sprintf("%d of %d", cut, asked),
+	}, "\t")
 }
 
 func span(from, to time.Time) string {
@@ -65,31 +261,6 @@ func span(from, to time.Time) string {
 		return "-"
 	}
 	return fmt.Sprintf("%.2f", to.Sub(from).Seconds())
-}
-
-// suffer causes one trouble and waits until the normal state is back.
-func (r room) suffer(x trouble) cell {
-	r.t.Helper()
-	c := cell{trouble: x, at: time.Now()}
-	if err := lab.Fault(r.t.Context(), r.dir, x.kind, x.target); err != nil && strings.HasPrefix(x.kind, "rs-") {
-		r.t.Fatal(err) // a guest may not live to answer
-	}
-	r.within(recoverLimit, x.name+": recovered", func() (err error) {
-		if c.detected, err = r.when(x.source, "trouble detected", c.at); err == nil {
-			c.back, err = r.when(x.source, x.recovered, c.at)
-		}
-		return err
-	})
-	if x.kind != "service-stop" {
-		r.within(time.Second, "function", func() (err error) {
-			if c.seen, err = r.when("dbss-M1", "trouble detected", c.at); err == nil {
-				c.function, err = r.when("dbss-M1", "server function recovered", c.at)
-			}
-			return err
-		})
-	}
-	r.within(recoverLimit, "the normal state after "+x.name, func() error { return r.settled("Moderate") })
-	return c
 }
 
 // when is the moment of the first line of source with text in it.

@@ -6,11 +6,11 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -28,8 +28,14 @@ type room struct {
 	dir string
 }
 
+var (
+	small = flag.Bool("small", false, "guests that only greet, for who works on the tests")
+	use   = flag.String("use", "", "directory of a lab that is up, and stays up, for who works on the tests")
+	runs  = flag.Int("runs", 1, "cause every trouble so often, and print medians")
+)
+
 // busy is a load of the memory that no base could bear for another.
-const busy = 78
+const busy = 60
 
 var groups = []string{"Mail", "Web", "FTP"}
 
@@ -38,26 +44,27 @@ func (r room) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "../../bin/lab", append([]string{"--dir", r.dir}, args...)...)
 }
 
-// up brings the small lab up and waits until nothing of the start is left to do.
+// up brings the lab up and waits until nothing of the start is left to do.
 func up(t *testing.T) room {
 	t.Helper()
+	if *use != "" {
+		return room{t, *use}
+	}
 	r := room{t, "/var/lib/pss-msbs-lab-test"}
 	t.Cleanup(func() {
 		if out, err := r.command(context.Background(), "down").CombinedOutput(); err != nil {
 			t.Errorf("down: %v\n%s", err, out)
 		}
 	})
-	cmd := r.command(t.Context(), "up", "--small", "--conf", "../../testdata/paper", "--bin", "../../bin")
+	cmd := r.command(t.Context(), "up", "--small="+strconv.FormatBool(*small), "--conf", "../../testdata/paper", "--bin", "../../bin")
 	if out, err := cmd.CombinedOutput(); err != nil {
 		t.Fatalf("up: %v\n%s", err, out)
 	}
-	r.load(busy)
-	r.within(5*time.Minute, "the start", func() error {
-		if n := len(r.lines("pss", "spare server created and saved", time.Time{})); n < 3 {
-			return fmt.Errorf("%d spares are saved", n)
-		}
-		return r.settled("Moderate")
-	})
+	r.within(2*time.Minute, "the normal state", func() error { return r.settled("Moderate") })
+	out, err := r.command(t.Context(), "greet").CombinedOutput()
+	if t.Logf("through the load balancer:\n%s", out); err != nil {
+		t.Errorf("greet: %v", err)
+	}
 	return r
 }
 
@@ -72,6 +79,7 @@ func (r room) load(percent int) {
 
 // status is what is needed of `pss status --json`.
 type status struct {
+	PSS      struct{ PID int }
 	Groups   []struct{ Group, Condition string }
 	Warnings []string
 }
@@ -156,77 +164,22 @@ func (r room) lines(source, text string, since time.Time) (out []harness.Line) {
 	return out
 }
 
-// client asks all groups until the returned function is called, which tells
-// what became of its questions.
-func (r room) client() (stop func() string) {
+// start starts one of the lab's own commands, which the returned function
+// interrupts; it returns what the command said.
+func (r room) start(args ...string) (stop func() []byte) {
 	r.t.Helper()
 	var out bytes.Buffer
-	cmd := r.command(context.Background(), "client")
+	cmd := r.command(context.Background(), args...)
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	return func() string {
+	return func() []byte {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 		if err := cmd.Wait(); err != nil {
-			r.t.Errorf("client: %v", err)
+			r.t.Errorf("%v: %v\n%s", args, err, out.Bytes())
 		}
-		return out.String()
-	}
-}
-
-var (
-	tally = regexp.MustCompile(`(?m)^(\w+) +(\d+) asked, (\d+) failed, (\d+) late, longest ([0-9.]+) s$`)
-)
-
-// TestRoom plays the paper's evaluation on real guests.
-func TestRoom(t *testing.T) {
-	r := up(t)
-	t.Run("round", func(t *testing.T) { room{t, r.dir}.round() })
-	t.Run("Table 5", func(t *testing.T) { room{t, r.dir}.table5() })
-}
-
-// round is section 4.2: the load falls, is nearly nothing, and returns, while a
-// client of each group asks ten times a second.
-func (r room) round() {
-	stop := r.client()
-	began := time.Now()
-	r.load(0)
-	r.within(3*time.Minute, "PS1 in every group", func() error {
-		if n := len(r.lines("pss", "condition=Light(PS1)", began)); n < len(groups) {
-			return fmt.Errorf("%d groups were in PS1", n)
-		}
-		return nil
-	})
-	r.within(3*time.Minute, "PS2 in every group", func() error { return r.settled("Light(PS2)") })
-	r.within(time.Minute, "RS2 and RS3 asleep", func() error { return r.power("on", "asleep", "asleep") })
-	r.load(busy)
-	r.within(3*time.Minute, "Moderate in every group", func() error { return r.settled("Moderate") })
-	if err := r.power("on", "on", "on"); err != nil {
-		r.t.Error(err)
-	}
-	said := stop()
-	for _, l := range r.lines("pss", "shift done", began) {
-		r.t.Logf("%s %s", l.At.Format(time.TimeOnly), l.Text)
-	}
-	r.t.Logf("the client:\n%s", said)
-	r.judge(said, len(r.lines("pss", "VIP moved", began)))
-}
-
-// judge counts the client's failures. A connection that is open while its VIP
-// moves is cut: its server has the address no more, and the next one does not
-// know the connection. At this rate that is at most one a move.
-func (r room) judge(said string, moves int) {
-	r.t.Helper()
-	asked, failed := 0, 0
-	for _, m := range tally.FindAllStringSubmatch(said, -1) {
-		n, _ := strconv.Atoi(m[2]) // digits, by the expression
-		f, _ := strconv.Atoi(m[3])
-		asked, failed = asked+n, failed+f
-	}
-	r.t.Logf("%d of %d accesses failed, open while one of %d VIPs moved", failed, asked, moves)
-	if asked == 0 || failed > moves {
-		r.t.Errorf("%d of %d accesses failed over %d moves", failed, asked, moves)
+		return out.Bytes()
 	}
 }
