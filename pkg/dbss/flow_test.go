@@ -150,6 +150,7 @@ func TestBackupFails(t *testing.T) {
 		r.rested("M1")
 		r.ok(r.model.Destroy(r.ctx, mb))
 		r.fault(sim.BootFail, "Mb")
+		r.fault(sim.BootFail, "M1")
 		r.fault(sim.VMShutdown, "M1")
 		r.logged("M1", dbss.MsgFailed, time.Minute)
 		failed, err := ipc.FailedBackups(r.run)
@@ -157,6 +158,21 @@ func TestBackupFails(t *testing.T) {
 			t.Errorf("left to pss: %v, %v; want M1", failed, err)
 		}
 		r.logged("M1", dbss.MsgTargetRecovered, 2*time.Minute)
+		if !r.serves("M1", 101) {
+			t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
+		}
+	})
+}
+
+// TestTargetBeforeBackup: a target that is normal again waits for no backup that
+// still boots.
+func TestTargetBeforeBackup(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.ok(r.model.Destroy(r.ctx, mb))
+		r.fault(sim.BootFail, "Mb")
+		r.fault(sim.VMShutdown, "M1")
+		r.logged("M1", dbss.MsgTargetRecovered, 15*time.Second)
 		if !r.serves("M1", 101) {
 			t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
 		}

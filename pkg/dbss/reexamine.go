@@ -40,7 +40,11 @@ func (m *Monitor) reexamining(ctx context.Context) (State, string) {
 		if next, why := m.route(v); next != Waiting {
 			return next, why
 		}
-		m.log.Info().Str("step", string(ipc.A2)).Msg(MsgAccessStop)
+		msg := MsgAccessStop
+		if v.state != ipc.AccessStop {
+			msg = MsgNotInFiles
+		}
+		m.log.Info().Str("step", string(ipc.A2)).Msg(msg)
 		return Waiting, string(v.state)
 	}
 	m.backup.wake(ctx, m.trouble.stamps)

@@ -107,8 +107,8 @@ func (m *Monitor) detected(t trouble) (State, string) {
 // examine looks at the target once: its own IP, and each daemon's greeting.
 func (m *Monitor) examine(ctx context.Context) (trouble, bool) {
 	began := m.clk.Now()
-	if m.ping(ctx, m.opt.Target.IP) != nil {
-		return trouble{kind: networkTrouble}, true
+	if t, bad := m.pingOrEvent(ctx); bad {
+		return t, true
 	}
 	refused, silent := m.greetAll(ctx, m.opt.Target.IP, m.set.GreetTimeout.D())
 	switch {
@@ -143,8 +143,8 @@ func (m *Monitor) untilNextRound(ctx context.Context) (State, string) {
 				return m.detected(t)
 			}
 		case <-tick:
-			if m.ping(ctx, m.opt.Target.IP) != nil {
-				return m.detected(trouble{kind: networkTrouble})
+			if t, bad := m.pingOrEvent(ctx); bad {
+				return m.detected(t)
 			}
 			m.announceOwn(ctx)
 		}
@@ -157,6 +157,19 @@ func (m *Monitor) sameView(ctx context.Context) bool {
 	was, real := m.view, m.real
 	v, err := m.lookBeforeMonitor(ctx)
 	return err == nil && v.state == was.state && slices.Equal(v.vips, was.vips) && m.real == real && v.out == was.out
+}
+
+// pingOrEvent pings the target; what its hypervisor reports meanwhile is looked
+// at rather than the end of a ping that may never be answered.
+func (m *Monitor) pingOrEvent(ctx context.Context) (trouble, bool) {
+	pinged := startTask(ctx, func(ctx context.Context) error { return m.ping(ctx, m.opt.Target.IP) })
+	defer pinged.stop()
+	select {
+	case <-pinged.done:
+		return trouble{kind: networkTrouble}, pinged.err != nil
+	case ev := <-m.events:
+		return m.lookAtEvent(ctx, ev)
+	}
 }
 
 // eventPoll is how often the hypervisor is asked while a ping is open.

@@ -28,6 +28,9 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 		return m.abandon(ctx, errors.New("the target has no backup"))
 	}
 	m.backup.wake(ctx, m.trouble.stamps)
+	if m.targetFirst(ctx) {
+		return GivingBack, "target is normal before its backup"
+	}
 	err := m.backup.awake(ctx)
 	_ = m.fencing.wait(ctx)
 	if err == nil {
@@ -38,6 +41,19 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 	}
 	m.timed(m.log.Info(), m.trouble.stamps).Stringers("vips", stringers(vips)).Msg(MsgFunctionRecovered)
 	return m.enterBackup(ctx)
+}
+
+// targetFirst waits for the backup, and tells whether the background job was
+// quicker: a backup that has to boot must not keep the VIPs from a target that
+// answers again.
+func (m *Monitor) targetFirst(ctx context.Context) bool {
+	select {
+	case <-m.backup.task.done:
+	case <-ctx.Done():
+	case <-m.job.ended():
+		return m.job.err == nil
+	}
+	return false
 }
 
 func stringers(ips []netip.Addr) []fmt.Stringer {

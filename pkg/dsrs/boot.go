@@ -29,23 +29,29 @@ func (d *DSRS) boot(ctx context.Context, srv mgmtdata.Server, fenced bool) error
 	return nil
 }
 
-// bootFrom does what a guest in state needs until it answers.
+// bootFrom does what a guest in state needs until it answers. A boot that takes
+// a third of the time it may take hangs, as for a dbss, and is reset.
 func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Guest, state cluster.GuestState, fenced bool) error {
 	limit := d.Settings.DBSS.RecoverDeadline.D()
+	reset := func(ctx context.Context) error { return d.resetFenced(ctx, g, false) }
 	switch {
 	case fenced && state != cluster.GuestPaused && !state.Dead():
 		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g, true) })
 	case state.Dead() || state == cluster.GuestSaved:
-		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.Fleet.Start(ctx, g) })
+		err := d.powered(ctx, srv, limit/3, func(ctx context.Context) error { return d.Fleet.Start(ctx, g) })
+		if err == nil || ctx.Err() != nil || !d.booting(ctx, g) {
+			return err
+		}
+		return d.powered(ctx, srv, limit, reset)
 	case state == cluster.GuestPaused:
 		if err := d.resumeClean(ctx, g); err != nil {
 			return err
 		}
 	case state == cluster.GuestBooting:
-		if d.awaitServices(ctx, srv, limit) == nil {
+		if d.awaitServices(ctx, srv, limit/3) == nil {
 			return nil
 		}
-		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g, false) })
+		return d.powered(ctx, srv, limit, reset)
 	}
 	d.linkUp(ctx, g)
 	// It ran on while the host was silent: its clock may stand wrong, and it
@@ -54,7 +60,13 @@ func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Gues
 		_ = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetClock(ctx, g) })
 		return nil
 	}
-	return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g, false) })
+	return d.powered(ctx, srv, limit, reset)
+}
+
+// booting tells whether g has begun to boot and has not come up: it hangs.
+func (d *DSRS) booting(ctx context.Context, g cluster.Guest) bool {
+	state, err := d.guestState(ctx, g)
+	return err == nil && !state.Dead()
 }
 
 // linkUp lifts the fence that a dbss may have left on a server before it ended,

@@ -13,6 +13,8 @@ import (
 func (d *DSRS) trouble(ctx context.Context) (State, string) {
 	if r, err := d.askWithin(ctx, ipc.B2, callTimeout); err == nil {
 		if r.State == ipc.RealAsleep {
+			d.news("state", MsgSuspended)
+			d.Log.Info().Str("step", "B2").Msg(MsgSuspended)
 			return Suspended, "suspended between B1 and B2"
 		}
 		d.Log.Info().Str("step", "B2").Str("files", string(r.State)).Msg(MsgReexamine)
