@@ -4,9 +4,11 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"syscall"
@@ -14,6 +16,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/mgmtdata"
@@ -88,7 +91,7 @@ func (s *system) fleet() {
 	for _, d := range dats.Servers {
 		servers = append(servers, d)
 	}
-	spec, err := sim.FromTables(tables, servers, nil, set)
+	spec, err := sim.FromTables(tables, servers, slices.Collect(maps.Values(dats.Reals)), set)
 	s.ok(err)
 	s.m, err = sim.New(spec, clk)
 	s.ok(err)
@@ -242,4 +245,62 @@ func TestHangingSif(t *testing.T) {
 	if v := s.m.Violations(); len(v) > 0 {
 		t.Errorf("violations: %+v", v)
 	}
+}
+
+// lines are the log of M1 so far.
+func (s *system) lines() int {
+	s.t.Helper()
+	b, err := os.ReadFile(s.dirs.LogFile("dbss", "M1"))
+	s.ok(err)
+	return strings.Count(string(b), "\n")
+}
+
+// A launcher that starts dbss again after its hand-over: while the real server
+// is dead it waits, without the lock, which the dsrs needs, and says so once;
+// it monitors again when the files place its target.
+func TestStartedAgainWhileDsrsOwnsTheRestore(t *testing.T) {
+	s := newSystem(t)
+	s.fleet()
+	files := conffile.Open(s.dirs.Conf, conffile.Options{})
+	before, err := files.View(t.Context())
+	s.ok(err)
+	first := s.start()
+	s.logged("backup server paused", 1)
+	s.ok(s.m.Inject(sim.Fault{Kind: sim.RealShutdown, Target: "RS1"}))
+	s.ok(files.Update(t.Context(), func(tab *cluster.Tables) error { // B3 of its dsrs
+		tab.Real = slices.DeleteFunc(tab.Real, func(r cluster.RealRow) bool { return r.IP == before.Operation[0].Real })
+		return nil
+	}))
+	s.logged("monitoring handed over", 1)
+	t.Cleanup(func() { s.ok(daemon.EndMonitor(context.Background(), s.dirs, "Mb")) })
+	if err := first.Wait(); err != nil {
+		t.Fatalf("after the hand-over: %v", err)
+	}
+	again := s.start()
+	s.logged("left to the dsrs", 1)
+	n := s.lines()
+	free := 0
+	for range 100 { // five seconds, fifty of the fleet's
+		if _, held, err := daemon.MonitorHolder(s.dirs.Run, "M1"); err == nil && !held {
+			free++
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if more := s.lines() - n; more > 0 {
+		t.Errorf("%d more lines while it waits", more)
+	}
+	if free < 50 {
+		t.Errorf("the monitor lock was free in %d of 100 looks", free)
+	}
+	if err := again.Process.Signal(syscall.Signal(0)); err != nil {
+		t.Errorf("it has ended: %v", err)
+	}
+	lock, err := daemon.LockMonitor(s.dirs.Run, "M1") // the dsrs, for longer than an interval
+	for ; err != nil; lock, err = daemon.LockMonitor(s.dirs.Run, "M1") {
+		time.Sleep(time.Millisecond)
+	}
+	time.Sleep(2 * time.Second)
+	s.ok(files.Update(t.Context(), func(tab *cluster.Tables) error { *tab = before; return nil }))
+	s.ok(lock.Close())
+	s.logged("network trouble detected", 2) // it monitors: the host is off
 }

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
 	"os"
+	"time"
 
 	"github.com/rs/zerolog"
 
@@ -16,7 +18,8 @@ import (
 	"pss-msbs/pkg/settings"
 )
 
-// monitor is one dbss from its lock to its end.
+// monitor is one dbss from its lock to its end. One that its launcher started
+// again while the target is its dsrs's to bring back waits for its turn.
 func (c *command) monitor(ctx context.Context, target mgmtdata.Server) error {
 	if err := c.Prepare(); err != nil {
 		return err
@@ -33,35 +36,67 @@ func (c *command) monitor(ctx context.Context, target mgmtdata.Server) error {
 	if err != nil {
 		return err
 	}
-	defer lock.Close()
+	defer func() { _ = lock.Close() }()
 	log, logFile, err := daemon.NewLogger(c.Dirs, "dbss", target.Host, set.LogFormat, clk)
 	if err != nil {
 		return err
 	}
 	defer logFile.Close()
-	return c.serve(ctx, target, set, clk, log)
+	for said := false; ; said = true {
+		idle, err := c.serve(ctx, target, set, clk, log)
+		if err != nil || !idle || c.LockFD != 0 {
+			return err
+		}
+		if !said {
+			log.Info().Msg(dbss.MsgIdle)
+		}
+		if again, err := c.turn(ctx, lock, clk, set.DBSS.MonitorInterval.D()); again == nil {
+			return err
+		} else {
+			lock = again
+		}
+	}
 }
 
-// serve runs the monitor with its sif and its control socket.
-func (c *command) serve(ctx context.Context, target mgmtdata.Server, set settings.Settings, clk clock.Clock, log zerolog.Logger) error {
+// turn gives the lock up, which dsrs needs to bring the target back, and takes
+// it again as soon as a pause is over and nobody else has it; nil where that
+// cannot be, or ctx ended.
+func (c *command) turn(ctx context.Context, lock *daemon.MonitorLock, clk clock.Clock, pause time.Duration) (*daemon.MonitorLock, error) {
+	if err := lock.Close(); err != nil {
+		return nil, err
+	}
+	for clk.Sleep(ctx, pause) == nil {
+		again, err := daemon.LockMonitor(c.Dirs.Run, lock.Name())
+		if err == nil || !errors.Is(err, daemon.ErrMonitored) {
+			return again, err
+		}
+	}
+	return nil, nil
+}
+
+// serve runs the monitor with its sif and its control socket; idle is whether
+// there was nothing for it to do.
+func (c *command) serve(ctx context.Context, target mgmtdata.Server, set settings.Settings, clk clock.Clock, log zerolog.Logger) (idle bool, err error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	control, err := daemon.ServeControl(c.Dirs, "dbss", target.Host, cancel)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer control.Close()
 	companion, err := c.companion(ctx, target.Host, clk, log)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer companion.Close()
 	driver, err := fleet.Open(ctx, set, c.Dirs.Run, clk)
 	if err != nil {
-		return err
+		return false, err
 	}
 	defer driver.Close()
-	return c.newMonitor(target, set, clk, log, driver).Run(ctx)
+	m := c.newMonitor(target, set, clk, log, driver)
+	err = m.Run(ctx)
+	return m.Idle(), err
 }
 
 func (c *command) newMonitor(target mgmtdata.Server, set settings.Settings, clk clock.Clock, log zerolog.Logger, driver fleet.Driver) *dbss.Monitor {

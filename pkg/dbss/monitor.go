@@ -31,6 +31,7 @@ type Monitor struct {
 	trouble trouble
 	ready   sync.Once
 	greeted bool // "normal state" was said since the last change
+	idle    bool // there was nothing to do from the start
 
 	backup     *standby // nil: the target has none
 	job        *task    // the background job
@@ -67,6 +68,10 @@ func New(opt Options) *Monitor {
 
 // State is where the monitor stands; only for the goroutine of Run, or after it.
 func (m *Monitor) State() State { return m.state }
+
+// Idle tells, after Run, whether there was nothing to do from the start: the
+// target's dsrs is to bring it back, and another monitor cares for the backup.
+func (m *Monitor) Idle() bool { return m.idle }
 
 // Run monitors until ctx ends, or until the backup's own monitor has taken over.
 func (m *Monitor) Run(ctx context.Context) error {

@@ -146,6 +146,10 @@ func (m *Monitor) backupMonitored() bool {
 	return err == nil && running
 }
 
+// backupCared tells whether the backup needs nothing of this monitor: it serves
+// nothing, or its own monitor runs.
+func (m *Monitor) backupCared() bool { return !m.backupHolds() || m.backupMonitored() }
+
 // watchBackup monitors the serving backup until A5: a ping each time, all of
 // it each monitor_interval, and its gratuitous ARP while a fence is owed.
 func (m *Monitor) watchBackup(ctx context.Context) error {

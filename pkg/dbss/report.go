@@ -45,6 +45,7 @@ const (
 	MsgMigrated          = "backup server migrated"
 	MsgNotMigrated       = "backup server not migrated"
 	MsgHandedOver        = "monitoring handed over to the backup's monitor"
+	MsgIdle              = "target is left to the dsrs of its real server, waiting"
 	MsgVIPRemoved        = "VIP that the files do not name removed"
 	MsgVIPRestored       = "missing VIP put back"
 )

@@ -25,7 +25,11 @@ func (m *Monitor) starting(ctx context.Context) (State, string) {
 		m.endMove(ctx)
 	}
 	next, why := m.route(v)
-	if next == Recovering && !m.backupServes(ctx, v) {
+	switch {
+	case next == Recovering && m.dsrsTurn() && m.backupCared():
+		m.idle = true
+		return Ended, "its dsrs brings the target back"
+	case next == Recovering && !m.backupServes(ctx, v):
 		next, why = TakingOver, "the backup should serve and does not"
 	}
 	m.announceState(next)

@@ -49,7 +49,7 @@ func (s State) Sentence() string {
 	case HandingOver:
 		return "The backup's own monitor is being started."
 	case Ended:
-		return "The backup's own monitor has taken over and this one ends."
+		return "The backup's own monitor, or the dsrs, has taken over and this one ends."
 	}
 	return "unknown state " + string(s)
 }
@@ -58,7 +58,7 @@ func (s State) Sentence() string {
 func (s State) next() []State {
 	switch s {
 	case Starting:
-		return []State{Waiting, Normal, TakingOver, Recovering}
+		return []State{Waiting, Normal, TakingOver, Recovering, Ended}
 	case Waiting:
 		return []State{Normal, TakingOver, Recovering}
 	case Normal:
