@@ -89,10 +89,17 @@ func (w *World) vipByHand(how, addr, host string) error {
 	return do(w.ctx, cluster.Guest{Host: host, Real: st.Guests[i].Real}, vip)
 }
 
-// killAll kills every program.
+// killAll kills every program in the same instant: none sees another die.
 func (w *World) killAll() {
-	for _, p := range w.Running() {
-		p.Kill()
+	all := w.Running()
+	for _, p := range all {
+		p.mu.Lock()
+		p.dead = true
+		p.mu.Unlock()
+		p.cancel()
+	}
+	for _, p := range all {
+		p.end(errKilled)
 	}
 }
 

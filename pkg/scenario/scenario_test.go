@@ -108,10 +108,11 @@ func asBefore(before, now string) string {
 
 // playFolder plays a scenario and returns its log.
 func playFolder(t *testing.T, dir string, script []Command) (log string) {
-	conf := tempDir(t)
-	for _, from := range []string{paper, filepath.Join(dir, "conf")} {
-		copyConf(t, from, filepath.Join(conf, "conf"))
+	conf, own := tempDir(t), filepath.Join(dir, "conf")
+	if _, err := os.Stat(filepath.Join(own, "state.conf")); err != nil { // else a system of its own
+		copyConf(t, paper, filepath.Join(conf, "conf"))
 	}
+	copyConf(t, own, filepath.Join(conf, "conf"))
 	synctest.Test(t, func(t *testing.T) {
 		vary, err := Vary(script)
 		if err != nil {
