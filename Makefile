@@ -7,7 +7,7 @@ PROGS  := pss dbss dsrs sif
 PREFIX ?= /usr/local
 export CGO_ENABLED := 1
 
-.PHONY: all build demo test check fuzz campaign scenarios-update test-lab test-lab-full lab lab-down install clean
+.PHONY: all build demo test check fuzz campaign mutations scenarios-update test-lab test-lab-full lab lab-down install clean
 all: build
 
 build: $(addprefix $(BIN)/,$(PROGS))
@@ -47,6 +47,10 @@ fuzz: ## every fuzz target for FUZZTIME
 	  for f in $$($(GO) test -tags $(TAGS) -list '^Fuzz' $$pkg | grep '^Fuzz' || true); do \
 	    echo "$$pkg $$f"; $(GO) test -tags $(TAGS) -run '^$$' -fuzz "^$$f$$" -fuzztime $(FUZZTIME) $$pkg; \
 	  done; done
+
+RUN ?=
+mutations: ## each deliberate defect of testdata/mutations must be caught by the test that it names; RUN=regexp: only those
+	$(GO) run ./scripts/mutate -tags $(TAGS) -run '$(RUN)'
 
 test-lab: ## one takeover on real virtual machines; root, installs Debian packages
 	$(GO) test -race -tags '$(TAGS) lab' -count=1 -v -timeout 30m ./pkg/lab/...

@@ -34,7 +34,8 @@ var rules = []rule{
 	{"pkg/access", with("pkg/command")},
 	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
 	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")}, // the commands of pss fleet
-	{"pkg/daemon", with("pkg/ipc")}, // companions and monitors are started ready to talk
+	{"pkg/daemon", with("pkg/ipc")},                      // companions and monitors are started ready to talk
+	{"pkg/instance", with("pkg/daemon", "pkg/settings")}, // how every program begins
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings")},
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
 	{"pkg/edit", with("pkg/conffile", "pkg/check")},
