@@ -52,8 +52,8 @@ type Options struct {
 type Server struct {
 	opt Options
 
-	mu      sync.Mutex
-	alarmed bool // the files cannot be used, and the log says so
+	mu    sync.Mutex
+	noted bool // the files cannot be used, and the log says so
 }
 
 // New returns a sif; Serve runs it.
@@ -89,7 +89,8 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 }
 
 // view is what the files say. Files that cannot be used are seen as their last
-// good copies, with one alarm: what dbss and dsrs watch over goes on.
+// good copies: what dbss and dsrs watch over goes on. The alarm is pss's, which
+// stops its shifts; a dozen sifs only note it.
 func (s *Server) view(ctx context.Context) (cluster.Tables, error) {
 	t, rejected, err := s.opt.Files.ViewRescue(ctx)
 	if err != nil {
@@ -99,15 +100,15 @@ func (s *Server) view(ctx context.Context) (cluster.Tables, error) {
 	defer s.mu.Unlock()
 	bad := len(rejected) > 0
 	switch {
-	case bad && !s.alarmed:
+	case bad && !s.noted:
 		for _, r := range rejected {
-			s.opt.Log.Error().Str("file", r.File).Strs("faults", faultLines(r.Faults)).
-				Msg("alarm: a file cannot be used, answering from its last good copy")
+			s.opt.Log.Warn().Str("file", r.File).Strs("faults", faultLines(r.Faults)).
+				Msg("a file cannot be used, answering from its last good copy")
 		}
-	case !bad && s.alarmed:
+	case !bad && s.noted:
 		s.opt.Log.Info().Msg("the files can be used again")
 	}
-	s.alarmed = bad
+	s.noted = bad
 	return t, nil
 }
 

@@ -52,7 +52,10 @@ func TestFaultyFileStopsNoTakeover(t *testing.T) {
 			}
 		}
 		if n := strings.Count(r.log.String(), "answering from its last good copy"); n != 1 {
-			t.Fatalf("%d alarms for one faulty file, want 1:\n%s", n, r.log)
+			t.Fatalf("%d notes of one faulty file, want 1:\n%s", n, r.log)
+		}
+		if strings.Contains(r.log.String(), "alarm") {
+			t.Errorf("the alarm over a typo is pss's:\n%s", r.log)
 		}
 		r.call(ctx, ask(ipc.A3, "M1"))
 		r.wantRows(ctx, "sep: Mail 201 101 M1 1", "M1")
