@@ -45,6 +45,27 @@ func (l *Lab) inGuest(ctx context.Context, guest string, argv ...string) error {
 	return l.virsh(ctx, h, "qemu-agent-command", "--timeout", "3", guest, string(b))
 }
 
+// surely is inGuest for what ought to happen: an agent that is busy with
+// somebody else's question is asked again. A guest that does not live to answer
+// has done it.
+func (l *Lab) surely(ctx context.Context, guest string, argv ...string) error {
+	for tries := 0; ; tries++ {
+		err := l.inGuest(ctx, guest, argv...)
+		if err == nil || ctx.Err() != nil {
+			return err
+		}
+		if gone := []string{"disappeared", "not running"}; slices.ContainsFunc(gone, func(s string) bool { return strings.Contains(err.Error(), s) }) {
+			return nil
+		}
+		if tries == faultTries {
+			return err
+		}
+	}
+}
+
+// faultTries is how often an agent that does not answer is asked again.
+const faultTries = 5
+
 // virsh asks the libvirtd of h, from the management server.
 func (l *Lab) virsh(ctx context.Context, h Host, args ...string) error {
 	_, err := run(ctx, l.virshCommand(h, args...)...)
@@ -86,11 +107,11 @@ func FaultKinds() []string {
 // (M1:postfix) or a real server (RS1).
 func (r *room) fault(ctx context.Context, kind, target string) error {
 	if argv, ok := guestFaults[kind]; ok {
-		return r.inGuest(ctx, target, argv...)
+		return r.surely(ctx, target, argv...)
 	}
 	if verb, ok := daemonFaults[kind]; ok {
 		guest, daemon, _ := strings.Cut(target, ":")
-		return r.inGuest(ctx, guest, "lab-daemon", verb, daemon)
+		return r.surely(ctx, guest, "lab-daemon", verb, daemon)
 	}
 	if verb, ok := hostFaults[kind]; ok {
 		_, err := r.do(ctx, order{Verb: verb, Host: target})

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -175,11 +176,13 @@ func (r room) start(args ...string) (stop func() []byte) {
 	if err := cmd.Start(); err != nil {
 		r.t.Fatal(err)
 	}
-	return func() []byte {
+	end := sync.OnceValue(func() []byte {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)
 		if err := cmd.Wait(); err != nil {
 			r.t.Errorf("%v: %v\n%s", args, err, out.Bytes())
 		}
 		return out.Bytes()
-	}
+	})
+	r.t.Cleanup(func() { _ = end() }) // also where the test fails meanwhile
+	return end
 }

@@ -107,8 +107,8 @@ func (r room) suffer(condition string, x trouble) cell {
 	normal := func() error { return r.normal(condition) }
 	r.within(recoverLimit, "the normal state before "+x.name, normal)
 	c := cell{trouble: x, condition: condition, at: time.Now()}
-	if err := lab.Fault(r.t.Context(), r.dir, x.kind, x.target); err != nil && x.target == "RS1" {
-		r.t.Fatal(err) // a guest may not live to answer
+	if err := lab.Fault(r.t.Context(), r.dir, x.kind, x.target); err != nil {
+		r.t.Fatal(err)
 	}
 	if x.undo != "" {
 		r.await(x.lasts)
