@@ -76,6 +76,7 @@ type Held struct {
 	contents map[string][]byte
 	rejected []Rejected
 	replaced map[string]bool // files whose content a rescue exchanged
+	rescues  bool            // what stands in the way of a change is kept aside
 	salvaged bool            // the rows contradict each other, but nothing better is there
 }
 
@@ -115,7 +116,8 @@ func (h *Held) Rejected() []Rejected { return h.rejected }
 func (h *Held) Close() { h.lock.Unlock() }
 
 // Commit changes the files in one transaction and keeps the lock. After an
-// error nothing has changed.
+// error nothing has changed. A file that somebody who knows of no lock wrote
+// meanwhile is not overwritten: that is an error, or, in a rescue, kept aside.
 func (h *Held) Commit(edit func(*cluster.Tables) error) error {
 	t := h.snap.Tables.Clone()
 	if err := edit(&t); err != nil {
@@ -128,10 +130,35 @@ func (h *Held) Commit(edit func(*cluster.Tables) error) error {
 	if err := faults.Err(); err != nil && !h.salvaged {
 		return fmt.Errorf("cannot write %s: the change would break it: %w", h.d.path, err)
 	}
+	if err := h.disturbed(changed); err != nil {
+		return err
+	}
 	if err := h.write(changed, contents); err != nil {
 		return fmt.Errorf("cannot write %s: %w", h.d.path, err)
 	}
 	h.snap, h.contents, h.replaced = snap, contents, map[string]bool{}
+	return nil
+}
+
+// disturbed looks whether one of the named files was written since it was read,
+// as only an editor that knows of no lock does.
+func (h *Held) disturbed(names []string) error {
+	for _, name := range names {
+		b, err := h.d.readFile(name, MaxSize+1)
+		if h.replaced[name] || err == nil && bytes.Equal(b, h.contents[name]) || errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return fmt.Errorf("cannot read %s: %w", name, err)
+		}
+		var by Faults
+		by.Add(filepath.Join(h.d.path, name), 1, "written by hand while a program held the lock")
+		if !h.rescues {
+			return by.Err()
+		}
+		h.replaced[name] = true
+		h.rejected = append(h.rejected, Rejected{File: name, Faults: by})
+	}
 	return nil
 }
 

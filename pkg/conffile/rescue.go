@@ -57,12 +57,16 @@ func (d *Dir) UpdateRescue(ctx context.Context, edit func(*cluster.Tables) error
 // HoldRescue is Hold that never fails on a fault. Held.Rejected says what it replaced.
 func (d *Dir) HoldRescue(ctx context.Context) (*Held, error) {
 	h, faults, err := d.hold(ctx)
-	if err != nil || len(faults) == 0 {
-		return h, err
+	if err != nil {
+		return nil, err
 	}
-	r := d.rescue(h.contents, faults)
-	r.d, r.lock = d, h.lock
-	return r, nil
+	if len(faults) > 0 {
+		lock := h.lock
+		h = d.rescue(h.contents, faults)
+		h.d, h.lock = d, lock
+	}
+	h.rescues = true
+	return h, nil
 }
 
 // rescue exchanges the faulty files for their last good copies; where the

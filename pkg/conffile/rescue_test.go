@@ -157,6 +157,42 @@ func TestRescueThatIsRefusedTouchesNothing(t *testing.T) {
 	}
 }
 
+// TestHandEditUnderTheLock: an editor that knows of no lock writes between the
+// reading and the commit of who holds it. What it wrote is never lost.
+func TestHandEditUnderTheLock(t *testing.T) {
+	for name, test := range map[string]struct {
+		hold func(*Dir) (*Held, error)
+		kept bool
+	}{
+		"a shift is refused":         {func(d *Dir) (*Held, error) { return d.Hold(ctx) }, false},
+		"a rescue keeps what it was": {func(d *Dir) (*Held, error) { return d.HoldRescue(ctx) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dir := paper(t)
+			h, err := test.hold(Open(dir, Options{}))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer h.Close()
+			edited := read(t, dir, Operation) + "# by hand\n"
+			write(t, dir, Operation, edited)
+			err = h.Commit(takeover)
+			if (err == nil) != test.kept {
+				t.Fatalf("the commit says %v", err)
+			}
+			if !test.kept {
+				if got := read(t, dir, Operation); got != edited {
+					t.Errorf("operation.conf says\n%s", got)
+				}
+				return
+			}
+			if r := h.Rejected(); len(r) != 1 || r[0].Kept == "" || read(t, dir, r[0].Kept) != edited {
+				t.Errorf("rejected %+v", r)
+			}
+		})
+	}
+}
+
 func TestHoldRescueCommitsTwice(t *testing.T) {
 	dir := paper(t)
 	d := Open(dir, Options{})
