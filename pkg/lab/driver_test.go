@@ -27,7 +27,6 @@ var (
 	rs1  = netip.MustParseAddr("172.21.14.201")
 	vip1 = netip.MustParseAddr("172.21.14.101")
 	m1   = cluster.Guest{Host: "M1", IP: netip.MustParseAddr("172.21.14.1"), Real: rs1}
-	mb   = cluster.Guest{Host: "Mb", IP: netip.MustParseAddr("172.21.14.61"), Real: mgmt}
 )
 
 func attach(t *testing.T) *Attached {

@@ -5,12 +5,14 @@ package lab
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/fleet"
 )
 
 // await returns when an event of that kind about host comes; others are passed over.
@@ -142,4 +144,12 @@ func TestSilence(t *testing.T) {
 	await(t, events, "", cluster.EventDisconnected, begin)
 	goOn()
 	within(t, 15*time.Second, "the hypervisor answers again", func() error { return d.HypervisorAlive(quick(t), rs1) })
+}
+
+func isState(t *testing.T, d fleet.Driver, g cluster.Guest, want cluster.GuestState) error {
+	state, err := d.GuestState(quick(t), g)
+	if err == nil && state != want {
+		err = fmt.Errorf("%s is %s", g.Host, state)
+	}
+	return err
 }

@@ -41,10 +41,6 @@ func supervise() (err error) {
 	if err != nil {
 		return err
 	}
-	// Here rather than in a test, which has no network to fetch modules over.
-	if _, err := run(ctx, "go", "build", "-tags", "libvirt_dlopen", "-o", filepath.Join(dir, "bin")+"/", "pss-msbs/cmd/dbss", "pss-msbs/cmd/sif"); err != nil {
-		return err
-	}
 	l, err := Up(ctx, Small(), dir)
 	if err != nil {
 		return fmt.Errorf("%w (its files are in %s)", err, dir)

@@ -57,6 +57,9 @@ func RunRoom(ctx context.Context, opt RoomOptions, progress io.Writer, ready fun
 	if err != nil {
 		return err
 	}
+	if !l.kvm {
+		fmt.Fprintln(progress, "KVM boots no guest here: processors are emulated, some ten times slower")
+	}
 	r := &room{Lab: l, opt: opt, progress: progress, loads: newLoads()}
 	ctx, cancel := context.WithCancel(ctx)
 	defer func() {

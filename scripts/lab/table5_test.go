@@ -14,6 +14,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"pss-msbs/pkg/harness"
 	"pss-msbs/pkg/lab"
 )
 
@@ -24,9 +25,22 @@ type trouble struct {
 	source             string // whose log tells of the recovered target, and how
 	recovered          string
 	function, back     string        // the paper's
+	orders             [][]string    // messages of M1's monitor, each list in its order, __ those of the background job
 	undo               string        // order to the power supply of the target that ends the fault
 	lasts              time.Duration // until then
 }
+
+// The orders of Fig. 13: foreground, backup and background job.
+var (
+	foreground = []string{"network trouble detected", "re-examined: trouble confirmed", "A3 target server separated",
+		"server function recovered", "A4 backup server in operation", "A5 target server recovered", "backup server paused"}
+	frozen = []string{"service trouble detected", "re-examined: trouble confirmed", "A3 target server separated",
+		"server function recovered", "A4 backup server in operation", "A5 target server recovered", "backup server paused"}
+	inPlace   = []string{"service trouble detected", "re-examined: trouble confirmed", "service program restart", "service program restarted", recovered}
+	standby   = []string{"backup server start", "backup server started", "server function recovered"}
+	judged    = []string{"__recovery of the target server start", "__target server judged", "__target server normal", "A5 target server recovered"}
+	restarted = []string{"__target server judged", "__target server restart", "__target server restarted", "__target server normal"}
+)
 
 const (
 	recovered     = "target server recovered"
@@ -36,12 +50,12 @@ const (
 // moderate are the troubles of Table 5 in Moderate, those of a crash and of the
 // network, and a real server that hangs.
 var moderate = []trouble{
-	{name: "Service program stop", kind: "service-stop", target: "M1:postfix", source: "dbss-M1", recovered: "service program restarted", back: "0.89"},
-	{name: "Service program freeze", kind: "service-freeze", target: "M1:postfix", source: "dbss-M1", recovered: recovered, function: "4.41", back: "19.12"},
-	{name: "Restart of M1", kind: "vm-restart", target: "M1", source: "dbss-M1", recovered: recovered, function: "3.12", back: "8.17"},
-	{name: "Shutdown of M1", kind: "vm-shutdown", target: "M1", source: "dbss-M1", recovered: recovered, function: "3.09", back: "38.15"},
-	{name: "Crash of M1", kind: "vm-crash", target: "M1", source: "dbss-M1", recovered: recovered},
-	{name: "M1 off the network", kind: "network-cut", target: "M1", source: "dbss-M1", recovered: recovered},
+	{name: "Service program stop", kind: "service-stop", target: "M1:postfix", source: "dbss-M1", recovered: "service program restarted", back: "0.89", orders: [][]string{inPlace}},
+	{name: "Service program freeze", kind: "service-freeze", target: "M1:postfix", source: "dbss-M1", recovered: recovered, function: "4.41", back: "19.12", orders: [][]string{frozen, standby, judged, restarted}},
+	{name: "Restart of M1", kind: "vm-restart", target: "M1", source: "dbss-M1", recovered: recovered, function: "3.12", back: "8.17", orders: [][]string{foreground, standby, judged}},
+	{name: "Shutdown of M1", kind: "vm-shutdown", target: "M1", source: "dbss-M1", recovered: recovered, function: "3.09", back: "38.15", orders: [][]string{foreground, standby, judged, restarted}},
+	{name: "Crash of M1", kind: "vm-crash", target: "M1", source: "dbss-M1", recovered: recovered, orders: [][]string{foreground, standby, judged, restarted}},
+	{name: "M1 off the network", kind: "network-cut", target: "M1", source: "dbss-M1", recovered: recovered, orders: [][]string{foreground, standby, judged, restarted}},
 	{name: "Restart of RS1", kind: "rs-restart", target: "RS1", source: "dsrs-RS1", recovered: realRecovered, function: "3.12", back: "70.79"},
 	{name: "Shutdown of RS1", kind: "rs-shutdown", target: "RS1", source: "dsrs-RS1", recovered: realRecovered, function: "3.16", back: "149.00"},
 	{name: "RS1 off the network", kind: "partition", target: "RS1", source: "dbss-M1", recovered: "", undo: "heal", lasts: 40 * time.Second},
@@ -169,9 +183,30 @@ func (r room) normal(condition string) error {
 // monitors must not notice.
 var others = []string{"172.21.14.3", "172.21.14.4"}
 
+// inOrder fails unless M1's monitor said what the trouble's orders want.
+func (r room) inOrder(c cell) {
+	r.t.Helper()
+	lines := r.lines("dbss-M1", "", c.at)
+	for _, order := range c.orders {
+		rest := lines
+		for _, want := range order {
+			message, background := strings.CutPrefix(want, "__")
+			n := slices.IndexFunc(rest, func(l harness.Line) bool {
+				return l.Background == background && strings.Contains(l.Text, message)
+			})
+			if n < 0 {
+				r.t.Errorf("M1's log does not say %q where it should:\n%v", want, lines)
+				break
+			}
+			rest = rest[n+1:]
+		}
+	}
+}
+
 // judge is what must hold of every trouble.
 func (r room) judge(c cell) {
 	r.t.Helper()
+	r.inOrder(c)
 	w := c.witness
 	r.t.Logf("the client:\n%s", w.said)
 	w.single(r, c.undo != "")
