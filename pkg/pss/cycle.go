@@ -32,21 +32,27 @@ func (s *System) cycle(ctx context.Context) {
 }
 
 // view is what the files say, or, where they cannot be read, the last good view
-// and false: then nothing is shifted, and one alarm says why.
+// and false: then nothing is shifted.
 func (s *System) view(ctx context.Context) (cluster.Tables, bool) {
-	t, err := s.opt.Files.View(ctx)
-	if ctx.Err() != nil {
+	t, err := s.lookAtFiles(ctx)
+	if err != nil {
 		return s.last, false
-	}
-	was := s.report.faults(err)
-	if s.said.once("files", err, "files not usable, no shifts until they are") {
-		return s.last, false
-	}
-	if was {
-		s.opt.Log.Info().Msg("files usable again")
 	}
 	s.last = t
 	return t, true
+}
+
+// lookAtFiles reads the files; one alarm says why they cannot be used.
+func (s *System) lookAtFiles(ctx context.Context) (cluster.Tables, error) {
+	t, err := s.opt.Files.View(ctx)
+	if ctx.Err() != nil {
+		return t, ctx.Err()
+	}
+	was := s.report.faults(err)
+	if !s.said.once("files", err, "alarm: files not usable, no shifts until they are") && was {
+		s.opt.Log.Info().Msg("files usable again")
+	}
+	return t, err
 }
 
 // tell logs a group's load and what follows from it: once, until class,

@@ -187,7 +187,7 @@ func TestBrokenFile(t *testing.T) {
 		r.ok(os.WriteFile(file, append(good, "Mail 172.21.14.201 nonsense\n"...), 0o644))
 		r.load(10, "Mail", "Web", "FTP")
 		time.Sleep(2 * time.Minute)
-		if got := r.logged("files not usable, no shifts until they are"); got != 1 || r.logged("shift start") != 0 {
+		if got := r.logged("alarm: files not usable, no shifts until they are"); got != 1 || r.logged("shift start") != 0 {
 			r.Errorf("%d alarms, %d shifts", got, r.logged("shift start"))
 		}
 		if !strings.Contains(r.log.String(), "operation.conf:") {

@@ -208,7 +208,9 @@ func (s *System) watch(ctx context.Context) {
 			if !open {
 				changes = nil
 			}
-			_ = s.opt.Files.Renew(ctx) // files that cannot be used stay out of the copies; the cycles tell
+			if _, err := s.lookAtFiles(ctx); err == nil { // files that cannot be used stay out of the copies
+				_ = s.opt.Files.Renew(ctx)
+			}
 		}
 	}
 }
