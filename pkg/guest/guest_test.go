@@ -77,7 +77,7 @@ func commandsOn(f *fakeAgent) *Commands {
 	return New(Agent{Channel: f}, Options{
 		Interface: "eth0", Restart: []string{"systemctl", "restart", "{daemon}"},
 		Announce:  []string{"arping", "-U", "-c", "1", "-I", "{interface}", "{vip}"},
-		Announce6: []string{"ndsend", "{vip}", "{interface}"},
+		Announce6: []string{"ndptool", "-t", "na", "-U", "-i", "{interface}", "-T", "{vip}", "send"},
 		Now:       func() time.Time { return time.Unix(10, 500) },
 	})
 }
@@ -147,7 +147,7 @@ func TestVIPCommands(t *testing.T) {
 		{name: "add", do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip) },
 			want: []string{"ip addr replace 172.21.14.101/32 dev eth0", "arping -U -c 1 -I eth0 172.21.14.101"}},
 		{name: "add IPv6", do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip6) },
-			want: []string{"ip addr replace fd14::101/128 dev eth0 nodad", "ndsend fd14::101 eth0"}},
+			want: []string{"ip addr replace fd14::101/128 dev eth0 nodad", "ndptool -t na -U -i eth0 -T fd14::101 send"}},
 		{name: "add fails", bad: true, do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip) },
 			programs: map[string]execStatus{"ip addr replace 172.21.14.101/32 dev eth0": failed},
 			want:     []string{"ip addr replace 172.21.14.101/32 dev eth0"}},

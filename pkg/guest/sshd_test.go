@@ -138,7 +138,8 @@ func (s *sshd) commands(t *testing.T, more ...string) (*Commands, cluster.Guest)
 	}
 	template := s.inside(slices.Concat([]string{"ssh"}, s.options, more, []string{me.Username + "@{ip}", "--"})...)
 	c := New(SSH{Command: template}, Options{Interface: "eth0", Restart: []string{"printf", "%s|", "restart", "{daemon}"},
-		Announce: []string{"arping", "-U", "-c", "1", "-I", "{interface}", "{vip}"}})
+		Announce:  []string{"arping", "-U", "-c", "1", "-I", "{interface}", "{vip}"},
+		Announce6: []string{"ndptool", "-t", "na", "-U", "-i", "{interface}", "-T", "{vip}", "send"}})
 	t.Cleanup(func() { _ = c.Close() })
 	return c, cluster.Guest{Host: "M1", IP: netip.MustParseAddr("127.0.0.1")}
 }
@@ -330,8 +331,15 @@ func TestSSHAddresses(t *testing.T) {
 	has(own, vip)
 	do(c.DelVIP(t.Context(), g, vip))
 	has(own)
-	_, err := c.Run(t.Context(), g, []string{"ip", "addr", "replace", single(vip6), "dev", "eth0", "nodad"})
-	do(err)
+	if _, err := exec.LookPath("ndptool"); err != nil {
+		t.Log("NOT ANNOUNCED over IPv6: no ndptool")
+		s.must(t, s.inside("ip", "addr", "add", single(vip6), "dev", "eth0", "nodad")...)
+	} else {
+		do(c.AddVIP(t.Context(), g, vip6))
+		if !heard(vip6) {
+			t.Error("nobody heard a neighbour advertisement")
+		}
+	}
 	has(own, vip6)
 	do(c.DelVIP(t.Context(), g, vip6))
 	has(own)
@@ -345,7 +353,7 @@ func (s *sshd) listen(t *testing.T) (heard func(netip.Addr) bool) {
 		t.Log("NOT LISTENED: no tcpdump")
 		return func(netip.Addr) bool { return true }
 	}
-	argv := s.inside("tcpdump", "-l", "-n", "-i", "eth1", "arp")
+	argv := s.inside("tcpdump", "-l", "-n", "-i", "eth1", "arp or icmp6")
 	log, err := os.Create(s.file("tcpdump"))
 	if err != nil {
 		t.Fatal(err)
@@ -367,7 +375,12 @@ func (s *sshd) listen(t *testing.T) (heard func(netip.Addr) bool) {
 	if !said("listening on eth1") {
 		t.Fatal("tcpdump does not listen")
 	}
-	return func(a netip.Addr) bool { return said(fmt.Sprintf("who-has %v (ff:ff:ff:ff:ff:ff) tell %v", a, a)) }
+	return func(a netip.Addr) bool {
+		if a.Is6() {
+			return said(fmt.Sprintf("neighbor advertisement, tgt is %v", a))
+		}
+		return said(fmt.Sprintf("who-has %v (ff:ff:ff:ff:ff:ff) tell %v", a, a))
+	}
 }
 
 func TestSSHMeasure(t *testing.T) {

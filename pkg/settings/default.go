@@ -37,7 +37,7 @@ func Default() Settings {
 		Guest: Guest{Method: "agent", SSHCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "--"}, Interface: "eth0",
 			RestartCommand:   []string{"systemctl", "restart", "{daemon}"},
 			AnnounceCommand:  []string{"arping", "-U", "-c", "1", "-I", "{interface}", "{vip}"},
-			Announce6Command: []string{"ndsend", "{vip}", "{interface}"}},
+			Announce6Command: []string{"ndptool", "-t", "na", "-U", "-i", "{interface}", "-T", "{vip}", "send"}},
 		Access: Access{Source: "none"},
 	}
 	return s.WithProfile(Fast)
