@@ -18,7 +18,8 @@ type view struct {
 	all     []netip.Addr // of the system
 	out     bool         // its real server is in neither real file
 	serving []ipc.ServedVIP
-	failed  bool // A4-failed was reported: what nobody serves is pss's
+	moving  []netip.Addr // of vips: pss was killed as it moved them, so another server may answer
+	failed  bool         // A4-failed was reported: what nobody serves is pss's
 }
 
 // heldBy tells whether host serves vip.
@@ -68,7 +69,7 @@ func (m *Monitor) accept(ctx context.Context, r ipc.Reply) error {
 
 // adopt makes r the monitor's view of the files.
 func (m *Monitor) adopt(ctx context.Context, r ipc.Reply) view {
-	v := view{state: r.State, vips: r.VIPs, all: r.AllVIPs, serving: r.Serving, failed: r.Failed, out: r.Real == string(ipc.RealOutside)}
+	v := view{state: r.State, vips: r.VIPs, all: r.AllVIPs, serving: r.Serving, failed: r.Failed, moving: r.Moving, out: r.Real == string(ipc.RealOutside)}
 	if real, err := netip.ParseAddr(r.Real); err == nil {
 		m.real = real
 	}

@@ -48,29 +48,37 @@ func (m *Monitor) giveBack(ctx context.Context) (ipc.State, error) {
 	if s.Reply.Rows == nil {
 		return "", fmt.Errorf("cannot give back: the hold names no rows")
 	}
-	hctx, cancel := m.clk.Timeout(ctx, m.opt.Settings.Lock.Hold.D()*9/10)
+	hctx, cancel := m.under(ctx, s)
 	defer cancel()
 	sw := m.newSwap(hctx, *s.Reply.Rows)
+	if err := each(common(sw.vips, s.Reply.Moving), func(vip netip.Addr) error { return sw.unheld(hctx, vip) }); err != nil {
+		return "", err
+	}
 	if err := sw.do(hctx); err != nil {
 		sw.undo(ctx, s, hctx.Err() == nil)
 		return "", err
 	}
 	r, err := s.Call(hctx, ipc.Request{Verb: ipc.A5, Host: m.opt.Target.Host, Backup: m.backupServer(), Outcome: ipc.Recovered})
 	if err != nil {
-		return sw.afterLostA5(ctx, s, err)
+		return sw.afterLostA5(ctx, s, err, hctx.Err() == nil)
 	}
 	return r.State, nil
 }
 
+// under is ctx while calls under a hold may last.
+func (m *Monitor) under(ctx context.Context, s *ipc.Session) (context.Context, context.CancelFunc) {
+	return s.Within(ctx, m.opt.Settings.Lock.Hold.D())
+}
+
 // afterLostA5 undoes the swap, unless the files were changed and only the
 // reply was lost.
-func (sw *swap) afterLostA5(ctx context.Context, s *ipc.Session, err error) (ipc.State, error) {
+func (sw *swap) afterLostA5(ctx context.Context, s *ipc.Session, err error, held bool) (ipc.State, error) {
 	if !refused(err) {
 		if v, lerr := sw.m.lookBeforeMonitor(ctx); lerr == nil && v.state != ipc.Separated {
 			return v.state, nil
 		}
 	}
-	sw.undo(ctx, s, refused(err))
+	sw.undo(ctx, s, held && refused(err)) // refused also for a hold that has expired
 	return "", err
 }
 
@@ -97,6 +105,22 @@ func (m *Monitor) newSwap(ctx context.Context, rows ipc.HeldRows) *swap {
 		m.backup.guest, sw.backup = g, &g
 	}
 	return sw
+}
+
+// unheld asks whether a third server answers for a VIP that pss was moving when
+// it was killed.
+func (sw *swap) unheld(ctx context.Context, vip netip.Addr) error {
+	_, others, err := sw.m.holds(ctx, sw.target, vip)
+	if err == nil && others && sw.backup != nil {
+		var mine bool
+		if mine, _, err = sw.m.holds(ctx, *sw.backup, vip); mine {
+			others = false
+		}
+	}
+	if err == nil && others {
+		err = fmt.Errorf("cannot give %s back: another server answers for it", vip)
+	}
+	return err
 }
 
 // do moves the VIPs: off the backup, whatever the files say of it, then on the
@@ -138,7 +162,7 @@ func (sw *swap) offBackup(ctx context.Context) error {
 // at the backup does.
 func (sw *swap) undo(ctx context.Context, s *ipc.Session, held bool) {
 	fromBack := sw.fromBack
-	if !held {
+	if !held || s.Over() {
 		s.Close()
 		again, err := sw.m.hold(ctx)
 		if err != nil {
@@ -146,12 +170,13 @@ func (sw *swap) undo(ctx context.Context, s *ipc.Session, held bool) {
 			return
 		}
 		defer again.Close()
+		s = again
 		if again.Reply.Rows == nil || len(again.Reply.Rows.TargetSeparation) == 0 {
 			return // it was done after all
 		}
 		fromBack = common(fromBack, cluster.VIPsOf(again.Reply.Rows.BackupOperation))
 	}
-	ctx, cancel := sw.m.guestCall(ctx)
+	ctx, cancel := s.Whole(ctx)
 	defer cancel()
 	if err := sw.m.takeOff(ctx, sw.target, sw.vips); err != nil || sw.backup == nil {
 		return // two holders are worse than none
@@ -172,7 +197,7 @@ func (m *Monitor) reseat(ctx context.Context) error {
 	if s.Reply.Rows == nil {
 		return nil
 	}
-	ctx, cancel := m.clk.Timeout(ctx, m.opt.Settings.Lock.Hold.D()*9/10)
+	ctx, cancel := m.under(ctx, s)
 	defer cancel()
 	err = each(cluster.VIPsOf(s.Reply.Rows.BackupOperation), func(vip netip.Addr) error { return m.reseatOne(ctx, vip) })
 	if err != nil {

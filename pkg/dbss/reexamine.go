@@ -2,6 +2,7 @@ package dbss
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
@@ -107,9 +108,14 @@ func (m *Monitor) askReferences(ctx context.Context) error {
 // silence after reexamine_count probes, each of which may answer until the
 // end. A greeting is missing only after freeze_deadline.
 func (m *Monitor) prove(ctx context.Context) proof {
-	for {
+	for late := 0; ; {
 		e := m.newEvidence(ctx)
 		p := e.gather()
+		if !p.alive && !p.dead && late < maxLate && e.isLate() {
+			late++
+			m.alarm(MsgLate, errLate)
+			continue
+		}
 		if !p.pinged || p.alive || p.dead || len(p.silent) == 0 || ctx.Err() != nil {
 			return p
 		}
@@ -122,10 +128,24 @@ func (m *Monitor) prove(ctx context.Context) proof {
 	}
 }
 
+// A window that ends this late (on the wall clock) was not watched: answers may
+// have come while this program had no processor, as when hundreds of monitors
+// start at once. Its silence proves nothing, though not for ever.
+const (
+	lateWindow = 250 * time.Millisecond
+	maxLate    = 5
+)
+
+var errLate = errors.New("this program got no processor for a while")
+
+// isLate tells whether the window ended much later than it should have.
+func (e *evidence) isLate() bool { return time.Since(e.due) > lateWindow }
+
 // evidence is collected by many probes at once.
 type evidence struct {
 	m      *Monitor
 	began  time.Time
+	due    time.Time // end of the window on the wall clock
 	target cluster.Guest
 	ctx    context.Context // ends with the window
 	enough context.CancelFunc
@@ -142,7 +162,9 @@ func (m *Monitor) newEvidence(ctx context.Context) *evidence {
 	n, d := max(1, m.set.ReexamineCount), m.set.ReexamineInterval.D()
 	e := &evidence{m: m, began: m.clk.Now(), target: m.target(), greeted: map[string]bool{}}
 	e.p.agentDumb = true
-	e.ctx, e.enough = m.clk.Timeout(ctx, time.Duration(n-1)*d+min(d, lastProbe))
+	window := time.Duration(n-1)*d + min(d, lastProbe)
+	e.due = time.Now().Add(m.clk.Wall(window))
+	e.ctx, e.enough = m.clk.Timeout(ctx, window)
 	return e
 }
 

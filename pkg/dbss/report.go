@@ -17,6 +17,7 @@ const (
 	MsgServiceTrouble    = "service trouble detected"
 	MsgConfirmed         = "re-examined: trouble confirmed"
 	MsgNoTrouble         = "re-examined: no trouble"
+	MsgLate              = "re-examination came too late, repeated"
 	MsgHolding           = "no network reference answers, holding"
 	MsgServiceRestart    = "service program restart"
 	MsgServiceRestarted  = "service program restarted"

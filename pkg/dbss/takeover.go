@@ -123,16 +123,17 @@ func (m *Monitor) serve(ctx context.Context, vips []netip.Addr) error {
 	}
 }
 
-// unheld asks, where the old holder could not be fenced although its host is
-// not silent, whether it has stopped answering: two holders are worse than none.
+// unheld asks whether the old holder has stopped answering where it could not be
+// fenced although its host is not silent, and who else may answer where pss was
+// killed as it moved a VIP: two holders are worse than none.
 func (m *Monitor) unheld(ctx context.Context, vips []netip.Addr) error {
 	if m.debt.Load() != unfenced {
-		return nil
+		vips = common(vips, m.view.moving)
 	}
 	return each(vips, func(vip netip.Addr) error {
 		_, others, err := m.holds(ctx, m.backup.guest, vip)
 		if err == nil && others {
-			err = fmt.Errorf("cannot take %s over: its old holder answers and cannot be fenced", vip)
+			err = fmt.Errorf("cannot take %s over: another server answers for it", vip)
 		}
 		return err
 	})

@@ -102,7 +102,7 @@ func (m *Monitor) mend(ctx context.Context) error {
 		return err
 	}
 	defer s.Close()
-	ctx, cancel := m.clk.Timeout(ctx, m.opt.Settings.Lock.Hold.D())
+	ctx, cancel := m.under(ctx, s)
 	defer cancel()
 	var named []netip.Addr
 	if s.Reply.Rows != nil {

@@ -20,9 +20,8 @@ type giving struct {
 	backup  cluster.Guest // zero where there is none
 	session *ipc.Session
 	rows    ipc.HeldRows
-	cut     bool      // the backup was cut off, for its agent was silent
-	held    time.Time // when the hold began
-	undo    []func(context.Context)
+	cut     bool // the backup was cut off, for its agent was silent
+	undo    []func(context.Context) error
 }
 
 // giveBack moves the VIPs of a server that answers from its backup to it, and
@@ -34,13 +33,13 @@ func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4
 		return nil, false, err
 	}
 	defer session.Close()
-	g = &giving{DSRS: d, srv: srv, target: d.guest(srv.Host), session: session, held: d.Clock.Now()}
+	g = &giving{DSRS: d, srv: srv, target: d.guest(srv.Host), session: session}
 	if session.Reply.Rows != nil {
 		g.rows = *session.Reply.Rows
 	}
 	g.backup = g.findBackup()
 	g.locate(ctx)
-	ctx, cancel := d.limit(ctx, d.Settings.Lock.Hold.D()*9/10)
+	ctx, cancel := session.Within(ctx, d.Settings.Lock.Hold.D())
 	defer cancel()
 	b4 = len(g.rows.TargetSeparation) > 0
 	if err = g.move(ctx); err == nil && b4 {
@@ -125,7 +124,7 @@ func (g *giving) moveOne(ctx context.Context, vip netip.Addr, own, backup []clus
 			return err
 		}
 	}
-	g.undo = append(g.undo, func(ctx context.Context) { _ = g.Fleet.DelVIP(ctx, g.target, vip) })
+	g.undo = append(g.undo, func(ctx context.Context) error { return g.letGo(ctx, vip) })
 	if err := g.Fleet.AddVIP(ctx, g.target, vip); err != nil {
 		return fmt.Errorf("cannot put %s on %s: %v", vip, g.target.Host, err)
 	}
@@ -135,10 +134,11 @@ func (g *giving) moveOne(ctx context.Context, vip netip.Addr, own, backup []clus
 // off takes vip from the backup; a backup whose agent is silent is cut off.
 func (g *giving) off(ctx context.Context, vip netip.Addr) error {
 	err := g.within(ctx, callTimeout/3, func(ctx context.Context) error { return g.Fleet.DelVIP(ctx, g.backup, vip) })
-	g.undo = append(g.undo, func(ctx context.Context) {
-		if slices.ContainsFunc(g.rows.BackupOperation, func(r cluster.ServerRow) bool { return r.VIP == vip }) {
-			_ = g.Fleet.AddVIP(ctx, g.backup, vip)
+	g.undo = append(g.undo, func(ctx context.Context) error {
+		if !slices.ContainsFunc(g.rows.BackupOperation, func(r cluster.ServerRow) bool { return r.VIP == vip }) {
+			return nil
 		}
+		return g.Fleet.AddVIP(ctx, g.backup, vip)
 	})
 	if err == nil || g.idle(ctx) {
 		return nil
@@ -147,7 +147,7 @@ func (g *giving) off(ctx context.Context, vip netip.Addr) error {
 		return fmt.Errorf("cannot take %s off %s: %v", vip, g.backup.Host, err)
 	}
 	g.cut = true
-	g.undo = append(g.undo, func(ctx context.Context) { _ = g.Fleet.SetLink(ctx, g.backup, true) })
+	g.undo = append(g.undo, func(ctx context.Context) error { return g.Fleet.SetLink(ctx, g.backup, true) })
 	return nil
 }
 
@@ -194,7 +194,8 @@ func (g *giving) commit(ctx context.Context) error {
 // Where the hold ran out meanwhile the rows are read under another one: what
 // the backup no longer serves does not go back to it.
 func (g *giving) revert(ctx context.Context) {
-	if g.Clock.Since(g.held) >= g.Settings.Lock.Hold.D() {
+	session := g.session
+	if ctx.Err() != nil {
 		g.session.Close()
 		hctx, cancel := g.limit(context.WithoutCancel(ctx), b3Timeout)
 		defer cancel()
@@ -202,16 +203,37 @@ func (g *giving) revert(ctx context.Context) {
 		g.rows = ipc.HeldRows{}
 		if err == nil {
 			defer again.Close()
-			g.rows = *again.Reply.Rows
+			g.rows, session = *again.Reply.Rows, again
 		}
 		if err == nil && len(g.rows.TargetSeparation) == 0 {
 			return // it was done after all
 		}
 	}
+	ctx, cancel := session.Whole(context.WithoutCancel(ctx))
+	defer cancel()
 	for _, undo := range slices.Backward(g.undo) {
-		_ = g.quick(context.WithoutCancel(ctx), func(ctx context.Context) error { undo(ctx); return nil })
+		if err := g.quick(ctx, undo); err != nil {
+			g.log(ctx).Error().Str("server", g.srv.Host).Err(err).Msg(MsgNotUndone)
+			break // two holders are worse than none
+		}
 	}
 	g.undo = nil
+}
+
+// letGo makes sure that the target no longer answers for vip: where its agent
+// is silent its link goes down, until it is booted again.
+func (g *giving) letGo(ctx context.Context, vip netip.Addr) error {
+	err := g.within(ctx, callTimeout/3, func(ctx context.Context) error { return g.Fleet.DelVIP(ctx, g.target, vip) })
+	if err == nil {
+		return nil
+	}
+	if g.Fleet.SetLink(ctx, g.target, false) != nil {
+		return err
+	}
+	if g.outage != nil {
+		g.outage.fence(g.target)
+	}
+	return nil
 }
 
 // handOver ends what stood in for a server that serves again: a backup that

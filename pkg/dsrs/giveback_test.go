@@ -45,6 +45,25 @@ func TestGiveBackIsUndone(t *testing.T) {
 	})
 }
 
+// A server whose agent falls silent just as it has got its VIP does not let go of
+// it when the give-back is undone: its link goes down before the backup gets the VIP
+// again, and it is booted.
+func TestGiveBackToSilentServerIsUndone(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		var once sync.Once
+		w.run.fleet.hook = func(call string) {
+			if call == "AddVIP M1" {
+				once.Do(func() {
+					w.must(w.model.AddVIP(w.ctx, w.guest("M1", rs1), vip1))
+					w.fault(sim.AgentDead, "M1")
+				})
+			}
+		}
+		w.recovers(6 * time.Minute)
+	})
+}
+
 // A dsrs that hangs in a give-back loses its hold: what pss has moved by then
 // does not go back to the backup.
 func TestStoppedInGiveBack(t *testing.T) {

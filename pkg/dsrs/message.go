@@ -42,6 +42,7 @@ const (
 	MsgServerUp     = "virtual server started"
 	MsgLeft         = "virtual server left to its monitor"
 	MsgServer       = "virtual server recovered"
+	MsgNotUndone    = "addresses not undone"
 	MsgNoServer     = "virtual server not recovered"
 	MsgMonitor      = "monitor started"
 	MsgNoMonitor    = "monitor not started"

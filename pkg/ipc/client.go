@@ -103,7 +103,11 @@ func (c *Client) Hold(ctx context.Context, req Request) (*Session, error) {
 		conn.Close()
 		return nil, err
 	}
-	return &Session{Reply: reply, client: c, conn: conn}, nil
+	ends := time.UnixMilli(reply.UntilMS)
+	if reply.UntilMS == 0 {
+		ends = time.Now().Add(c.clk.Wall(holdTime))
+	}
+	return &Session{Reply: reply, client: c, conn: conn, ends: ends}, nil
 }
 
 // Watch returns a channel that gets a value now and after every change of the
@@ -192,7 +196,11 @@ type Session struct {
 
 	client *Client
 	conn   *conn
+	ends   time.Time // wall clock: the sif releases it unchanged
 }
+
+// holdTime is how long a hold lasts whose reply does not say it.
+const holdTime = 3 * time.Second
 
 // Call sends A5 or B4 (which end the hold), or any other verb, within the
 // hold. If the connection breaks, A5 and B4 are sent again on a new one with
@@ -215,6 +223,21 @@ func (s *Session) Call(ctx context.Context, req Request) (Reply, error) {
 	}
 	return Reply{}, fmt.Errorf("cannot ask sif for %s: %w", req.Verb, ErrSessionLost)
 }
+
+// Within is ctx that ends safely before the hold does, however late the reply
+// was read: a call that comes true after the hold has expired would change
+// addresses under somebody else's lock.
+func (s *Session) Within(ctx context.Context, hold time.Duration) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, s.ends.Add(-s.client.clk.Wall(hold/10)))
+}
+
+// Whole is ctx that ends with the hold: for what must still be undone under it.
+func (s *Session) Whole(ctx context.Context) (context.Context, context.CancelFunc) {
+	return context.WithDeadline(ctx, s.ends)
+}
+
+// Over tells whether the hold has expired.
+func (s *Session) Over() bool { return !time.Now().Before(s.ends) }
 
 // Release ends the hold with the files unchanged and waits until the sif says so.
 func (s *Session) Release(ctx context.Context) error {

@@ -59,10 +59,10 @@ var largeScopes = []Scope{
 	{Name: "a real server silent, two crashes", Monitors: []string{"W2", "F2"}, Reals: []string{"RS3"}, Left: left("host silent", "crash", "crash")},
 	{Name: "two shifts each way, two takeovers, a crash", Wants: toPS1AndBack("Web", "FTP"), Monitors: []string{"W2", "F2"}, Victims: []string{"W2", "F2"},
 		Left: left("crash", "guest dies", "guest dies")},
-	{Name: "two shifts each way, a takeover, a real server dies, a crash", Wants: toPS1AndBack("Web", "FTP"), Monitors: []string{"W2"}, Reals: []string{"RS3"},
+	{Name: "two shifts each way, a real server dies", Wants: toPS1AndBack("Web", "FTP"), Monitors: []string{"W2", "F2"}, Reals: []string{"RS3"},
+		Left: left("host dies")},
+	{Name: "a shift each way, a real server dies, a crash", Wants: toPS1AndBack("Web"), Monitors: []string{"W2", "F2"}, Reals: []string{"RS3"},
 		Left: left("crash", "host dies")},
-	{Name: "a shift each way, two takeovers, a real server dies, a crash", Wants: toPS1AndBack("Web"), Monitors: []string{"W2", "F2"}, Victims: []string{"W2"}, Reals: []string{"RS3"},
-		Left: left("crash", "guest dies", "host dies")},
 	{Name: "two crashes of two shifts", Wants: toPS1AndBack("Web", "FTP"), Left: left("crash", "crash")},
 }
 

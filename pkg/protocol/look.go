@@ -27,6 +27,9 @@ func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
 			served.Host, served.IP, served.Real = h.Host, h.IP, h.Real
 		}
 		reply.Serving = append(reply.Serving, served)
+		if f.Moving != nil && f.Moving(vip) {
+			reply.Moving = append(reply.Moving, vip)
+		}
 	}
 	return reply
 }

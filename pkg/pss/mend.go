@@ -17,6 +17,7 @@ import (
 // with sif and dbss, which hosts sleep.
 func (s *System) mend(ctx context.Context, t cluster.Tables) {
 	s.mendVIPs(ctx, t)
+	s.mendMoving(ctx, t)
 	var all sync.WaitGroup
 	all.Go(func() { s.mendMonitors(ctx, t) })
 	all.Go(func() { s.mendBackups(ctx, t) })
@@ -49,6 +50,25 @@ func (s *System) mendVIPs(ctx context.Context, t cluster.Tables) {
 
 // longestRest is the longest pause between two VIPs: a stray one has two holders.
 const longestRest = time.Second
+
+// mendMoving looks at the VIPs that a pss which was killed had been moving.
+func (s *System) mendMoving(ctx context.Context, t cluster.Tables) {
+	vips, err := s.opt.Moving.VIPs()
+	s.said.once("moving", err, "moving VIPs not known")
+	if len(vips) == 0 {
+		return
+	}
+	known := s.hands.Known(ctx, t)
+	for _, vip := range vips {
+		off, err := s.hands.Unmark(ctx, vip, known)
+		if ctx.Err() == nil {
+			s.said.once("moving "+vip.String(), err, "VIP of a cut-off move not mended")
+		}
+		if len(off) > 0 {
+			s.report.mended("VIP " + vip.String())
+		}
+	}
+}
 
 // rowsOf are all rows of a server in the three files.
 func rowsOf(t cluster.Tables, host string) []cluster.ServerRow {

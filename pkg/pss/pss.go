@@ -25,6 +25,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/patience"
@@ -84,6 +85,8 @@ type Options struct {
 	Abandoned func() ([]string, error)
 	// Forget takes a server out of that set.
 	Forget func(host string) error
+	// Moving marks the VIPs whose addresses are being changed.
+	Moving ipc.Moves
 	// Changed tells whether settings.toml differs from Settings.
 	Changed func() bool
 
@@ -130,7 +133,7 @@ func New(opt Options) *System {
 	s.said.log = opt.Log
 	s.report = report{path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
 	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
-		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget}
+		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
 		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}}
 	return s

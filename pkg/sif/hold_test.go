@@ -179,3 +179,27 @@ func TestRequestOfAClosedConnectionIsDropped(t *testing.T) {
 		r.wantRows(ctx, "op: Mail 201 101 M1 1", "M1")
 	})
 }
+
+// However late the reply of a hold is read, calls under it end before it does.
+func TestCallsEndBeforeTheHold(t *testing.T) {
+	inBubble(t, func(ctx context.Context, r *rig) {
+		s, err := r.client.Hold(ctx, ipc.Request{Host: "M1"})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer s.Close()
+		time.Sleep(2 * time.Second)
+		calls, cancel := s.Within(ctx, DefaultHold)
+		defer cancel()
+		whole, end := s.Whole(ctx)
+		defer end()
+		<-calls.Done()
+		if s.Over() {
+			t.Error("calls may last longer than the hold")
+		}
+		<-whole.Done()
+		if !s.Over() {
+			t.Error("the hold is not over at its end")
+		}
+	})
+}

@@ -23,7 +23,8 @@ type session struct {
 	mu      sync.Mutex
 	held    *conffile.Held // the exclusive lock, nil if this connection does not hold it
 	timer   *time.Timer
-	expired bool // the last hold of this connection ran out of time
+	until   time.Time // when it expires
+	expired bool      // the last hold of this connection ran out of time
 }
 
 // Handle implements ipc.Handler.
@@ -119,10 +120,12 @@ func (c *session) hold(ctx context.Context, req ipc.Request) result {
 		if err != nil {
 			return result{err: err}
 		}
-		c.held, c.expired = held, false
+		c.held, c.expired, c.until = held, false, time.Now().Add(c.s.holdTime())
 		c.timer = time.AfterFunc(c.s.holdTime(), func() { c.expire(held) })
 	}
-	return result{reply: c.s.lookHeld(c.held.Tables(), req)}
+	reply := c.s.lookHeld(c.held.Tables(), req)
+	reply.UntilMS = c.until.UnixMilli()
+	return result{reply: reply}
 }
 
 func (s *Server) holdTime() time.Duration {

@@ -104,17 +104,37 @@ func (h *Hands) carry(ctx context.Context, batch []*changing) {
 		}
 		return h.exchangeAll(short, j, j.Waves(t))
 	})
-	if h.commit(held, batch) == nil {
-		return
-	}
-	for _, j := range batch { // one that the files refuse must not spoil the others
+	whole := h.commit(held, batch)
+	for _, j := range batch {
 		if j.err != nil {
 			continue
 		}
-		if err := h.commit(held, []*changing{j}); err != nil {
-			j.err = errors.Join(err, h.takeBack(ctx, j.Moves))
+		err := whole
+		if err != nil { // one that the files refuse must not spoil the others
+			err = h.commit(held, []*changing{j})
 		}
+		if err != nil {
+			j.err = errors.Join(err, h.takeBack(ctx, j.Moves))
+			continue
+		}
+		h.moved(j.Moves)
 	}
+}
+
+// moved takes the marks of VIPs off that are where the files say; one that stays
+// is looked at in the next cycle.
+func (h *Hands) moved(moves []plan.Step) {
+	if err := h.Moving.Remove(vipsOf(moves)...); err != nil {
+		h.Log.Warn().Err(err).Msg("mark of a moved VIP stays")
+	}
+}
+
+func vipsOf(moves []plan.Step) []netip.Addr {
+	var out []netip.Addr
+	for _, m := range moves {
+		out = append(out, m.VIP)
+	}
+	return out
 }
 
 // each calls do for every change that has not failed so far, in parallel.
@@ -145,6 +165,9 @@ func (h *Hands) commit(held Held, batch []*changing) error {
 // all VIPs before it touches one.
 func (h *Hands) exchangeAll(ctx context.Context, j *changing, waves [][]plan.Step) error {
 	if err := all(j.Moves, func(m plan.Step) error { return h.ask(ctx, m.VIP, m.From.IP, m.To.IP) }); err != nil {
+		return err
+	}
+	if err := h.Moving.Add(vipsOf(j.Moves)...); err != nil {
 		return err
 	}
 	for _, wave := range waves {
@@ -222,6 +245,7 @@ func (h *Hands) takeBack(ctx context.Context, moves []plan.Step) error {
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("cannot undo: %v", err)
 	}
+	h.moved(moves)
 	return nil
 }
 

@@ -15,6 +15,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/settings"
 )
 
@@ -100,6 +101,8 @@ type Hands struct {
 	Abandoned func() ([]string, error)
 	// Forget takes a server out of that set.
 	Forget func(host string) error
+	// Moving marks the VIPs whose addresses are being changed.
+	Moving ipc.Moves
 	// Slot waits for one of the boot slots that all programs share; Spare for
 	// one of those that are not kept for recoveries.
 	Slot, Spare func(ctx context.Context) (release func(), err error)

@@ -18,6 +18,7 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/plan"
@@ -51,6 +52,7 @@ type world struct {
 	fail  map[string]bool // "AddVIP M1"; "commit"
 
 	abandoned []string
+	run       string
 }
 
 func free(context.Context) (func(), error) { return func() {}, nil }
@@ -88,12 +90,12 @@ func (w *wakes) Proved(netip.Addr) bool               { return w.missed == 0 }
 
 func play(t *testing.T, do func(w *world)) {
 	t.Helper()
-	dir := t.TempDir()
+	dir, run := t.TempDir(), t.TempDir()
 	if err := os.CopyFS(dir, os.DirFS("../../../testdata/paper")); err != nil {
 		t.Fatal(err)
 	}
 	synctest.Test(t, func(t *testing.T) {
-		w := &world{T: t, ctx: t.Context(), fail: map[string]bool{}}
+		w := &world{T: t, ctx: t.Context(), fail: map[string]bool{}, run: run}
 		w.open(dir)
 		defer w.model.Close()
 		do(w)
@@ -129,7 +131,7 @@ func (w *world) open(dir string) {
 	w.ok(err)
 	w.Hands = &hands.Hands{Fleet: flaky{w.model, w}, Files: conf.Files{Dir: w.conf}, Rescue: conf.Rescue{Dir: w.conf, Log: zerolog.Nop()},
 		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() hands.Data { return data },
-		Abandoned: func() ([]string, error) { return w.abandoned, nil }, Forget: func(string) error { return nil }, Slot: free, Spare: free}
+		Abandoned: func() ([]string, error) { return w.abandoned, nil }, Forget: func(string) error { return nil }, Moving: ipc.Moves{Dir: w.run}, Slot: free, Spare: free}
 	w.power = &power.Power{Fleet: w.model, Files: w.Files, Settings: set, Log: zerolog.Nop(), Wakes: &wakes{}}
 }
 

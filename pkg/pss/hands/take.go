@@ -54,6 +54,9 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	if len(macs[0]) > 0 && !slices.Equal(macs[0], macs[1]) {
 		return fmt.Errorf("%v is held by %v", vip, macs[0])
 	}
+	if err := h.Moving.Add(vip); err != nil {
+		return err
+	}
 	err = h.hand(short, vip, nil, to)
 	if err == nil {
 		err = held.Commit(func(t *cluster.Tables) error {
@@ -61,12 +64,16 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 			return nil
 		})
 	}
-	if err == nil {
-		return nil
-	}
 	undo, done := patience.Detached(ctx, h.Clock, undoTime)
 	defer done()
-	return errors.Join(err, h.Fleet.DelVIP(undo, to, vip))
+	var left error // on a server that is not to have it
+	if err != nil {
+		left = h.Fleet.DelVIP(undo, to, vip)
+	}
+	if left == nil {
+		h.moved([]plan.Step{{VIP: vip}})
+	}
+	return errors.Join(err, left)
 }
 
 // Retire throws away a spare that failed and ends its monitor; it is created

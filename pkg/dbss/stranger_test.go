@@ -1,0 +1,63 @@
+package dbss_test
+
+import (
+	"context"
+	"net/netip"
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/dbss"
+	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
+)
+
+// TestTakeoverFromStranger: pss was killed as it moved the VIP to M2, and then
+// M1 dies. The backup does not get the VIP while M2 answers for it.
+func TestTakeoverFromStranger(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.ok(ipc.Moves{Dir: r.run}.Add(ip(101)))
+		r.ok(r.model.DelVIP(r.ctx, m1, ip(101)))
+		r.ok(r.model.AddVIP(r.ctx, m2, ip(101)))
+		r.fault(sim.VMShutdown, "M1")
+		r.logged("M1", dbss.MsgBackupStarted, 10*time.Second)
+		time.Sleep(5 * time.Second)
+		if !r.serves("M2", 101) {
+			t.Errorf("%v hold the VIP, want M2 alone", r.model.Holders(ip(101)))
+		}
+		r.ok(r.model.DelVIP(r.ctx, m2, ip(101))) // pss, started again
+		r.ok(ipc.Moves{Dir: r.run}.Remove(ip(101)))
+		r.logged("M1", dbss.MsgFunctionRecovered, time.Second)
+		r.logged("M1", dbss.MsgTargetRecovered, 2*time.Minute)
+		if !r.serves("M1", 101) {
+			t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
+		}
+	})
+}
+
+// TestLateReexamination: a monitor that gets no processor while the target is
+// silent for a moment looks again before it believes in trouble.
+func TestLateReexamination(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.taps = once(func(p point) bool {
+			return p.op == "Addrs" && !p.after && p.host == "M1"
+		}, func() { time.Sleep(4 * time.Second) })
+		r.ok(r.model.Inject(sim.Fault{Kind: sim.VMFreeze, Target: "M1", For: 4 * time.Second}))
+		r.logged("M1", dbss.MsgLate, 10*time.Second)
+		r.logged("M1", dbss.MsgNoTrouble, 10*time.Second)
+		if len(r.tables().Separation) > 0 {
+			t.Errorf("separated: %v", r.tables().Separation)
+		}
+	})
+}
+
+func (t *tapped) Addrs(ctx context.Context, g cluster.Guest) (has []netip.Addr, err error) {
+	err = t.tap(ctx, "Addrs", g.Host, func() error {
+		has, err = t.Model.Addrs(ctx, g)
+		return err
+	})
+	return has, err
+}
