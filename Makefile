@@ -7,7 +7,7 @@ PROGS  := pss dbss dsrs sif
 PREFIX ?= /usr/local
 export CGO_ENABLED := 1
 
-.PHONY: all build demo test check fuzz campaign mutations scenarios-update test-lab bench-lab lab lab-down install clean
+.PHONY: all build demo test check fuzz campaign model bench-scale mutations scenarios-update test-lab bench-lab lab lab-down install clean
 all: build
 
 build: $(addprefix $(BIN)/,$(PROGS))
@@ -37,6 +37,14 @@ SEEDS ?= 1000
 FIRST ?= 0
 campaign: ## SEEDS random systems with random loads, faults and kills, in virtual time
 	$(GO) test -tags $(TAGS) ./pkg/scenario -run 'Campaign$$' -count=1 -timeout 0 -v -first $(FIRST) -seeds $(SEEDS)
+
+model: ## every interleaving of pss, dbss and dsrs in the larger scopes too; minutes, some gigabytes
+	$(GO) test -tags $(TAGS) ./pkg/model -run Protocol -count=1 -timeout 0 -v -large
+
+BENCH_FLAGS ?=
+bench-scale: build ## 300 dbss and sif, 6 dsrs and pss as real processes; a real server with 50 virtual servers dies
+	$(GO) build -trimpath -tags $(TAGS) -o $(BIN)/bench ./scripts/bench
+	$(BIN)/bench -bin $(BIN) $(BENCH_FLAGS)
 
 scenarios-update: ## rewrite the expected logs of testdata/scenarios; read the difference
 	$(GO) test -tags $(TAGS) ./pkg/scenario -run Scenarios -count=1 -update

@@ -139,13 +139,18 @@ func (r *Rig) Launch(name, prog string, args ...string) {
 // LaunchAll starts a dbss for every home server, a dsrs for every real server
 // and pss.
 func (r *Rig) LaunchAll(servers, reals []string) {
+	r.LaunchMonitors(servers, reals)
+	r.Launch("pss", "pss", "run")
+}
+
+// LaunchMonitors starts a dbss for every server and a dsrs for every real server.
+func (r *Rig) LaunchMonitors(servers, reals []string) {
 	for _, s := range servers {
 		r.Launch("dbss-"+s, "dbss", filepath.Join(r.Sub("conf"), s+".dat"))
 	}
 	for _, s := range reals {
 		r.Launch("dsrs-"+s, "dsrs", filepath.Join(r.Sub("conf"), s+".dat"))
 	}
-	r.Launch("pss", "pss", "run")
 }
 
 // Processes are all processes of the rig but the emulated fleet.

@@ -27,6 +27,7 @@ func main() {
 	flag.StringVar(&o.profile, "profile", "fast", "timing profile: paper or fast")
 	flag.DurationVar(&o.watch, "watch", time.Minute, "emulated time over which the cycles are measured")
 	flag.IntVar(&o.slots, "slots", 2, "boot slots")
+	flag.IntVar(&o.batch, "batch", 25, "dbss started at a time; 0: all at once, as after a boot of the management server")
 	flag.BoolVar(&o.home, "home", true, "wait until every server of the dead real server is back")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), syscall.SIGINT, syscall.SIGTERM)
@@ -44,6 +45,7 @@ func main() {
 type options struct {
 	bin, base, dir, profile    string
 	reals, each, groups, slots int
+	batch                      int
 	speed                      float64
 	watch                      time.Duration
 	home                       bool

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"time"
 
@@ -95,18 +96,29 @@ func (b *bench) say(format string, a ...any) {
 
 // start launches everything and waits until every monitor has found its server normal.
 func (b *bench) start() error {
-	b.LaunchAll(b.servers, b.reals)
-	b.say("%d dbss, %d dsrs and pss are launched", len(b.servers), len(b.reals))
-	err := b.Await(b.ctx, "the start", startLimit, func() string {
-		for _, n := range b.servers {
-			if !b.logged("dbss-"+n, "normal state") {
-				return "dbss " + n + " has not found its target normal"
-			}
+	batch := b.opt.batch
+	if batch == 0 {
+		batch = len(b.servers)
+	}
+	for some := range slices.Chunk(b.servers, batch) {
+		b.LaunchMonitors(some, nil)
+		if err := b.Await(b.ctx, "the start", startLimit, func() string { return b.unmonitored(some) }); err != nil {
+			return err
 		}
-		return ""
-	})
-	b.say("all servers are monitored")
-	return err
+	}
+	b.LaunchAll(nil, b.reals)
+	b.say("%d dbss have found their servers normal, %d dsrs and pss are launched", len(b.servers), len(b.reals))
+	return nil
+}
+
+// unmonitored names a server whose dbss has not found it normal.
+func (b *bench) unmonitored(servers []string) string {
+	for _, n := range servers {
+		if !b.logged("dbss-"+n, "normal state") {
+			return "dbss " + n + " has not found its target normal"
+		}
+	}
+	return ""
 }
 
 func (b *bench) logged(source, text string) bool {
