@@ -26,12 +26,23 @@ func TestParseFreeCaptured(t *testing.T) {
 		"free-procps-3.3.17.txt":  {2810996, 24684092},
 		"free-procps-4.0.2.txt":   {324608, 24684092},
 		"free-procps-4.0.4.txt":   {2148364, 24684092},
+		"free-procps-4.0.7.txt":   {7918120, 24684092},
+		"free-busybox-1.30.1.txt": {7884928, 24684092},
 		"free-busybox-1.35.0.txt": {1835684, 24684092},
+		"free-busybox-1.37.0.txt": {7514360, 24684092},
+		"free-busybox-1.38.0.txt": {7514804, 24684092},
 	} {
 		used, total, err := ParseFree(captured(t, name))
 		if got := [2]int64{used, total}; err != nil || got != want {
 			t.Errorf("%s: %v, %v; want %v", name, got, err, want)
 		}
+	}
+}
+
+// What free says in another language is refused, not misread.
+func TestParseFreeTranslated(t *testing.T) {
+	if used, total, err := ParseFree(captured(t, "free-procps-4.0.2-de.txt")); err == nil {
+		t.Errorf("%d of %d KB used", used, total)
 	}
 }
 
@@ -72,6 +83,8 @@ func TestParseSarCaptured(t *testing.T) {
 		"sar-sysstat-12.6.1.txt":      {100, 0.61 + 290.24},
 		"sar-sysstat-12.6.1-one.txt":  {100, 0.62 + 286.05},
 		"sar-sysstat-12.6.1-ampm.txt": {100, 0.64 + 250.32},
+		"sar-sysstat-12.6.1-many.txt": {100, 0.17 + 0.42 + 0.42 + 0.17 + 0.14 + 0.24},
+		"sar-sysstat-12.6.1-de.txt":   {100, 0.24 + 0.63 + 0.63 + 0.24 + 0.20 + 0.39},
 		"sar-sysstat-12.7.5.txt":      {99.5, 0.57 + 413.11},
 	} {
 		cpu, err := ParseSarCPU(captured(t, name))
@@ -125,7 +138,8 @@ func TestParseSarFaults(t *testing.T) {
 }
 
 func TestParseAddrsCaptured(t *testing.T) {
-	for _, name := range []string{"ip-iproute2-6.1.0.txt", "ip-busybox-1.35.0.txt"} {
+	for _, name := range []string{"ip-iproute2-6.1.0.txt", "ip-iproute2-6.15.0.txt", "ip-iproute2-7.3.0.txt",
+		"ip-busybox-1.30.1.txt", "ip-busybox-1.35.0.txt", "ip-busybox-1.37.0.txt", "ip-busybox-1.38.0.txt"} {
 		all, err := ParseAddrs(captured(t, name))
 		if err != nil {
 			t.Fatal(err)
