@@ -1,27 +1,26 @@
 package hands
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/netip"
 	"slices"
-
-	"golang.org/x/sync/errgroup"
+	"sync"
 
 	"pss-msbs/pkg/cluster"
 )
 
-// whoHave asks for several addresses at once.
+// whoHave asks for several addresses at once; the error is that of the first of
+// them that could not be asked for.
 func (h *Hands) whoHave(ctx context.Context, ips ...netip.Addr) ([][]cluster.MAC, error) {
-	out := make([][]cluster.MAC, len(ips))
-	g, ctx := errgroup.WithContext(ctx)
+	out, errs := make([][]cluster.MAC, len(ips)), make([]error, len(ips))
+	var all sync.WaitGroup
 	for i, ip := range ips {
-		g.Go(func() (err error) {
-			out[i], err = h.Fleet.WhoHas(ctx, ip)
-			return err
-		})
+		all.Go(func() { out[i], errs[i] = h.Fleet.WhoHas(ctx, ip) })
 	}
-	return out, g.Wait()
+	all.Wait()
+	return out, cmp.Or(errs...)
 }
 
 // hand takes vip off the old holders and puts it on the new one, and returns
