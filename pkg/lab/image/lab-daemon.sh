@@ -2,7 +2,7 @@
 # lab-daemon restart|stop|freeze DAEMON. A restart ends one that is stopped, too.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
 case "$2" in
-postfix) all='master smtpd pickup qmgr cleanup local trivial-rewrite anvil showq bounce' ;;
+postfix) all='master smtpd pickup qmgr cleanup local trivial-rewrite tlsmgr postlogd anvil showq bounce' ;;
 dovecot) all='dovecot imap imap-login auth log config stats anvil' ;;
 httpd) all=apache2 ;;
 vsftpd) all=vsftpd ;;
@@ -13,12 +13,13 @@ vsftpd) all=vsftpd ;;
 esac
 case "$1" in
 freeze)
-	for p in $all; do pkill -STOP -x "$p"; done
+	kill -STOP $(busybox pidof $all)
 	exit 0
 	;;
 stop | restart)
-	for p in $all; do
-		while pkill -9 -x "$p"; do sleep 0.02; done
+	while pids=$(busybox pidof $all); do
+		kill -9 $pids 2>/dev/null # some may have gone with their parent
+		sleep 0.02
 	done
 	;;
 *)
