@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"os"
+	"path/filepath"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -50,6 +52,50 @@ func TestSuspendReal(t *testing.T) {
 				t.Errorf("%v; want %q", err, c.want)
 			}
 		})
+	}
+}
+
+// The same by a script around ssh: nothing of it hangs on for good.
+func TestSuspendRealByScript(t *testing.T) {
+	pids := filepath.Join(t.TempDir(), "pids")
+	asleep := func(context.Context, netip.Addr) error {
+		if b, err := os.ReadFile(pids); err != nil || len(b) == 0 {
+			return nil // the script has not come so far
+		}
+		return cluster.ErrNoAnswer
+	}
+	h := hosts{ping: asleep, s: settings.Libvirt{
+		SuspendCommand: []string{"sh", "-c", `sleep 600 & echo $! > "$0"; wait`, pids}}}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := h.SuspendReal(ctx, rs1); err != nil {
+		t.Fatal(err)
+	}
+	b, err := os.ReadFile(pids)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stat := filepath.Join("/proc", strings.TrimSpace(string(b)), "stat")
+	for {
+		b, err := os.ReadFile(stat)
+		if err != nil || strings.Contains(string(b), ") Z ") {
+			return
+		}
+		if ctx.Err() != nil {
+			t.Fatalf("it hangs on: %s", b)
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// A restart that hangs ends at its deadline.
+func TestRestartHypervisorHangs(t *testing.T) {
+	h := hosts{s: settings.Libvirt{RestartCommand: []string{"sh", "-c", "sleep 600; true"}}}
+	ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
+	defer cancel()
+	began := time.Now()
+	if err := h.RestartHypervisor(ctx, rs1); err == nil || time.Since(began) > 5*time.Second {
+		t.Errorf("after %v: %v", time.Since(began), err)
 	}
 }
 
