@@ -13,44 +13,37 @@ import (
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/dbss"
 	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/settings"
 )
 
 // monitor is one dbss from its lock to its end. One that its launcher started
 // again while the target is its dsrs's to bring back waits for its turn.
 func (c *command) monitor(ctx context.Context, target mgmtdata.Server) error {
-	if err := c.Prepare(); err != nil {
-		return err
-	}
-	set, err := settings.Read(c.Settings())
-	if err != nil {
-		return daemon.Invalid(err)
-	}
-	clk, err := clock.Load(c.Dirs.Run)
+	base, err := instance.Start(c.Dirs, "dbss", target.Host)
 	if err != nil {
 		return err
 	}
+	defer base.Close()
 	lock, err := c.lock(target.Host)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = lock.Close() }()
-	log, logFile, err := daemon.NewLogger(c.Dirs, "dbss", target.Host, set.LogFormat, clk)
-	if err != nil {
-		return err
-	}
-	defer logFile.Close()
 	for said := false; ; said = true {
-		idle, err := c.serve(ctx, target, set, clk, log)
+		idle := false
+		err := base.Controlled(ctx, func(ctx context.Context) (err error) {
+			idle, err = c.serve(ctx, target, base)
+			return err
+		})
 		if err != nil || !idle || c.LockFD != 0 {
 			return err
 		}
 		if !said {
-			log.Info().Msg(dbss.MsgIdle)
+			base.Log.Info().Msg(dbss.MsgIdle)
 		}
-		if again, err := c.turn(ctx, lock, clk, set.DBSS.MonitorInterval.D()); again == nil {
+		if again, err := c.turn(ctx, lock, base.Clock, base.Settings.DBSS.MonitorInterval.D()); again == nil {
 			return err
 		} else {
 			lock = again
@@ -74,34 +67,28 @@ func (c *command) turn(ctx context.Context, lock *daemon.MonitorLock, clk clock.
 	return nil, nil
 }
 
-// serve runs the monitor with its sif and its control socket; idle is whether
-// there was nothing for it to do.
-func (c *command) serve(ctx context.Context, target mgmtdata.Server, set settings.Settings, clk clock.Clock, log zerolog.Logger) (idle bool, err error) {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	control, err := daemon.ServeControl(c.Dirs, "dbss", target.Host, cancel)
-	if err != nil {
-		return false, err
-	}
-	defer control.Close()
-	companion, err := c.companion(ctx, target.Host, clk, log)
+// serve runs the monitor with its sif; idle is whether there was nothing for it
+// to do.
+func (c *command) serve(ctx context.Context, target mgmtdata.Server, base *instance.Base) (idle bool, err error) {
+	companion, err := c.companion(ctx, target.Host, base.Clock, base.Log)
 	if err != nil {
 		return false, err
 	}
 	defer companion.Close()
-	driver, err := fleet.Open(ctx, set, c.Dirs.Run, clk)
+	driver, err := fleet.Open(ctx, base.Settings, c.Dirs.Run, base.Clock)
 	if err != nil {
 		return false, err
 	}
 	defer driver.Close()
-	m := c.newMonitor(target, set, clk, log, driver)
+	m := c.newMonitor(target, base, driver)
 	err = m.Run(ctx)
 	return m.Idle(), err
 }
 
-func (c *command) newMonitor(target mgmtdata.Server, set settings.Settings, clk clock.Clock, log zerolog.Logger, driver fleet.Driver) *dbss.Monitor {
+func (c *command) newMonitor(target mgmtdata.Server, base *instance.Base, driver fleet.Driver) *dbss.Monitor {
+	set, clk := base.Settings, base.Clock
 	return dbss.New(dbss.Options{
-		Target: target, Settings: set, Clock: clk, Log: log, Fleet: driver,
+		Target: target, Settings: set, Clock: clk, Log: base.Log, Fleet: driver,
 		Companion: ipc.NewClient(ipc.DialUnix(c.SifSocket(target.Host)), "dbss", clk),
 		Monitors:  monitors{c.Dirs},
 		Budget: budget.File{Path: c.Budget(target.Host), Host: target.Host,
@@ -111,7 +98,7 @@ func (c *command) newMonitor(target mgmtdata.Server, set settings.Settings, clk 
 		},
 		Ready: func() {
 			if err := daemon.Ready(c.ReadyFD); err != nil {
-				log.Warn().Err(err).Msg("nobody waits for this monitor")
+				base.Log.Warn().Err(err).Msg("nobody waits for this monitor")
 			}
 		},
 	})

@@ -3,64 +3,44 @@ package main
 import (
 	"context"
 
-	"github.com/rs/zerolog"
-
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/dsrs"
 	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/settings"
 )
 
 // monitor is one dsrs from its lock to its end.
 func (c *command) monitor(ctx context.Context, data mgmtdata.Real) error {
-	if err := c.Prepare(); err != nil {
-		return err
-	}
-	set, err := settings.Read(c.Settings())
-	if err != nil {
-		return daemon.Invalid(err)
-	}
-	clk, err := clock.Load(c.Dirs.Run)
+	base, err := instance.Start(c.Dirs, "dsrs", data.Host)
 	if err != nil {
 		return err
 	}
+	defer base.Close()
 	lock, err := daemon.LockMonitor(c.Dirs.Run, data.Host)
 	if err != nil {
 		return err
 	}
 	defer lock.Close()
-	log, logFile, err := daemon.NewLogger(c.Dirs, "dsrs", data.Host, set.LogFormat, clk)
-	if err != nil {
-		return err
-	}
-	defer logFile.Close()
-	return c.serve(ctx, data, local{dirs: c.Dirs, clk: clk, set: set}, log)
+	return base.Controlled(ctx, func(ctx context.Context) error { return c.serve(ctx, data, base) })
 }
 
-// serve runs the monitor with its sif and its control socket.
-func (c *command) serve(ctx context.Context, data mgmtdata.Real, local local, log zerolog.Logger) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	control, err := daemon.ServeControl(c.Dirs, "dsrs", data.Host, cancel)
-	if err != nil {
-		return err
-	}
-	defer control.Close()
-	companion, err := daemon.StartSif(ctx, c.Dirs, data.Host, local.clk, log)
+// serve runs the monitor with its sif.
+func (c *command) serve(ctx context.Context, data mgmtdata.Real, base *instance.Base) error {
+	companion, err := daemon.StartSif(ctx, c.Dirs, data.Host, base.Clock, base.Log)
 	if err != nil {
 		return err
 	}
 	defer companion.Close()
-	driver, err := fleet.Open(ctx, local.set, c.Dirs.Run, local.clk)
+	driver, err := fleet.Open(ctx, base.Settings, c.Dirs.Run, base.Clock)
 	if err != nil {
 		return err
 	}
 	defer driver.Close()
-	return dsrs.New(dsrs.Deps{Data: data, Settings: local.set, Clock: local.clk, Log: log,
-		Sif:   ipc.NewClient(ipc.DialUnix(companion.Socket), "dsrs", local.clk),
+	local := local{dirs: c.Dirs, clk: base.Clock, set: base.Settings}
+	return dsrs.New(dsrs.Deps{Data: data, Settings: base.Settings, Clock: base.Clock, Log: base.Log,
+		Sif:   ipc.NewClient(ipc.DialUnix(companion.Socket), "dsrs", base.Clock),
 		Fleet: driver, Monitors: local, Servers: local, Limits: local,
 		Ready: func() error { return daemon.Ready(c.ReadyFD) }}).Run(ctx)
 }

@@ -8,9 +8,9 @@ import (
 	"strings"
 
 	"pss-msbs/pkg/budget"
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/pss/status"
@@ -20,18 +20,19 @@ import (
 // gather reads all that status tells from.
 func gather(ctx context.Context, d daemon.Dirs) (status.Input, error) {
 	in := status.Input{}
-	clk, err := clock.Load(d.Run)
+	set, setErr := settings.Read(d.Settings())
+	if setErr != nil {
+		in.Faults = append(in.Faults, lines(setErr)...)
+		set = settings.Default()
+		set.Fleet.Driver = ""
+	}
+	clk, err := instance.Clock(d, set)
 	if err != nil {
 		return in, err
 	}
 	snap, faults, err := conffile.Open(d.Conf, conffile.Options{Clock: clk, Holder: "pss status"}).Snapshot(ctx)
 	if err != nil {
 		return in, err
-	}
-	set, err := settings.Read(d.Settings())
-	if err != nil {
-		in.Faults = append(in.Faults, lines(err)...)
-		set = settings.Default()
 	}
 	for _, f := range faults.Sorted() {
 		in.Faults = append(in.Faults, f.String())

@@ -3,11 +3,10 @@ package main
 import (
 	"context"
 
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/pss"
-	"pss-msbs/pkg/settings"
 )
 
 type runCmd struct {
@@ -22,32 +21,19 @@ func (c runCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	if err := usable(ctx, d); err != nil {
 		return err
 	}
-	set, err := settings.Read(d.Settings())
-	if err != nil {
-		return daemon.Invalid(err)
-	}
-	clk, err := clock.Load(d.Run)
+	base, err := instance.Start(d, "pss", "")
 	if err != nil {
 		return err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	control, err := daemon.ServeControl(d, "pss", "", cancel)
-	if err != nil {
-		return err
-	}
-	defer control.Close()
-	log, logFile, err := daemon.NewLogger(d, "pss", "", set.LogFormat, clk)
-	if err != nil {
-		return err
-	}
-	defer logFile.Close()
-	driver, err := fleet.Open(ctx, set, d.Run, clk)
-	if err != nil {
-		return err
-	}
-	defer driver.Close()
-	opt := options(d, set, clk, log, driver)
-	opt.Ready = func() error { return daemon.Ready(c.ReadyFD) }
-	return invalid(pss.New(opt).Run(ctx))
+	defer base.Close()
+	return base.Controlled(ctx, func(ctx context.Context) error {
+		driver, err := fleet.Open(ctx, base.Settings, d.Run, base.Clock)
+		if err != nil {
+			return err
+		}
+		defer driver.Close()
+		opt := options(d, base.Settings, base.Clock, base.Log, driver)
+		opt.Ready = func() error { return daemon.Ready(c.ReadyFD) }
+		return invalid(pss.New(opt).Run(ctx))
+	})
 }

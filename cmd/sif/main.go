@@ -6,8 +6,8 @@ import (
 	"context"
 	"os"
 
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sif"
 )
@@ -39,13 +39,14 @@ func (c *command) run(ctx context.Context) error {
 	if err := c.Prepare(); err != nil {
 		return err
 	}
-	clk, err := clock.Load(c.Dirs.Run)
-	if err != nil {
-		return err
-	}
 	set, setErr := settings.Read(c.Settings())
 	if setErr != nil {
 		set = settings.Default() // a typo never stops a takeover
+		set.Fleet.Driver = ""
+	}
+	clk, err := instance.Clock(c.Dirs, set)
+	if err != nil {
+		return err
 	}
 	log, logFile, err := daemon.NewLogger(c.Dirs, "sif", c.Target, set.LogFormat, clk)
 	if err != nil {
