@@ -46,6 +46,12 @@ func (c *Campaign) Vary(set *settings.Settings, spec *sim.Spec) {
 	if rnd.IntN(2) == 0 {
 		set.DSRS.BootSlots = 2 + rnd.IntN(7)
 	}
+	if rnd.IntN(4) > 0 { // what is measured three times costs three times
+		set.Measure.Samples = 1
+	}
+	if rnd.IntN(2) == 0 {
+		set.DBSS.PingInterval = settings.Duration(3 * time.Second)
+	}
 	spec.PartitionSparesClients = rnd.IntN(4) == 0
 	if memory := int64(256 << 10); rnd.IntN(2) == 0 { // any host has room for all, or not
 		for i := range spec.Guests {

@@ -246,7 +246,7 @@ func (f final) Unwrap() error { return f.error }
 // Await waits in virtual time until ok is nil, and returns its error after
 // most, or once it is final.
 func (w *World) Await(most time.Duration, ok func() error) error {
-	for end := time.Now().Add(most); ; time.Sleep(time.Second) {
+	for end := time.Now().Add(most); ; time.Sleep(2 * time.Second) {
 		err := ok()
 		if err == nil || time.Now().After(end) || errors.As(err, new(final)) {
 			return err

@@ -72,7 +72,7 @@ type process struct {
 
 func startProcess() (*process, error) {
 	p := &process{cmd: exec.Command(os.Args[0], "-test.run=^TestCampaign$", "-worker", "-test.timeout=0")}
-	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOTRACEBACK=all")
+	p.cmd.Env = append(os.Environ(), "GOMAXPROCS=1", "GOTRACEBACK=all", "GODEBUG=adaptivestackstart=1")
 	p.cmd.Stdout, p.cmd.Stderr = &p.stderr, &p.stderr
 	r, w, err := os.Pipe()
 	if err != nil {

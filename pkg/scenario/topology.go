@@ -68,7 +68,7 @@ func (t *topology) row(file string, fields ...any) {
 
 // draw is from the first range mostly, at times from the second, seldom from the last.
 func (t *topology) draw(ranges [3][2]int) int {
-	r := ranges[[]int{0, 0, 0, 0, 0, 0, 1, 1, 1, 2}[t.rnd.IntN(10)]]
+	r := ranges[[]int{0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 2}[t.rnd.IntN(20)]]
 	return r[0] + t.rnd.IntN(r[1]-r[0]+1)
 }
 

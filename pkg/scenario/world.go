@@ -18,6 +18,7 @@ import (
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -38,6 +39,7 @@ type World struct {
 	files  *conffile.Dir // the judge's own
 	disk   *lockedfile.Memory
 	dats   mgmtdata.Dir
+	read   hands.Data // what pss reads of dats
 	spares []string   // by name
 	known  plan.Known // the homes of the VIPs
 	log    *book
