@@ -230,9 +230,15 @@ func (x *execution) startSpare(ctx context.Context, s plan.Step, undo *revert, r
 	if err := x.wakes[s.Real].wait(); err != nil {
 		return err
 	}
-	row := x.spare(s.Spare)
+	row, at := x.spare(s.Spare), x.realOf(s.Spare)
+	if at.IsValid() && at != s.Real && active(x.before, at) { // in access-stop; one that serves stays where it is
+		if err := x.StopSpare(ctx, row, at, false); err != nil {
+			return err
+		}
+		at = netip.Addr{}
+	}
 	watch := begin(&x.watches, func() error { return x.Watch(ctx, row, s.Real, x.firstVIP(s)) })
-	if !x.realOf(s.Spare).IsValid() {
+	if !at.IsValid() {
 		undo.push(func(ctx context.Context) error {
 			_ = watch.wait() // told where it counts
 			return x.StopSpare(ctx, row, s.Real, false)
@@ -274,6 +280,10 @@ func (x *execution) realOf(host string) netip.Addr {
 		}
 	}
 	return netip.Addr{}
+}
+
+func active(t cluster.Tables, real netip.Addr) bool {
+	return slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == real })
 }
 
 func recorded(t cluster.Tables, group string) cluster.Condition {

@@ -221,3 +221,23 @@ func TestCutOff(t *testing.T) {
 		w.done()
 	})
 }
+
+// A spare stands in access stop on another base than the one that needs it: it
+// is put to rest there and restored here.
+func TestSpareElsewhere(t *testing.T) {
+	play(t, func(w *world) {
+		fs := cluster.Guest{Host: "Fs", IP: ip(53), Real: ip(202)}
+		w.ok(w.model.Restore(w.Context(), fs))
+		w.ok(w.conf.Update(w.Context(), func(t *cluster.Tables) error {
+			t.AccessStop = append(t.AccessStop, cluster.ServerRow{Group: "FTP", Real: fs.Real, VIP: ip(106), Host: fs.Host, IP: fs.IP})
+			return nil
+		}))
+		if out := w.shift(all(cluster.PS1)); len(out.Failed)+len(out.Reals)+len(out.Spares) != 0 {
+			w.Fatalf("%+v", out)
+		}
+		w.done()
+		if st, err := w.model.GuestState(w.Context(), fs.On(ip(201))); err != nil || st != cluster.GuestRunning {
+			w.Errorf("Fs on RS1 is %s, %v", st, err)
+		}
+	})
+}
