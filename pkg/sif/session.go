@@ -3,7 +3,6 @@ package sif
 import (
 	"context"
 	"errors"
-	"sync"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -16,11 +15,18 @@ import (
 // emulated fleet runs: the machine does not get faster with it.
 const holdFloor = time.Second
 
+// turn is a mutex for what may take long, as a commit on a slow disk: unlike
+// sync.Mutex it lets virtual time go on while somebody waits for it.
+type turn chan struct{}
+
+func (t turn) Lock()   { t <- struct{}{} }
+func (t turn) Unlock() { <-t }
+
 // session answers one connection.
 type session struct {
 	s *Server
 
-	mu      sync.Mutex
+	mu      turn
 	held    *conffile.Held // the exclusive lock, nil if this connection does not hold it
 	timer   *time.Timer
 	until   time.Time // when it expires

@@ -79,7 +79,7 @@ func (s *Server) Serve(ctx context.Context, l net.Listener) error {
 	}
 	wg.Go(func() { s.renew(ctx) })
 	e := ipc.Endpoint{
-		Open:  func() ipc.Handler { return &session{s: s} },
+		Open:  func() ipc.Handler { return &session{s: s, mu: make(turn, 1)} },
 		Clock: s.opt.Clock,
 		Allow: s.opt.Allow,
 	}

@@ -159,3 +159,23 @@ func TestHandEditReachesTheLastGoodCopy(t *testing.T) {
 		}
 	})
 }
+
+// A commit that takes longer than its hold may last, on a slow disk: the end
+// of the hold waits for it, and nobody else waits for both.
+func TestHoldEndsWhileItsCommitIsSlow(t *testing.T) {
+	inBubble(t, func(ctx context.Context, r *rig) {
+		slow := time.Duration(0)
+		r.opt.Files = conffile.Open(r.dir, conffile.Options{NoNotify: true, Step: func(lockedfile.Step) error {
+			time.Sleep(slow)
+			return nil
+		}})
+		r.serve(ctx)
+		r.call(ctx, ask(ipc.A3, "M1"))
+		h := r.hold(ctx)
+		slow = 300 * time.Millisecond // of some twenty operations; the hold lasts 3 s
+		if _, err := h.Call(ctx, a5(ipc.Recovered)); err != nil {
+			t.Fatalf("A5 on a slow disk: %v", err)
+		}
+		r.wantRows(ctx, "op: Mail 201 101 M1 1", "M1")
+	})
+}
