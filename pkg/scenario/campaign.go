@@ -119,7 +119,10 @@ func (c *Campaign) settle(how Rest, first cluster.Tables) error {
 	if err != nil {
 		return fmt.Errorf("not well %v after the last fault: %w", bound, err)
 	}
-	return c.judged()
+	if err := c.judged(); err != nil {
+		return err
+	}
+	return c.w.log.repeated()
 }
 
 // heal takes back all that lasts.

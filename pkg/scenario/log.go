@@ -24,14 +24,18 @@ type line struct {
 	at   time.Time
 	who  string // program and name
 	text string
+	p    *Proc // nil: no program says it
 }
 
-// add takes one line of a program.
-func (b *book) add(who, text string) {
+// add takes one line of nobody.
+func (b *book) add(who, text string) { b.say(nil, who, text) }
+
+// say takes one line of a program.
+func (b *book) say(p *Proc, who, text string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if !b.closed {
-		b.lines = append(b.lines, line{time.Now(), who, text})
+		b.lines = append(b.lines, line{time.Now(), who, text, p})
 	}
 }
 
@@ -101,6 +105,6 @@ func (w writer) Write(b []byte) (int, error) {
 	if background {
 		text = "__" + text
 	}
-	w.p.w.log.add(strings.TrimSpace(w.p.Program+" "+w.p.Name), text)
+	w.p.w.log.say(w.p, strings.TrimSpace(w.p.Program+" "+w.p.Name), text)
 	return len(b), nil
 }

@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"runtime/debug"
 	"slices"
 	"sync"
 	"syscall"
@@ -43,7 +44,9 @@ func work(t *testing.T) {
 		} else if err != nil {
 			t.Fatal(err)
 		}
+		done := impatient(j.Seed)
 		c := play(t, j.Seed, nil)
+		done()
 		v := verdict{Seed: j.Seed, Seconds: c.took.Seconds(), Log: c.log}
 		if c.err != nil {
 			v.Failed = c.err.Error()
@@ -58,8 +61,40 @@ func work(t *testing.T) {
 	}
 }
 
-// patience is how long a worker may take for one seed before it counts as hung.
-const patience = 5 * time.Minute
+// A seed counts as hung that takes so much processor time, or so long while the
+// worker waits for something that virtual time does not see.
+const (
+	patience     = 10 * time.Minute
+	cpuPatience  = time.Minute
+	patienceLook = time.Second
+)
+
+// impatient kills this process with the stacks of all goroutines once a seed
+// has taken too much processor time.
+func impatient(seed uint64) (done func()) {
+	begun, quit := used(), make(chan struct{})
+	go func() {
+		for {
+			select {
+			case <-quit:
+				return
+			case <-time.After(patienceLook):
+			}
+			if used()-begun > cpuPatience {
+				debug.SetTraceback("all")
+				panic(fmt.Sprintf("seed %d takes more than %v of processor time", seed, cpuPatience))
+			}
+		}
+	}()
+	return func() { close(quit) }
+}
+
+// used is the processor time of this process.
+func used() time.Duration {
+	var u syscall.Rusage
+	_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+	return time.Duration(u.Utime.Nano())
+}
 
 // process is one worker: a process of its own, so that the seeds do not share
 // a scheduler and one that hangs or crashes takes no other with it.

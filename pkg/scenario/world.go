@@ -205,7 +205,7 @@ func (w *World) Log() string {
 	var fleet []line
 	for _, e := range st.Timeline {
 		if slices.Contains(told, e.Kind) {
-			fleet = append(fleet, line{e.At, "fleet", e.What})
+			fleet = append(fleet, line{at: e.At, who: "fleet", text: e.What})
 		}
 	}
 	return w.log.text(fleet)
