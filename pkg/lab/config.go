@@ -145,6 +145,14 @@ listen stats
 	stats uri /
 `
 
+// checks are how HAProxy finds out whether a service greets; one that is
+// stopped still accepts connections.
+var checks = map[int]string{
+	25: "\toption tcp-check\n\ttcp-check connect\n\ttcp-check expect rstring ^220\n",
+	21: "\toption tcp-check\n\ttcp-check connect\n\ttcp-check expect rstring ^220\n",
+	80: "\toption httpchk HEAD /\n",
+}
+
 // balancerConfig is HAProxy over the six VIPs: round robin, each VIP checked
 // once a second on the first port of its group.
 func balancerConfig() string {
@@ -152,9 +160,9 @@ func balancerConfig() string {
 	fmt.Fprintf(&b, balancerHead, address(210))
 	for _, s := range services {
 		for i, port := range s.ports {
-			fmt.Fprintf(&b, "listen %s-%d\n\tbind %v:%d\n", s.group, port, address(210), port)
+			fmt.Fprintf(&b, "listen %s-%d\n\tbind %v:%d\n%s", s.group, port, address(210), port, checks[port])
 			for _, home := range s.homes {
-				check := "check inter 1s fall 2 rise 1"
+				check := "check inter 1s fall 3 rise 1 on-marked-down shutdown-sessions"
 				if i > 0 {
 					check = fmt.Sprintf("track %s-%d/vip%d", s.group, s.ports[0], 100+home)
 				}

@@ -1,9 +1,10 @@
 #!/bin/sh
 # lab-daemon restart|stop|freeze DAEMON. A restart ends one that is stopped, too.
 export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin LC_ALL=C
+# Not anvil, which both have: the other's would be started anew again and again.
 case "$2" in
-postfix) all='master smtpd pickup qmgr cleanup local trivial-rewrite tlsmgr postlogd anvil showq bounce' ;;
-dovecot) all='dovecot imap imap-login auth log config stats anvil' ;;
+postfix) all='master smtpd pickup qmgr cleanup local trivial-rewrite tlsmgr postlogd showq bounce' ;;
+dovecot) all='dovecot imap imap-login auth log config stats' ;;
 httpd) all=apache2 ;;
 vsftpd) all=vsftpd ;;
 *)
