@@ -197,6 +197,9 @@ func (b *bench) disaster() error {
 	b.say("%s dies with %d virtual servers", dead, len(lost))
 	err := b.Await(b.ctx, "every function", backLimit, func() string { return b.without(from, lost, "server function recovered") })
 	b.say("functions are back")
+	if err == nil {
+		err = b.Await(b.ctx, "every row", backLimit, b.rows)
+	}
 	b.functions(from, lost)
 	if err != nil {
 		return err
@@ -220,6 +223,18 @@ func (b *bench) without(from time.Time, lost []string, text string) string {
 	}
 	if missing > 0 {
 		return fmt.Sprintf("%d of %d missing", missing, len(lost))
+	}
+	return ""
+}
+
+// rows says "" once every VIP stands in operation again.
+func (b *bench) rows() string {
+	t, err := b.Tables()
+	if err != nil {
+		return err.Error()
+	}
+	if n := len(cluster.VIPsOf(t.Operation)); n != len(b.servers) {
+		return fmt.Sprintf("%d of %d VIPs in operation", n, len(b.servers))
 	}
 	return ""
 }
@@ -270,11 +285,8 @@ func (b *bench) judge() {
 	for _, v := range s.Violations {
 		b.faults = append(b.faults, fmt.Sprintf("violation %s: %s", v.Kind, v.What))
 	}
-	t, err := b.Tables()
-	if err != nil {
-		b.faults = append(b.faults, err.Error())
-	} else if n := len(cluster.VIPsOf(t.Operation)); n != len(b.servers) {
-		b.faults = append(b.faults, fmt.Sprintf("%d of %d VIPs in operation", n, len(b.servers)))
+	if why := b.rows(); why != "" {
+		b.faults = append(b.faults, why)
 	}
 	b.faults = append(b.faults, b.Failures()...)
 	asked, failed := 0, 0
