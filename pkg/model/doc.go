@@ -19,6 +19,11 @@
 // step and at each stage of a commit: before the journal, or behind it after
 // any number of renames.
 //
+// A hold may expire under its holder, who notices it at his next step: calls
+// under a hold end before it does (ipc.Session.Within). VIPs that pss moves are
+// marked until it is through (ipc.Moves). Not modelled: live migration of
+// backups, monitors of serving backups, hand edits, wakes and suspends that fail.
+//
 // In every state SPEC 10 must hold, every state must have a way on unless all
 // is well, and from every state one in which all is well must be reachable.
 package model
