@@ -30,10 +30,10 @@ type lookKey struct {
 
 // look is what A1 says of a server.
 type look struct {
-	state             ipc.State
-	vips              vips // in its state
-	nobody, byBackup  vips // of these
-	out, failed, only bool // only: it stands in separation and nobody but its backup serves for it
+	state            ipc.State
+	vips             vips // in its state
+	nobody, byBackup vips // of these
+	out, failed      bool
 }
 
 func (y *System) look(files int16, failed guests, g int8) look {
