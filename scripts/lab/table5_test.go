@@ -135,6 +135,9 @@ func (r room) suffer(condition string, x trouble) cell {
 		if err := r.moments(&c); err != nil {
 			return err
 		}
+		if err := r.inOrder(&c); err != nil {
+			return err
+		}
 		return normal()
 	})
 	c.witness = witness()
@@ -184,9 +187,8 @@ func (r room) normal(condition string) error {
 // monitors must not notice.
 var others = []string{"172.21.14.3", "172.21.14.4"}
 
-// inOrder fails unless M1's monitor said what the trouble's orders want.
-func (r room) inOrder(c cell) {
-	r.t.Helper()
+// inOrder is nil when M1's monitor has said what the trouble's orders want.
+func (r room) inOrder(c *cell) error {
 	lines := r.lines("dbss-M1", "", c.at)
 	for _, order := range c.orders {
 		rest := lines
@@ -196,18 +198,17 @@ func (r room) inOrder(c cell) {
 				return l.Background == background && strings.Contains(l.Text, message)
 			})
 			if n < 0 {
-				r.t.Errorf("M1's log does not say %q where it should:\n%v", want, lines)
-				break
+				return fmt.Errorf("M1's log does not say %q where it should:\n%v", want, lines)
 			}
 			rest = rest[n+1:]
 		}
 	}
+	return nil
 }
 
 // judge is what must hold of every trouble.
 func (r room) judge(c cell) {
 	r.t.Helper()
-	r.inOrder(c)
 	w := c.witness
 	r.t.Logf("the client:\n%s", w.said)
 	w.single(r, c.undo != "")
