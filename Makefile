@@ -31,6 +31,7 @@ check: ## formatting, module file, vet, staticcheck, import rules
 	$(GO) vet -tags $(TAGS) ./...
 	$(GO) vet -tags '$(TAGS) lab' ./pkg/lab/... ./scripts/lab
 	$(GO) tool staticcheck -tags $(TAGS) ./...
+	$(GO) tool staticcheck -tags '$(TAGS) lab' ./pkg/lab/... ./scripts/lab
 	$(GO) run ./scripts/imports
 
 SEEDS ?= 1000
