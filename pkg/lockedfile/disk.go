@@ -132,17 +132,22 @@ func (d directory) Lock(exclusive bool) (Latch, error) {
 }
 
 // Turn is a lock on the same file by another system call, independent of the
-// first: an open file description lock. Readers may have theirs together.
+// first: an open file description lock. It is one's alone, also a reader's: if
+// readers had theirs together a writer would never get it among hundreds. A
+// reader that may not write the file goes without.
 func (d directory) Turn(exclusive bool) (io.Closer, error) {
-	flag, kind := os.O_RDONLY, int16(unix.F_RDLCK)
+	flag := os.O_RDWR
 	if exclusive {
-		flag, kind = os.O_RDWR|os.O_CREATE, unix.F_WRLCK
+		flag |= os.O_CREATE
 	}
 	f, err := os.OpenFile(d.path(lockName), flag, 0o600)
+	if err != nil && !exclusive {
+		return io.NopCloser(nil), nil // the lock itself says what is wrong
+	}
 	if err != nil {
 		return nil, err
 	}
-	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: kind})
+	err = unix.FcntlFlock(f.Fd(), unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK})
 	switch {
 	case err == nil:
 		return f, nil

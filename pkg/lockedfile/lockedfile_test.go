@@ -357,3 +357,32 @@ func FuzzJournal(f *testing.F) {
 		}
 	})
 }
+
+// A writer gets the lock although readers never let it be free.
+func TestReadersDoNotStarveAWriter(t *testing.T) {
+	dir := files(t, "before")
+	if err := commit(New(dir, Options{Files: names}), all("0")); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	var readers sync.WaitGroup
+	for i := range 8 {
+		readers.Go(func() {
+			s := New(dir, Options{Files: names})
+			time.Sleep(time.Duration(i) * time.Millisecond)
+			for ctx.Err() == nil {
+				_ = s.Read(ctx, func() error { time.Sleep(10 * time.Millisecond); return nil })
+			}
+		})
+	}
+	time.Sleep(50 * time.Millisecond)
+	begun := time.Now()
+	for range 5 {
+		if err := commit(New(dir, Options{Files: names}), all("after")); err != nil {
+			t.Error(err)
+		}
+	}
+	t.Log(time.Since(begun))
+	cancel()
+	readers.Wait()
+}
