@@ -47,6 +47,27 @@ func TestReturnsWithStaleVIPs(t *testing.T) {
 	}
 }
 
+// Somebody else holds the files when a frozen host comes back: what they said
+// before is enough to take the stale VIPs off in time.
+func TestReturnsWhileTheFilesAreHeld(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 25 * time.Second}))
+		thaw := time.Now().Add(25 * time.Second)
+		w.takeOverBoth()
+		time.Sleep(time.Until(thaw) - 500*time.Millisecond)
+		held, err := w.files.Hold(w.ctx)
+		w.must(err)
+		time.Sleep(3 * time.Second)
+		held.Close()
+		w.await("return of both", 3*time.Minute, func() bool { return w.mon.is("M1", "dbss") && w.mon.is("W1", "dbss") })
+		time.Sleep(20 * time.Second)
+		w.strippedInTime(2)
+		w.restored()
+	})
+}
+
 // The host answers, the agents of its servers do not: they are cut off.
 func TestReturnsWithSilentAgents(t *testing.T) {
 	in(t, nil, func(w *world) {

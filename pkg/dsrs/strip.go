@@ -84,10 +84,11 @@ func (d *DSRS) ownServers() {
 // answered, until it has both. Next is Stripping then.
 func (d *DSRS) returned(ctx context.Context) (r ipc.Reply, guests []cluster.GuestInfo, next State, why string) {
 	asked := make(chan error, 1)
-	for silent := 0; ctx.Err() == nil; {
+	limit := d.beat()
+	for silent := 0; ctx.Err() == nil; limit = callTimeout {
 		go func() {
 			var err error
-			r, err = d.askWithin(ctx, ipc.B2, callTimeout)
+			r, err = d.askWithin(ctx, ipc.B2, limit)
 			asked <- err
 		}()
 		err := d.within(ctx, callTimeout, func(ctx context.Context) (err error) {
@@ -100,6 +101,8 @@ func (d *DSRS) returned(ctx context.Context) (r ipc.Reply, guests []cluster.Gues
 			return r, nil, Suspended, "its row stands in suspension-real"
 		case fileErr == nil && err == nil:
 			return r, guests, Stripping, ""
+		case err == nil && limit < callTimeout:
+			d.stripEarly(ctx, guests) // the lock is held: what was known before is enough to begin
 		case err != nil && d.pingFor(ctx, d.beat()) != nil:
 			if silent++; silent > d.Settings.DSRS.ReexamineCount {
 				d.log(ctx).Warn().Msg(MsgLost)
@@ -123,6 +126,28 @@ func (d *DSRS) stripGuest(ctx context.Context, p placement, info cluster.GuestIn
 		d.remove(ctx, g)
 		return 0
 	}
+	return d.stripVIPs(ctx, p, info, owned)
+}
+
+// stripEarly takes VIPs by what the files last said: on a silent host servers
+// lose VIPs and get none.
+func (d *DSRS) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
+	last := d.files.Load()
+	if last == nil {
+		return
+	}
+	p := d.placementOf(*last)
+	var wg sync.WaitGroup
+	for _, g := range guests {
+		owned := d.outage.owners[g.Host] != nil
+		wg.Go(func() { d.stripVIPs(ctx, p, g, owned) })
+	}
+	wg.Wait()
+}
+
+// stripVIPs takes the VIPs from a guest that it must not answer for.
+func (d *DSRS) stripVIPs(ctx context.Context, p placement, info cluster.GuestInfo, owned bool) int {
+	g := d.guest(info.Host)
 	if info.State.Dead() || info.State == cluster.GuestPaused || info.State == cluster.GuestSaved {
 		return 0
 	}

@@ -20,13 +20,29 @@ func (d *DSRS) beat() time.Duration { return d.Settings.DSRS.StripDeadline.D() /
 
 // awaitAnswer pings until the first answer, for at most limit.
 func (d *DSRS) awaitAnswer(ctx context.Context, limit time.Duration) bool {
-	if limit <= 0 || d.pingFor(ctx, limit) != nil {
+	if limit <= 0 {
+		return false
+	}
+	look := startJob(ctx, d.keepLooking)
+	defer look.end()
+	if d.pingFor(ctx, limit) != nil {
 		return false
 	}
 	d.outage.answered = d.Clock.Now()
 	d.Log.Info().Int("packets", d.outage.packets).
 		Str("after_detection", d.since(d.outage.detected)).Msg(MsgAnswers)
 	return true
+}
+
+// lookPause is how old what the files say may be when a host returns while
+// somebody holds the lock.
+const lookPause = 5 * time.Second
+
+// keepLooking asks what the files say again and again.
+func (d *DSRS) keepLooking(ctx context.Context) {
+	for d.Clock.Sleep(ctx, lookPause) == nil {
+		_, _ = d.askWithin(ctx, ipc.B2, callTimeout)
+	}
 }
 
 // waiting gives a restarting host restart_wait to come back by itself.
