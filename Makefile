@@ -22,8 +22,9 @@ demo: build ## the paper's evaluation with the real executables on the emulated 
 	$(GO) build -trimpath -tags $(TAGS) -o $(BIN)/demo ./scripts/demo
 	@$(BIN)/demo -bin $(BIN)
 
-test: ## units, fuzz seeds, virtual-time scenarios and the four real binaries, with -race
+test: ## units, fuzz seeds, virtual-time scenarios and the four real binaries, with -race; then 200 campaigns without
 	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -tags $(TAGS) -timeout 20m ./...
+	@$(MAKE) --no-print-directory campaign SEEDS=200
 
 check: ## formatting, module file, vet, staticcheck, import rules
 	@test -z "$$(gofmt -l cmd pkg scripts)" || { gofmt -l cmd pkg scripts; echo 'gofmt these files'; exit 1; }
