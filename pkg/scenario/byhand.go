@@ -89,17 +89,21 @@ func (w *World) vipByHand(how, addr, host string) error {
 	return do(w.ctx, cluster.Guest{Host: host, Real: st.Guests[i].Real}, vip)
 }
 
-// killAll kills every program in the same instant: none sees another die.
+// killAll kills every program in the same instant: none sees another die. The
+// sifs go last, for a spare's dbss would start another one.
 func (w *World) killAll() {
 	all := w.Running()
 	for _, p := range all {
 		p.mu.Lock()
 		p.dead = true
 		p.mu.Unlock()
-		p.cancel()
 	}
-	for _, p := range all {
-		p.end(errKilled)
+	for _, sifs := range []bool{false, true} {
+		for _, p := range all {
+			if (p.Program == "sif") == sifs {
+				p.end(errKilled)
+			}
+		}
 	}
 }
 
