@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -51,6 +52,25 @@ func TestTakeOnlyOurs(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A VIP that somebody still answers for is given to nobody else.
+func TestTakeFromAStranger(t *testing.T) {
+	play(t, func(w *world) {
+		w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
+			i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == "M2" })
+			t.Separation = append(t.Separation, t.Operation[i])
+			t.Operation = slices.Delete(t.Operation, i, i+1)
+			return nil
+		}))
+		w.abandoned = []string{"M2"}
+		if err := w.Take(w.ctx, "Mail", ip(104), m1, nil); err == nil || !strings.Contains(err.Error(), "is held by") {
+			w.Errorf("error %v", err)
+		}
+		if got := w.model.Holders(ip(104)); !slices.Equal(got, []string{"M2"}) {
+			w.Errorf("104 is held by %v, want M2 alone", got)
+		}
+	})
 }
 
 // A spare that serves by now is neither stripped nor thrown away.
