@@ -48,7 +48,7 @@ func catcherExists(t *testing.T, c Catcher) {
 	t.Helper()
 	top, sub, _ := strings.Cut(c.Test, "/")
 	if top == "TestScenarios" {
-		for name := range strings.SplitSeq(strings.Trim(sub, "()$"), "|") {
+		for name := range strings.SplitSeq(strings.Trim(sub, "^()$"), "|") {
 			if _, err := os.Stat(filepath.Join(module, "testdata/scenarios", name, "cmds")); err != nil {
 				t.Errorf("no scenario %q", name)
 			}
