@@ -29,9 +29,12 @@ func (m *Model) settleSilence(h *host) {
 	if silent == h.silent {
 		return
 	}
+	brief := h.answered.IsZero() || m.now.Sub(h.answered) < m.spec.StripDeadline
+	if silent && (h.since.IsZero() || !brief) { // who answered too briefly to be stripped was silent all along
+		h.since = m.now
+	}
 	h.silent, h.answered = silent, time.Time{}
 	if silent {
-		h.since = m.now
 		m.disconnect(h)
 	}
 }
