@@ -132,18 +132,14 @@ func (d directory) Lock(exclusive bool) (Latch, error) {
 }
 
 // Turn is a lock on the same file by another system call, independent of the
-// first: an open file description lock. It is one's alone, also a reader's: if
-// readers had theirs together a writer would never get it among hundreds. A
-// reader that may not write the file goes without.
+// first: an open file description lock. Only writers have one. Readers look
+// whether a writer has it and otherwise go on together: among hundreds, whose
+// turns overlapped, a writer's would never come.
 func (d directory) Turn(exclusive bool) (io.Closer, error) {
-	flag := os.O_RDWR
-	if exclusive {
-		flag |= os.O_CREATE
+	if !exclusive {
+		return d.noWriter()
 	}
-	f, err := os.OpenFile(d.path(lockName), flag, 0o600)
-	if err != nil && !exclusive {
-		return io.NopCloser(nil), nil // the lock itself says what is wrong
-	}
+	f, err := os.OpenFile(d.path(lockName), os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, err
 	}
@@ -155,6 +151,23 @@ func (d directory) Turn(exclusive bool) (io.Closer, error) {
 		return nil, f.Close()
 	}
 	return nil, errors.Join(err, f.Close())
+}
+
+// noWriter is a reader's turn, nil while a writer has one.
+func (d directory) noWriter() (io.Closer, error) {
+	f, err := os.Open(d.path(lockName))
+	if err != nil {
+		return io.NopCloser(nil), nil // the lock itself says what is wrong
+	}
+	defer f.Close()
+	other := unix.Flock_t{Type: unix.F_RDLCK}
+	if err := unix.FcntlFlock(f.Fd(), unix.F_OFD_GETLK, &other); err != nil {
+		return nil, err
+	}
+	if other.Type != unix.F_UNLCK {
+		return nil, nil
+	}
+	return io.NopCloser(nil), nil
 }
 
 func (d directory) current(fl *flock.Flock) bool {
