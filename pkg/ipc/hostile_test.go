@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -30,13 +31,15 @@ func hostile(t *testing.T, f func(t *testing.T, c net.Conn)) {
 func TestHalfARequestIsNotWaitedForForEver(t *testing.T) {
 	hostile(t, func(t *testing.T, c net.Conn) {
 		begun := time.Now()
-		go func() {
+		var writing sync.WaitGroup
+		defer func() { _ = c.Close(); writing.Wait() }()
+		writing.Go(func() {
 			for range time.Tick(time.Second) {
 				if _, err := c.Write([]byte("{")); err != nil {
 					return
 				}
 			}
-		}()
+		})
 		reply, err := io.ReadAll(c)
 		if took := time.Since(begun); err != nil || !strings.Contains(string(reply), errHalfLine.Error()) || took > DefaultTimeout+2*time.Second {
 			t.Errorf("after %v: %q, %v", took, reply, err)
