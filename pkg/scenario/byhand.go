@@ -122,7 +122,8 @@ func (w *World) reboot(d time.Duration) error {
 	if err := os.RemoveAll(w.dirs.Run); err != nil {
 		return err
 	}
-	return w.dirs.Prepare()
+	dirs := w.dirs // launchers read theirs meanwhile
+	return dirs.Prepare()
 }
 
 // up waits until the management server has booted.
