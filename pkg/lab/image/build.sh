@@ -22,7 +22,8 @@ chroot "$root" useradd -m -s /bin/sh lab
 postconf() { chroot "$root" postconf -e "$@"; }
 postconf 'inet_interfaces = all' 'mydestination = $myhostname, localhost, lab.test' 'luser_relay = lab' 'local_recipient_maps =' \
 	'home_mailbox = Maildir/' 'smtputf8_enable = no' 'mynetworks = 127.0.0.0/8 172.21.14.0/24' 'alias_maps =' 'alias_database =' \
-	'maillog_file = /var/log/mail.log' 'compatibility_level = 3.6' 'smtpd_peername_lookup = no'
+	'maillog_file = /var/log/mail.log' 'compatibility_level = 3.6' 'smtpd_peername_lookup = no' \
+	'inet_protocols = ipv4' 'smtpd_tls_security_level = none' 'smtp_tls_security_level = none'
 chroot "$root" postconf -F '*/*/chroot = n'
 cat >"$root/etc/dovecot/local.conf" <<'END'
 protocols = imap
