@@ -39,7 +39,11 @@ func (d *Driver) Restore(ctx context.Context, g cluster.Guest) error {
 	defer cancel()
 	path := d.opt.savePath(g.Host)
 	err := d.call(ctx, g.Real, func(c *libvirt.Connect) error {
-		if err := c.DomainRestoreFlags(path, "", libvirt.DOMAIN_SAVE_RUNNING); err != nil {
+		err := c.DomainRestoreFlags(path, "", libvirt.DOMAIN_SAVE_RUNNING)
+		if err != nil && d.forget(c, g.Host) {
+			err = c.DomainRestoreFlags(path, "", libvirt.DOMAIN_SAVE_RUNNING)
+		}
+		if err != nil {
 			return err
 		}
 		return d.removeImage(g.Host)
@@ -48,6 +52,22 @@ func (d *Driver) Restore(ctx context.Context, g cluster.Guest) error {
 		return fmt.Errorf("cannot restore %s on %v: %w", g.Host, g.Real, err)
 	}
 	return nil
+}
+
+// forget removes a domain of host's name that this driver once defined there and
+// that does not run. A hypervisor restores no guest whose name it knows with
+// another UUID, and a definition without one gets another each time.
+func (d *Driver) forget(c *libvirt.Connect, host string) bool {
+	if d.opt.Definition == "" {
+		return false
+	}
+	dom, err := c.LookupDomainByName(host)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = dom.Free() }() // only memory
+	runs, err := dom.IsActive()
+	return err == nil && !runs && dom.Undefine() == nil
 }
 
 func (d *Driver) removeImage(host string) error {

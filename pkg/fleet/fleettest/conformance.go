@@ -124,6 +124,9 @@ func (s *suite) silent(t *testing.T, g cluster.Guest) {
 }
 
 func (s *suite) off(t *testing.T) {
+	once := s.g.On(s.w.Other) // what is left of it there must not hinder its return
+	must(t, "start elsewhere", s.d.Start(slow(t), once))
+	must(t, "destroy elsewhere", s.d.Destroy(slow(t), once))
 	if got, err := s.d.GuestState(quick(t), s.g); err != nil || !got.Dead() {
 		t.Fatalf("before its start it is %q, %v", got, err)
 	}
