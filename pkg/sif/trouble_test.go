@@ -9,6 +9,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,15 +165,15 @@ func TestHandEditReachesTheLastGoodCopy(t *testing.T) {
 // of the hold waits for it, and nobody else waits for both.
 func TestHoldEndsWhileItsCommitIsSlow(t *testing.T) {
 	inBubble(t, func(ctx context.Context, r *rig) {
-		slow := time.Duration(0)
+		var slow atomic.Int64
 		r.opt.Files = conffile.Open(r.dir, conffile.Options{NoNotify: true, Step: func(lockedfile.Step) error {
-			time.Sleep(slow)
+			time.Sleep(time.Duration(slow.Load()))
 			return nil
 		}})
 		r.serve(ctx)
 		r.call(ctx, ask(ipc.A3, "M1"))
 		h := r.hold(ctx)
-		slow = 300 * time.Millisecond // of some twenty operations; the hold lasts 3 s
+		slow.Store(int64(300 * time.Millisecond)) // of some twenty operations; the hold lasts 3 s
 		if _, err := h.Call(ctx, a5(ipc.Recovered)); err != nil {
 			t.Fatalf("A5 on a slow disk: %v", err)
 		}
