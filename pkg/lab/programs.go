@@ -92,7 +92,19 @@ func (r *room) bootHome(ctx context.Context, s Server) error {
 	if _, err := run(ctx, append(await, s.Daemons...)...); err != nil {
 		return fmt.Errorf("cannot boot %s: %v", s.Host, err)
 	}
-	return r.virsh(ctx, h, "qemu-agent-command", "--timeout", "30", s.Host, `{"execute":"guest-ping"}`)
+	ctx, cancel := context.WithTimeout(ctx, homeLimit)
+	defer cancel()
+	for { // the agent may be the last to come up
+		err := r.virsh(ctx, h, "qemu-agent-command", s.Host, `{"execute":"guest-ping"}`)
+		if err == nil {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("cannot boot %s: %v", s.Host, err)
+		case <-time.After(500 * time.Millisecond):
+		}
+	}
 }
 
 // keepRunning runs a program until it ends well or ctx ends; one that fails is
