@@ -23,6 +23,27 @@ func (h *Hands) whoHave(ctx context.Context, ips ...netip.Addr) ([][]cluster.MAC
 	return out, cmp.Or(errs...)
 }
 
+// atMACs are those of known whose own address is at one of macs; one that
+// cannot be asked is none.
+func (h *Hands) atMACs(ctx context.Context, known []cluster.Guest, macs []cluster.MAC) []cluster.Guest {
+	found := make([]bool, len(known))
+	var all sync.WaitGroup
+	for i, g := range known {
+		all.Go(func() {
+			own, err := h.Fleet.WhoHas(ctx, g.IP)
+			found[i] = err == nil && slices.ContainsFunc(own, func(m cluster.MAC) bool { return slices.Contains(macs, m) })
+		})
+	}
+	all.Wait()
+	var out []cluster.Guest
+	for i, g := range known {
+		if found[i] {
+			out = append(out, g)
+		}
+	}
+	return out
+}
+
 // hand takes vip off the old holders and puts it on the new one, and returns
 // once the new one alone answers for it.
 func (h *Hands) hand(ctx context.Context, vip netip.Addr, off []cluster.Guest, on cluster.Guest) error {

@@ -84,21 +84,7 @@ func hosts(guests []cluster.Guest) []string {
 // with one of macs.
 func (h *Hands) strays(ctx context.Context, known []cluster.Guest, row cluster.ServerRow, macs []cluster.MAC) ([]cluster.Guest, error) {
 	others := slices.DeleteFunc(slices.Clone(known), func(g cluster.Guest) bool { return g.Host == row.Host })
-	found := make([]bool, len(others))
-	var all sync.WaitGroup
-	for i, g := range others {
-		all.Go(func() {
-			own, err := h.Fleet.WhoHas(ctx, g.IP)
-			found[i] = err == nil && slices.ContainsFunc(own, func(m cluster.MAC) bool { return slices.Contains(macs, m) })
-		})
-	}
-	all.Wait()
-	var out []cluster.Guest
-	for i, g := range others {
-		if found[i] {
-			out = append(out, g)
-		}
-	}
+	out := h.atMACs(ctx, others, macs)
 	own, err := h.Fleet.WhoHas(ctx, row.IP)
 	strangers := slices.ContainsFunc(macs, func(m cluster.MAC) bool { return !slices.Contains(own, m) })
 	if err == nil && strangers && len(out) == 0 {

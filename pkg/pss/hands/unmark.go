@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
-	"sync"
 
 	"pss-msbs/pkg/cluster"
 )
@@ -44,22 +43,7 @@ func (h *Hands) unnamed(ctx context.Context, t cluster.Tables, vip netip.Addr, k
 	if err != nil || len(macs) == 0 {
 		return nil, err
 	}
-	answers := make([]bool, len(known))
-	var all sync.WaitGroup
-	for i, g := range known {
-		all.Go(func() {
-			own, err := h.Fleet.WhoHas(ctx, g.IP)
-			answers[i] = err == nil && slices.ContainsFunc(own, func(m cluster.MAC) bool { return slices.Contains(macs, m) })
-		})
-	}
-	all.Wait()
-	var out []cluster.Guest
-	for i, g := range known {
-		if answers[i] && !h.named(t, vip, g.Host) {
-			out = append(out, g)
-		}
-	}
-	return out, nil
+	return slices.DeleteFunc(h.atMACs(ctx, known, macs), func(g cluster.Guest) bool { return h.named(t, vip, g.Host) }), nil
 }
 
 // named tells whether host may have vip: an operation or separation row says so,
