@@ -46,7 +46,7 @@ func TestTakeoverAndReturn(t *testing.T) {
 	})
 }
 
-func full(octet string) string { return subnet + octet }
+func full(octet string) string { return ip(octet).String() }
 
 func TestMovingNeedsAnActiveRealServer(t *testing.T) {
 	inBubble(t, func(ctx context.Context, r *rig) {
