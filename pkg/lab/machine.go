@@ -91,19 +91,14 @@ func (m *machine) startLibvirtd() error {
 // awaitLibvirtd waits until libvirtd answers, and has it examine QEMU, which
 // the first guest would have to wait for.
 func (m *machine) awaitLibvirtd(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
-	defer cancel()
-	for {
+	err := until(ctx, time.Minute, 100*time.Millisecond, func(ctx context.Context) error {
 		_, err := run(ctx, "ip", "netns", "exec", m.namespace(),
 			"virsh", "-c", "qemu+tcp://"+m.IP.String()+"/system", "domcapabilities", "--virttype", "qemu")
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			log, _ := os.ReadFile(filepath.Join(m.dir(), "log", "libvirtd.log"))
-			return fmt.Errorf("cannot reach libvirtd of %s: %v\n%s", m.Name, err, log)
-		case <-time.After(100 * time.Millisecond):
-		}
+		return err
+	})
+	if err != nil {
+		log, _ := os.ReadFile(filepath.Join(m.dir(), "log", "libvirtd.log"))
+		return fmt.Errorf("cannot reach libvirtd of %s: %v\n%s", m.Name, err, log)
 	}
+	return nil
 }

@@ -88,23 +88,18 @@ func (r *room) bootHome(ctx context.Context, s Server) error {
 	if err := r.virsh(ctx, h, "start", s.Host); err != nil {
 		return err
 	}
-	await := []string{"ip", "netns", "exec", r.Namespace(management), r.opt.Self, "await", "--for", homeLimit.String(), s.IP.String()}
-	if _, err := run(ctx, append(await, s.Daemons...)...); err != nil {
+	answers := []string{"ip", "netns", "exec", r.Namespace(management), r.opt.Self, "await", "--for", homeLimit.String(), s.IP.String()}
+	if _, err := run(ctx, append(answers, s.Daemons...)...); err != nil {
 		return fmt.Errorf("cannot boot %s: %v", s.Host, err)
 	}
-	ctx, cancel := context.WithTimeout(ctx, homeLimit)
-	defer cancel()
-	for { // the agent may be the last to come up
-		err := r.virsh(ctx, h, "qemu-agent-command", s.Host, `{"execute":"guest-ping"}`)
-		if err == nil {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("cannot boot %s: %v", s.Host, err)
-		case <-time.After(500 * time.Millisecond):
-		}
+	// The agent may be the last to come up.
+	err = until(ctx, homeLimit, 500*time.Millisecond, func(ctx context.Context) error {
+		return r.virsh(ctx, h, "qemu-agent-command", s.Host, `{"execute":"guest-ping"}`)
+	})
+	if err != nil {
+		return fmt.Errorf("cannot boot %s: %v", s.Host, err)
 	}
+	return nil
 }
 
 // keepRunning runs a program until it ends well or ctx ends; one that fails is

@@ -1,14 +1,15 @@
 package lab
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"strings"
 	"time"
+
+	"pss-msbs/pkg/clock"
 )
 
 // standbyLimit is how long the programs may take to create the backup and spare servers.
@@ -17,31 +18,41 @@ const standbyLimit = 10 * time.Minute
 // awaitStandby waits until the programs have paused every backup server and
 // saved every spare, and pss finds nothing wrong.
 func (r *room) awaitStandby(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, standbyLimit)
-	defer cancel()
 	began, stood := time.Now(), map[string]bool{}
-	for {
-		missing := r.wrong(ctx)
+	return until(ctx, standbyLimit, time.Second, func(ctx context.Context) error {
+		var missing []string
 		for _, s := range r.plan.Servers {
 			if s.Home != "" || stood[s.Host] {
 				continue
 			}
 			how := r.standsBy(ctx, s)
 			if stood[s.Host] = how != ""; how == "" {
-				missing = s.Host + " does not stand by"
+				missing = append(missing, s.Host)
 				continue
 			}
 			fmt.Fprintf(r.progress, "%s stands by, %s, after %.0f s\n", s.Host, how, time.Since(began).Seconds())
 		}
-		if missing == "" {
-			return nil
+		if len(missing) > 0 {
+			return fmt.Errorf("not standing by: %v", missing)
 		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("cannot wait any longer: %s", missing)
-		case <-time.After(time.Second):
-		}
+		return r.wrong(ctx)
+	})
+}
+
+// until asks until ok is nil, with pauses of gap, for at most limit; its error
+// is what ok said last.
+func until(ctx context.Context, limit, gap time.Duration, ok func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	var last error
+	err := clock.Clock{}.Poll(ctx, gap, func() bool {
+		last = ok(ctx)
+		return last == nil
+	})
+	if err != nil {
+		return last
 	}
+	return nil
 }
 
 // standsBy tells how a backup or spare server stands by, if it does.
@@ -73,18 +84,18 @@ func (r *room) paused(ctx context.Context, s Server) bool {
 }
 
 // wrong is what pss status warns of, or why it cannot be asked.
-func (r *room) wrong(ctx context.Context) string {
+func (r *room) wrong(ctx context.Context) error {
 	a := Attached{Lab: *r.Lab}
-	argv := a.OnManagement([]string{"pss", "status", "--json"})
-	var out bytes.Buffer
-	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
-	cmd.Stdout = &out
+	out, err := run(ctx, a.OnManagement([]string{"pss", "status", "--json"})...)
+	if err != nil {
+		return err
+	}
 	var s struct{ Warnings []string }
-	if err := cmd.Run(); err != nil {
-		return err.Error()
+	if err := json.Unmarshal([]byte(out), &s); err != nil {
+		return err
 	}
-	if err := json.Unmarshal(out.Bytes(), &s); err != nil {
-		return err.Error()
+	if len(s.Warnings) > 0 {
+		return errors.New(strings.Join(s.Warnings, "; "))
 	}
-	return strings.Join(s.Warnings, "; ")
+	return nil
 }
