@@ -25,8 +25,36 @@ import (
 
 // room is a lab that is up, seen as its user sees it.
 type room struct {
-	t   *testing.T
+	t   report
 	dir string
+}
+
+// in is the room in one of the test's parts.
+func (r room) in(t *testing.T) room { return room{report{t, r.t.faults}, r.dir} }
+
+// report is a test whose faults are told once more at its end, since a log of
+// half an hour lies between.
+type report struct {
+	*testing.T
+	faults *[]string
+}
+
+func (r report) Errorf(format string, args ...any) {
+	r.Helper()
+	*r.faults = append(*r.faults, r.Name()+": "+fmt.Sprintf(format, args...))
+	r.T.Errorf(format, args...)
+}
+
+func (r report) Fatalf(format string, args ...any) {
+	r.Helper()
+	r.Errorf(format, args...)
+	r.FailNow()
+}
+
+func (r report) tell() {
+	for _, f := range *r.faults {
+		fmt.Println("FAILED", f)
+	}
 }
 
 var (
@@ -48,23 +76,25 @@ func (r room) command(ctx context.Context, args ...string) *exec.Cmd {
 // up brings the lab up and waits until nothing of the start is left to do.
 func up(t *testing.T) room {
 	t.Helper()
+	told := report{t, &[]string{}}
+	t.Cleanup(told.tell)
 	if *use != "" {
-		return room{t, *use}
+		return room{told, *use}
 	}
-	r := room{t, "/var/lib/pss-msbs-lab-test"}
+	r := room{told, "/var/lib/pss-msbs-lab-test"}
 	t.Cleanup(func() {
 		if out, err := r.command(context.Background(), "down").CombinedOutput(); err != nil {
-			t.Errorf("down: %v\n%s", err, out)
+			told.Errorf("down: %v\n%s", err, out)
 		}
 	})
 	cmd := r.command(t.Context(), "up", "--small="+strconv.FormatBool(*small), "--conf", "../../testdata/paper", "--bin", "../../bin")
 	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("up: %v\n%s", err, out)
+		told.Fatalf("up: %v\n%s", err, out)
 	}
 	r.within(2*time.Minute, "the normal state", func() error { return r.settled("Moderate") })
 	out, err := r.command(t.Context(), "greet").CombinedOutput()
 	if t.Logf("through the load balancer:\n%s", out); err != nil {
-		t.Errorf("greet: %v", err)
+		told.Errorf("greet: %v", err)
 	}
 	return r
 }
@@ -73,7 +103,7 @@ func (r room) load(percent int) {
 	r.t.Helper()
 	for _, g := range groups {
 		if err := lab.Load(r.t.Context(), r.dir, g, percent); err != nil {
-			r.t.Fatal(err)
+			r.t.Fatalf("%v", err)
 		}
 	}
 }
@@ -174,7 +204,7 @@ func (r room) start(args ...string) (stop func() []byte) {
 	cmd.Stdout, cmd.Stderr = &out, &out
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := cmd.Start(); err != nil {
-		r.t.Fatal(err)
+		r.t.Fatalf("%v", err)
 	}
 	end := sync.OnceValue(func() []byte {
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGINT)

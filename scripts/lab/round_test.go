@@ -13,11 +13,11 @@ import (
 // TestRoom plays the paper's evaluation on real guests.
 func TestRoom(t *testing.T) {
 	r := up(t)
-	t.Run("round", func(t *testing.T) { room{t, r.dir}.round() })
+	t.Run("round", func(t *testing.T) { r.in(t).round() })
 	var cells []cell
-	t.Run("Moderate", func(t *testing.T) { cells = append(cells, room{t, r.dir}.table5("Moderate", moderate)...) })
+	t.Run("Moderate", func(t *testing.T) { cells = append(cells, r.in(t).table5("Moderate", moderate)...) })
 	t.Run("PS1", func(t *testing.T) {
-		r := room{t, r.dir}
+		r := r.in(t)
 		r.onlyPS1()
 		cells = append(cells, r.table5("Light(PS1)", inPS1)...)
 	})
@@ -41,7 +41,7 @@ func (r room) round() {
 	r.load(busy)
 	r.within(3*time.Minute, "Moderate in every group", func() error { return r.settled("Moderate") })
 	if err := r.power("on", "on", "on"); err != nil {
-		r.t.Error(err)
+		r.t.Errorf("%v", err)
 	}
 	w := witness()
 	for _, l := range r.lines("pss", "shift done", began) {

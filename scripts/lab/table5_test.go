@@ -89,18 +89,18 @@ func (r room) onlyPS1() {
 	file := filepath.Join(r.dir, "site/conf/settings.toml")
 	b, err := os.ReadFile(file)
 	if err != nil {
-		r.t.Fatal(err)
+		r.t.Fatalf("%v", err)
 	}
 	text := regexp.MustCompile(`ps2_accesses = \d+`).ReplaceAllString(string(b), "ps2_accesses = 0")
 	if err := os.WriteFile(file, []byte(text), 0o644); err != nil {
-		r.t.Fatal(err)
+		r.t.Fatalf("%v", err)
 	}
 	s, err := r.status()
 	if err == nil {
 		err = syscall.Kill(s.PSS.PID, syscall.SIGKILL) // its launcher starts it anew
 	}
 	if err != nil {
-		r.t.Fatal(err)
+		r.t.Fatalf("%v", err)
 	}
 	r.load(0)
 }
@@ -109,7 +109,7 @@ func (r room) onlyPS1() {
 func (r room) table5(condition string, troubles []trouble) (cells []cell) {
 	for range *runs {
 		for _, x := range troubles {
-			r.t.Run(x.name, func(t *testing.T) { cells = append(cells, room{t, r.dir}.suffer(condition, x)) })
+			r.t.Run(x.name, func(t *testing.T) { cells = append(cells, r.in(t).suffer(condition, x)) })
 		}
 	}
 	return cells
@@ -123,12 +123,12 @@ func (r room) suffer(condition string, x trouble) cell {
 	r.within(recoverLimit, "the normal state before "+x.name, normal)
 	c := cell{trouble: x, condition: condition, at: time.Now()}
 	if err := lab.Fault(r.t.Context(), r.dir, x.kind, x.target); err != nil {
-		r.t.Fatal(err)
+		r.t.Fatalf("%v", err)
 	}
 	if x.undo != "" {
 		r.await(x.lasts)
 		if _, err := lab.Power(r.t.Context(), r.dir, x.undo, x.target); err != nil {
-			r.t.Fatal(err)
+			r.t.Fatalf("%v", err)
 		}
 	}
 	r.within(recoverLimit, "the normal state after "+x.name, func() error {
