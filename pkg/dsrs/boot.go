@@ -74,7 +74,7 @@ func (d *DSRS) booting(ctx context.Context, g cluster.Guest) bool {
 func (d *DSRS) linkUp(ctx context.Context, g cluster.Guest) {
 	addrs, err := d.addrsWithin(ctx, g, d.beat())
 	if err == nil && len(d.placementOf(*d.files.Load()).stale(g.Host, addrs)) == 0 {
-		_ = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, true) })
+		_ = d.link(ctx, g, true)
 	}
 }
 
@@ -114,10 +114,7 @@ func (d *DSRS) resetFenced(ctx context.Context, g cluster.Guest, ours bool) erro
 // resumeClean resumes a paused server behind a fence, because it still has the
 // VIPs it had, and takes them off before the fence is lifted.
 func (d *DSRS) resumeClean(ctx context.Context, g cluster.Guest) error {
-	link := func(up bool) error {
-		return d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, up) })
-	}
-	if err := link(false); err != nil {
+	if err := d.link(ctx, g, false); err != nil {
 		return fmt.Errorf("cannot fence %s: %v", g.Host, err)
 	}
 	if err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.Resume(ctx, g) }); err != nil {
@@ -132,7 +129,7 @@ func (d *DSRS) resumeClean(ctx context.Context, g cluster.Guest) error {
 			return fmt.Errorf("cannot strip %s: %v", g.Host, err)
 		}
 	}
-	return link(true)
+	return d.link(ctx, g, true)
 }
 
 // guestState asks until the hypervisor says something of g, for some seconds.

@@ -204,7 +204,7 @@ func (d *DSRS) unfence(ctx context.Context, g cluster.Guest) {
 		state, serr := d.guestState(ctx, g)
 		rebooted := serr == nil && (state.Dead() || state == cluster.GuestBooting)
 		if err == nil || rebooted {
-			if d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, true) }) == nil {
+			if d.link(ctx, g, true) == nil {
 				d.log(ctx).Info().Str("server", g.Host).Msg(MsgUnfenced)
 				return
 			}

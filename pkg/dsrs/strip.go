@@ -145,23 +145,42 @@ func (d *DSRS) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
 	wg.Wait()
 }
 
-// stripVIPs takes the VIPs from a guest that it must not answer for.
+// stripVIPs takes the VIPs from a guest that it must not answer for. One that
+// must answer for none is cut off first: its agent takes longer than its link.
 func (d *DSRS) stripVIPs(ctx context.Context, p placement, info cluster.GuestInfo, owned bool) int {
 	g := d.guest(info.Host)
 	if info.State.Dead() || info.State == cluster.GuestPaused || info.State == cluster.GuestSaved {
 		return 0
 	}
-	limit := d.Settings.DSRS.StripDeadline.D()*6/10 - d.Clock.Since(d.outage.answered)
+	none := len(p.here[g.Host]) == 0
+	cut := none && d.cutFirst(info.State) && d.link(ctx, g, false) == nil
+	limit := d.Settings.DSRS.StripDeadline.D()
+	if !cut {
+		limit = limit*6/10 - d.Clock.Since(d.outage.answered)
+	}
 	addrs, err := d.addrsWithin(ctx, g, limit)
 	stale := p.stale(g.Host, addrs)
 	if err == nil && len(stale) > 0 {
 		err = d.drop(ctx, g, stale, owned)
 	}
-	if err != nil && len(p.here[g.Host]) == 0 && d.mayAnswer(ctx, g, info.State) {
+	if err == nil && cut {
+		err = d.link(ctx, g, true)
+	}
+	if err != nil && none && (cut || d.mayAnswer(ctx, g, info.State)) {
 		d.fence(ctx, g)
 		return 0
 	}
 	return len(stale)
+}
+
+// cutFirst tells whether a guest in state can be reached without its network,
+// and may have a VIP: one that boots has none.
+func (d *DSRS) cutFirst(s cluster.GuestState) bool {
+	return s != cluster.GuestBooting && d.Settings.Guest.Method != "ssh"
+}
+
+func (d *DSRS) link(ctx context.Context, g cluster.Guest, up bool) error {
+	return d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, up) })
 }
 
 // misplaced tells whether a guest is a spare or a backup that the files do not
@@ -215,7 +234,7 @@ func (d *DSRS) mayAnswer(ctx context.Context, g cluster.Guest, s cluster.GuestSt
 // fence cuts a guest off through the hypervisor without destroying anything;
 // the link comes up again once the guest has lost its VIPs.
 func (d *DSRS) fence(ctx context.Context, g cluster.Guest) {
-	err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, false) })
+	err := d.link(ctx, g, false)
 	d.log(ctx).Warn().Str("server", g.Host).AnErr("error", err).Msg(MsgFenced)
 	d.outage.fence(g)
 }
