@@ -2,6 +2,7 @@ package dbss
 
 import (
 	"context"
+	"errors"
 	"net/netip"
 	"slices"
 	"time"
@@ -23,6 +24,8 @@ const (
 	// silentTimeout bounds the last attempt to fence behind a host that was
 	// silent throughout the re-examination; the background job goes on trying.
 	silentTimeout = 200 * time.Millisecond
+	// muteTimeout is the same where only the hypervisor was silent.
+	muteTimeout = time.Second
 	// agentTimeout is how long the agent may take before the link is cut.
 	agentTimeout = time.Second
 )
@@ -31,7 +34,7 @@ const (
 // cannot answer for its VIPs any more.
 func (m *Monitor) startFence(ctx context.Context) {
 	m.fencing.stop()
-	f := fence{m: m, g: m.target(), vips: slices.Clone(m.view.all), p: m.trouble.proof}
+	f := fence{m: m, g: m.target(), named: m.view.of(""), vips: slices.Clone(m.view.all), p: m.trouble.proof}
 	known := m.trouble.kind != "" // else resumed: nothing was re-examined
 	m.fencing = startTask(ctx, func(ctx context.Context) error {
 		if !known {
@@ -55,7 +58,8 @@ func (m *Monitor) startFence(ctx context.Context) {
 type fence struct {
 	m     *Monitor
 	g     cluster.Guest
-	vips  []netip.Addr // all VIPs of the system: it may have more than it is named for
+	named []netip.Addr // the VIPs that the files name it for
+	vips  []netip.Addr // all VIPs of the system: it may have more
 	p     proof
 	means string
 }
@@ -63,13 +67,16 @@ type fence struct {
 // run tries the guest agent first, then the link (guests by ssh: a reset).
 func (f *fence) run(ctx context.Context) fenceDebt {
 	if f.p.hostSilent {
-		return f.once(ctx)
+		return f.once(ctx, silentTimeout, owed)
 	}
 	if f.p.dead && f.off(ctx, callTimeout) {
 		return noDebt
 	}
 	if !f.p.agentDumb && f.try(ctx, agentTimeout, "agent", f.strip) {
 		return noDebt
+	}
+	if f.p.mute {
+		return f.once(ctx, muteTimeout, unfenced)
 	}
 	if debt := f.force(ctx, callTimeout); debt != unfenced {
 		return debt
@@ -83,17 +90,17 @@ func (f *fence) run(ctx context.Context) fenceDebt {
 	return unfenced
 }
 
-// once is run where the host has been silent: everything at the same time and
-// not for long, since the clients wait.
-func (f *fence) once(ctx context.Context) fenceDebt {
+// once is run where nobody has answered who could do it: everything at the same
+// time and not for long, since the clients wait. inVain is what is owed after that.
+func (f *fence) once(ctx context.Context, limit time.Duration, inVain fenceDebt) fenceDebt {
 	other := *f
 	state := startTask(ctx, func(ctx context.Context) error {
-		if !other.off(ctx, silentTimeout) {
+		if !other.off(ctx, limit) {
 			return cluster.ErrHostSilent
 		}
 		return nil
 	})
-	debt := f.force(ctx, silentTimeout)
+	debt := f.force(ctx, limit)
 	switch {
 	case debt != unfenced:
 		state.stop()
@@ -102,7 +109,7 @@ func (f *fence) once(ctx context.Context) fenceDebt {
 		f.means = other.means
 		return noDebt
 	}
-	return owed
+	return inVain
 }
 
 // force is the fence that needs no agent.
@@ -159,7 +166,17 @@ func (f *fence) off(ctx context.Context, timeout time.Duration) bool {
 	})
 }
 
-func (f *fence) strip(ctx context.Context) error { return f.m.strip(ctx, f.g, f.vips) }
+// strip takes off what the target is named for while it asks what else it has.
+func (f *fence) strip(ctx context.Context) error {
+	off := startTask(ctx, func(ctx context.Context) error { return f.m.takeOff(ctx, f.g, f.named) })
+	defer off.stop()
+	has, err := f.m.fleet.Addrs(ctx, f.g)
+	if err = errors.Join(err, off.wait(ctx)); err != nil {
+		return err
+	}
+	return f.m.takeOff(ctx, f.g, without(common(has, f.vips), f.named))
+}
+
 func (f *fence) reset(ctx context.Context) error { return f.m.fleet.Reset(ctx, f.g) }
 func (f *fence) cut(ctx context.Context) error   { return f.m.fleet.SetLink(ctx, f.g, false) }
 

@@ -22,6 +22,7 @@ type proof struct {
 	silent     []string
 	hostSilent bool // neither the real server nor its hypervisor nor the target answered
 	agentDumb  bool // the guest agent did not answer
+	mute       bool // the hypervisor did not answer
 }
 
 // lastProbe is how long the last probe of a re-examination may take at most;
@@ -156,13 +157,14 @@ type evidence struct {
 	over     bool            // the evidence is enough: what ends now was cut off and proves nothing
 	greeted  map[string]bool // daemons that answered any probe
 	answered bool            // the real server or its hypervisor
+	spoke    bool            // the hypervisor
 }
 
 func (m *Monitor) newEvidence(ctx context.Context) *evidence {
 	n, d := max(1, m.set.ReexamineCount), m.set.ReexamineInterval.D()
 	e := &evidence{m: m, began: m.clk.Now(), target: m.target(), greeted: map[string]bool{}}
 	e.p.agentDumb = true
-	window := time.Duration(n-1)*d + min(d, lastProbe)
+	window := time.Duration(n-1)*d + min(d/2, lastProbe)
 	e.due = time.Now().Add(m.clk.Wall(window))
 	e.ctx, e.enough = m.clk.Timeout(ctx, window)
 	return e
@@ -185,6 +187,7 @@ func (e *evidence) gather() proof {
 	e.probes.Wait()
 	e.p.hostSilent = !e.answered && !e.p.pinged && !e.over // cut short, silence proves nothing
 	e.p.agentDumb = e.p.agentDumb && !e.over
+	e.p.mute = !e.spoke && !e.over
 	e.p.silent, e.p.refused = e.missing(e.p.silent), e.missing(e.p.refused)
 	return e.p
 }
@@ -220,7 +223,8 @@ func (e *evidence) askHypervisor() {
 	for {
 		st, err := e.m.fleet.GuestState(e.ctx, e.target)
 		e.note(func(p *proof) {
-			e.answered = e.answered || err == nil
+			e.spoke = e.spoke || err == nil
+			e.answered = e.answered || e.spoke
 			if err == nil && st.Dead() {
 				p.dead = true
 				e.stop()
