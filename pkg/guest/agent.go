@@ -94,7 +94,7 @@ func (a Agent) Start(ctx context.Context, g cluster.Guest, argv []string) (Wait,
 // The pauses between two looks at a running command.
 const (
 	firstLook = 5 * time.Millisecond
-	lastLook  = 160 * time.Millisecond
+	lastLook  = 40 * time.Millisecond
 )
 
 func (a Agent) wait(ctx context.Context, g cluster.Guest, argv []string, pid int) ([]byte, error) {

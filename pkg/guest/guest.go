@@ -142,7 +142,7 @@ func single(vip netip.Addr) string { return netip.PrefixFrom(vip, vip.BitLen()).
 // The bounds of an announcement: its frame leaves when the command starts, but
 // some versions of arping stay for a second; only an early failure is told.
 const (
-	announceGrace = 150 * time.Millisecond
+	announceGrace = 60 * time.Millisecond
 	announceLimit = 3 * time.Second
 )
 
