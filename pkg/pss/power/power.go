@@ -251,7 +251,7 @@ func (p *Power) missed(ctx context.Context, real netip.Addr, why error) error {
 func (p *Power) rouse(ctx context.Context, row cluster.RealRow) error {
 	deadline, tries := p.Settings.PSS.WakeDeadline.D(), max(p.Settings.PSS.WakeTries, 1)
 	for range tries {
-		if err := p.Fleet.WakeReal(ctx, row.MAC); err != nil {
+		if err := p.send(ctx, row.MAC); err != nil && ctx.Err() == nil {
 			p.Log.Warn().Stringer("real", row.IP).Err(err).Msg("magic packet not sent")
 		}
 		try, cancel := p.Clock.Timeout(ctx, deadline/time.Duration(2*tries))
@@ -264,6 +264,14 @@ func (p *Power) rouse(ctx context.Context, row cluster.RealRow) error {
 	last, cancel := p.Clock.Timeout(ctx, deadline/2)
 	defer cancel()
 	return patience.Until(last, p.Clock, func(ctx context.Context) error { return p.awake(ctx, row.IP) })
+}
+
+// send sends one magic packet. That nobody says whether it was sent must not
+// keep the wake, and the turn, for good.
+func (p *Power) send(ctx context.Context, mac cluster.MAC) error {
+	short, cancel := p.Clock.Timeout(ctx, callTime)
+	defer cancel()
+	return p.Fleet.WakeReal(short, mac)
 }
 
 // Answers asks once whether a real server is awake.

@@ -113,3 +113,27 @@ func TestSecondWakeEndsWithItsContext(t *testing.T) {
 		}
 	})
 }
+
+// mute is a host whose waker never hears whether a packet was sent.
+type mute struct{ host }
+
+func (m *mute) WakeReal(ctx context.Context, mac cluster.MAC) error {
+	_ = m.host.WakeReal(ctx, mac)
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// A packet whose sender never answers keeps nobody from seeing that the host is awake.
+func TestWakeWithoutWordOfThePacket(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, f := &mute{host{asleep: true}}, &files{t: cluster.Tables{Suspended: []cluster.RealRow{rs3}}}
+		p := newPower(&h.host, f)
+		p.Fleet = h
+		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
+		defer cancel()
+		begun := time.Now()
+		if err := p.Wake(ctx, rs3.IP); err != nil || time.Since(begun) > 2*callTime || len(f.t.Real) != 1 {
+			t.Errorf("after %v: %v; real %v", time.Since(begun), err, f.t.Real)
+		}
+	})
+}
