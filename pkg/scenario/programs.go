@@ -54,8 +54,8 @@ func (w *World) startSif(target string, spare func(*Proc) *sif.Spare) *Proc {
 
 // keepSif runs p's own sif until p ends, another one whenever it dies.
 func (p *Proc) keepSif() (stop func(), err error) {
-	s := p.w.startSif(p.Name, nil)
-	if err := p.await(p.ctx, s); err != nil {
+	s, err := p.ownSif()
+	if err != nil {
 		return nil, err
 	}
 	log := p.logger()
@@ -71,7 +71,8 @@ func (p *Proc) keepSif() (stop func(), err error) {
 				log.Error().Err(s.err).Msg("sif ended, starting another")
 			}
 			for p.ctx.Err() == nil {
-				if s = p.w.startSif(p.Name, nil); p.await(p.ctx, s) == nil {
+				var failed error
+				if s, failed = p.ownSif(); failed == nil {
 					break
 				}
 				p.sleep(p.ctx, restartPause, "sif")
@@ -79,6 +80,17 @@ func (p *Proc) keepSif() (stop func(), err error) {
 		}
 	}()
 	return func() { p.cancel(); <-done }, nil
+}
+
+// ownSif starts a sif that ends with p, as its --life-fd has it: also with a p
+// that does not live to see it ready.
+func (p *Proc) ownSif() (*Proc, error) {
+	s := p.w.startSif(p.Name, nil)
+	err := p.await(p.ctx, s)
+	if err != nil {
+		_ = s.Stop(context.WithoutCancel(p.ctx))
+	}
+	return s, err
 }
 
 // keepSpareSif watches the sif that started p, a dbss, and starts another one,
