@@ -22,7 +22,8 @@ type mortal struct {
 	dead bool
 	fail map[string]int // call and guest, e.g. "AddVIP M1": so many times; -1: until RestartHypervisor
 	hook func(call string)
-	sent []time.Time // when the magic packets were
+	sent []time.Time         // when the magic packets were
+	also []cluster.GuestInfo // that every hypervisor runs besides
 }
 
 var errKilled, errScripted = errors.New("killed"), errors.New("scripted failure")
@@ -84,7 +85,17 @@ func (m *mortal) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestIn
 	if err := m.check("Guests"); err != nil {
 		return nil, err
 	}
-	return m.Model.Guests(ctx, real)
+	all, err := m.Model.Guests(ctx, real)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append(all, m.also...), err
+}
+
+// runs has every hypervisor run a guest of somebody else.
+func (m *mortal) runs(g cluster.GuestInfo) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.also = append(m.also, g)
 }
 
 func (m *mortal) HypervisorAlive(ctx context.Context, real netip.Addr) error {

@@ -1,7 +1,9 @@
 package dsrs
 
 import (
+	"maps"
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 
@@ -23,13 +25,14 @@ type outage struct {
 
 	mu     sync.Mutex
 	fenced map[string]cluster.Guest // cut off until their VIPs are off
+	cut    map[string]cluster.Guest // cut off while the host is stripped
 }
 
 // beginOutage opens the record of a trouble.
 func (d *DSRS) beginOutage(silent bool) {
 	d.endTending()
 	d.outage = &outage{detected: d.Clock.Now(), silent: silent,
-		owners: map[string]Owner{}, fenced: map[string]cluster.Guest{}}
+		owners: map[string]Owner{}, fenced: map[string]cluster.Guest{}, cut: map[string]cluster.Guest{}}
 }
 
 // endOutage closes it and gives up the servers that we still own.
@@ -56,6 +59,28 @@ func (o *outage) fence(g cluster.Guest) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	o.fenced[g.Host] = g
+}
+
+func (o *outage) setCut(g cluster.Guest, cut bool) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if delete(o.cut, g.Host); cut {
+		o.cut[g.Host] = g
+	}
+}
+
+func (o *outage) isCut(host string) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	_, ok := o.cut[host]
+	return ok
+}
+
+// cutOff are the guests that are cut off while the host is stripped.
+func (o *outage) cutOff() []cluster.Guest {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return slices.Collect(maps.Values(o.cut))
 }
 
 // isFenced tells whether host was cut off.

@@ -73,6 +73,46 @@ func TestReturnsWhileTheFilesAreHeld(t *testing.T) {
 	})
 }
 
+// The same, and the servers were taken over after the last look at the files: all
+// are cut off until it is known which may answer.
+func TestReturnsJustAfterTheTakeover(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 25 * time.Second}))
+		thaw := time.Now().Add(25 * time.Second)
+		time.Sleep(24 * time.Second)
+		w.takeOver("W1")
+		held, err := w.files.Hold(w.ctx)
+		w.must(err)
+		time.Sleep(time.Until(thaw) + 2*time.Second)
+		if w.model.Ping(w.ctx, w.dat("M1").IP) == nil {
+			t.Error("M1 is connected before anybody knows whether it may answer")
+		}
+		held.Close()
+		w.await("return of W1", 3*time.Minute, func() bool { return w.mon.is("W1", "dbss") })
+		w.await("M1 is connected", time.Minute, func() bool { return w.model.Ping(w.ctx, w.dat("M1").IP) == nil })
+		time.Sleep(20 * time.Second)
+		w.strippedInTime(1)
+		w.restored()
+	})
+}
+
+// A guest of RS1 that no file of ours knows is left alone, whatever its agent does.
+func TestStrangerIsLeftAlone(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		w.run.fleet.runs(cluster.GuestInfo{Host: "Stranger", State: cluster.GuestRunning})
+		time.Sleep(15 * time.Second)
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 20 * time.Second}))
+		w.takeOverBoth()
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		if w.logged("Stranger") {
+			t.Error("a stranger was touched")
+		}
+	})
+}
+
 // The host answers, the agents of its servers do not: they are cut off, and
 // nobody waits for the agents first.
 func TestReturnsWithSilentAgents(t *testing.T) {

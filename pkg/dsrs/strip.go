@@ -54,6 +54,7 @@ func (d *DSRS) stripping(ctx context.Context) (State, string) {
 	d.ownServers()
 	r, guests, next, why := d.returned(ctx)
 	if next != Stripping {
+		d.joinAll(ctx)
 		return next, why
 	}
 	vips, placed := atomic.Int64{}, d.placementOf(r)
@@ -102,7 +103,7 @@ func (d *DSRS) returned(ctx context.Context) (r ipc.Reply, guests []cluster.Gues
 		case fileErr == nil && err == nil:
 			return r, guests, Stripping, ""
 		case err == nil && limit < callTimeout:
-			d.stripEarly(ctx, guests) // the lock is held: what was known before is enough to begin
+			d.stripEarly(ctx, guests)
 		case err != nil && d.pingFor(ctx, d.beat()) != nil:
 			if silent++; silent > d.Settings.DSRS.ReexamineCount {
 				d.log(ctx).Warn().Msg(MsgLost)
@@ -129,31 +130,15 @@ func (d *DSRS) stripGuest(ctx context.Context, p placement, info cluster.GuestIn
 	return d.stripVIPs(ctx, p, info, owned)
 }
 
-// stripEarly takes VIPs by what the files last said: on a silent host servers
-// lose VIPs and get none.
-func (d *DSRS) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
-	last := d.files.Load()
-	if last == nil {
-		return
-	}
-	p := d.placementOf(*last)
-	var wg sync.WaitGroup
-	for _, g := range guests {
-		owned := d.outage.owners[g.Host] != nil
-		wg.Go(func() { d.stripVIPs(ctx, p, g, owned) })
-	}
-	wg.Wait()
-}
-
 // stripVIPs takes the VIPs from a guest that it must not answer for. One that
 // must answer for none is cut off first: its agent takes longer than its link.
 func (d *DSRS) stripVIPs(ctx context.Context, p placement, info cluster.GuestInfo, owned bool) int {
 	g := d.guest(info.Host)
-	if info.State.Dead() || info.State == cluster.GuestPaused || info.State == cluster.GuestSaved {
+	if !mayHold(info.State) {
 		return 0
 	}
-	none := len(p.here[g.Host]) == 0
-	cut := none && d.cutFirst(info.State) && d.link(ctx, g, false) == nil
+	none := d.ours(p, g.Host) && len(p.here[g.Host]) == 0
+	cut := none && d.cut(ctx, g, info.State) || d.outage.isCut(g.Host)
 	limit := d.Settings.DSRS.StripDeadline.D()
 	if !cut {
 		limit = limit*6/10 - d.Clock.Since(d.outage.answered)
@@ -163,24 +148,14 @@ func (d *DSRS) stripVIPs(ctx context.Context, p placement, info cluster.GuestInf
 	if err == nil && len(stale) > 0 {
 		err = d.drop(ctx, g, stale, owned)
 	}
-	if err == nil && cut {
-		err = d.link(ctx, g, true)
+	if cut && (err == nil || !none) {
+		err = d.join(ctx, g)
 	}
 	if err != nil && none && (cut || d.mayAnswer(ctx, g, info.State)) {
 		d.fence(ctx, g)
 		return 0
 	}
 	return len(stale)
-}
-
-// cutFirst tells whether a guest in state can be reached without its network,
-// and may have a VIP: one that boots has none.
-func (d *DSRS) cutFirst(s cluster.GuestState) bool {
-	return s != cluster.GuestBooting && d.Settings.Guest.Method != "ssh"
-}
-
-func (d *DSRS) link(ctx context.Context, g cluster.Guest, up bool) error {
-	return d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetLink(ctx, g, up) })
 }
 
 // misplaced tells whether a guest is a spare or a backup that the files do not
@@ -236,6 +211,7 @@ func (d *DSRS) mayAnswer(ctx context.Context, g cluster.Guest, s cluster.GuestSt
 func (d *DSRS) fence(ctx context.Context, g cluster.Guest) {
 	err := d.link(ctx, g, false)
 	d.log(ctx).Warn().Str("server", g.Host).AnErr("error", err).Msg(MsgFenced)
+	d.outage.setCut(g, false)
 	d.outage.fence(g)
 }
 
