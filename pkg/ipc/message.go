@@ -130,6 +130,6 @@ type HeldRows struct {
 	TargetAccessStop []cluster.ServerRow `json:"targetAccessStop,omitempty"`
 	TargetSeparation []cluster.ServerRow `json:"targetSeparation,omitempty"`
 	BackupOperation  []cluster.ServerRow `json:"backupOperation,omitempty"`
-	Operation        []cluster.ServerRow `json:"operation,omitempty"` // rows of the whole operation file that hold a VIP of the target
+	Operation        []cluster.ServerRow `json:"operation,omitempty"` // rows of others that hold a VIP of the target, or are about to
 	Real             string              `json:"real,omitempty"`      // as in A1
 }

@@ -134,7 +134,7 @@ func (y *System) held(files int16, g int8) rows {
 		return r
 	}
 	host, backup := y.guests[g].Host, protocol.NameOf(y.backupOf(g))
-	h := protocol.HeldRows(y.tables.all[files], host, backup)
+	h := y.facts(0).HeldRows(y.tables.all[files], host, backup)
 	r := rows{back: y.mask(h.Returning(host, backup)), fromBackup: y.mask(cluster.VIPsOf(h.BackupOperation)),
 		separated: len(h.TargetSeparation) > 0, operation: y.mask(cluster.VIPsOf(h.TargetOperation))}
 	y.memo.rows[k] = r

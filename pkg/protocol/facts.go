@@ -80,12 +80,12 @@ func Marks(before, after cluster.Tables, req ipc.Request) (add string, remove []
 // not yet left to pss: from here on the target's monitor owns these VIPs, and an
 // A4-failed of the backup is refused for want of rows.
 func (f Facts) claim(t *cluster.Tables, host string) {
-	d, _ := f.Server(host)
-	if d.Backup == "" || f.IsFailed(*t, host) {
+	backup := f.backupOf(host)
+	if backup == "" || f.IsFailed(*t, host) {
 		return
 	}
 	vips := cluster.VIPsOf(cluster.RowsOf(t.Separation, host))
-	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == d.Backup && slices.Contains(vips, r.VIP) })
+	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == backup && slices.Contains(vips, r.VIP) })
 }
 
 // IsFailed tells whether what stands only in separation of host is pss's: an

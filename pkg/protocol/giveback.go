@@ -2,6 +2,7 @@ package protocol
 
 import (
 	"net/netip"
+	"slices"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
@@ -23,6 +24,23 @@ type Target struct {
 	Host string
 	Kind Kind
 	Home netip.Addr // the home VIP of a HomeKind
+}
+
+// taken is the row of the server, other than who and its backup, that vip
+// belongs to by now: the one that serves it, or, of who's home VIP, the one that
+// pss gave it to when who failed, and that has failed since. Such a server's own
+// monitor brings the VIP back; two at it would make two holders.
+func (who Target) taken(t cluster.Tables, backup string, vip netip.Addr) (cluster.ServerRow, bool) {
+	if h, ok := HolderOf(t, vip); ok || who.Kind != HomeKind || vip != who.Home {
+		return h, ok
+	}
+	i := slices.IndexFunc(t.Separation, func(r cluster.ServerRow) bool {
+		return r.VIP == vip && r.Host != who.Host && r.Host != backup
+	})
+	if i < 0 {
+		return cluster.ServerRow{}, false
+	}
+	return t.Separation[i], true
 }
 
 // GiveBack is A5 recovered, and B4 for each server (SPEC 5): each separation
@@ -55,9 +73,9 @@ func GiveBack(t *cluster.Tables, who Target, backup string) error {
 		rows = with(rows, r)
 	}
 	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == who.Host || r.Host == backup })
-	var lost []cluster.ServerRow // VIPs that another holds
+	var lost []cluster.ServerRow // VIPs that another holds, or brings back
 	for _, r := range rows {
-		if _, held := HolderOf(*t, r.VIP); held {
+		if _, taken := who.taken(*t, backup, r.VIP); taken {
 			lost = append(lost, r)
 			continue
 		}

@@ -21,9 +21,10 @@ func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
 	if len(rows) > 0 {
 		reply.Real = f.realName(t, rows[0].Real)
 	}
+	who, backup := f.target(t, host), f.backupOf(host)
 	for _, vip := range reply.VIPs {
 		served := ipc.ServedVIP{VIP: vip}
-		if h, ok := HolderOf(t, vip); ok {
+		if h, ok := who.taken(t, backup, vip); ok {
 			served.Host, served.IP, served.Real = h.Host, h.IP, h.Real
 		}
 		reply.Serving = append(reply.Serving, served)
@@ -37,10 +38,16 @@ func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
 // LookHeld answers hold: A1's reply with the rows of target and backup.
 func (f Facts) LookHeld(t cluster.Tables, host, backup string) ipc.Reply {
 	reply := f.Look(t, host)
-	rows := HeldRows(t, host, backup)
+	rows := f.HeldRows(t, host, backup)
 	rows.Real = reply.Real
-	reply.Rows, reply.Token = &rows, Token(t, host, backup)
+	reply.Rows, reply.Token = &rows, f.Token(t, host, backup)
 	return reply
+}
+
+// backupOf is the backup that the management data of host name, "" for none.
+func (f Facts) backupOf(host string) string {
+	d, _ := f.Server(host)
+	return d.Backup
 }
 
 // realName spells where a server is; "out" if its real server is in neither file.
@@ -88,7 +95,7 @@ func hostsOn(rows []cluster.ServerRow, real netip.Addr) []string {
 }
 
 // HeldRows are the rows that a hold for a target and its backup shows.
-func HeldRows(t cluster.Tables, host, backup string) ipc.HeldRows {
+func (f Facts) HeldRows(t cluster.Tables, host, backup string) ipc.HeldRows {
 	h := ipc.HeldRows{
 		TargetOperation:  cluster.RowsOf(t.Operation, host),
 		TargetAccessStop: cluster.RowsOf(t.AccessStop, host),
@@ -102,13 +109,17 @@ func HeldRows(t cluster.Tables, host, backup string) ipc.HeldRows {
 		vips = append(vips, cluster.VIPsOf(rows)...)
 	}
 	h.Operation = without(t.Operation, func(r cluster.ServerRow) bool { return !slices.Contains(vips, r.VIP) })
+	who := f.target(t, host)
+	if r, ok := who.taken(t, backup, who.Home); ok && !slices.Contains(h.Operation, r) && slices.Contains(vips, r.VIP) {
+		h.Operation = append(h.Operation, r)
+	}
 	return h
 }
 
 // Token names the rows that a hold showed, so that an A5 or B4 whose
 // connection broke is done later only if they are still the same.
-func Token(t cluster.Tables, host, backup string) string {
-	b, err := json.Marshal(HeldRows(t, host, backup))
+func (f Facts) Token(t cluster.Tables, host, backup string) string {
+	b, err := json.Marshal(f.HeldRows(t, host, backup))
 	if err != nil {
 		return "" // rows of plain strings and addresses always marshal
 	}

@@ -19,7 +19,7 @@ func (s *Server) change(t *cluster.Tables, req ipc.Request, held bool) (ipc.Repl
 	if err := s.facts().Apply(t, req); err != nil {
 		return ipc.Reply{}, err
 	}
-	if !held && req.Token != "" && !reflect.DeepEqual(before, t.Clone()) && !unchanged(before, req) {
+	if !held && req.Token != "" && !reflect.DeepEqual(before, t.Clone()) && !s.unchanged(before, req) {
 		return ipc.Reply{}, protocol.Refuse("", "the hold was lost and the rows changed since")
 	}
 	if err := s.mark(before, *t, req); err != nil {
@@ -53,12 +53,13 @@ func (s *Server) report(t cluster.Tables, req ipc.Request) ipc.Reply {
 }
 
 // unchanged tells whether the rows are still as the hold of req's token showed them.
-func unchanged(before cluster.Tables, req ipc.Request) bool {
+func (s *Server) unchanged(before cluster.Tables, req ipc.Request) bool {
+	f := s.facts()
 	if req.Verb == ipc.A5 {
-		return protocol.Token(before, req.Host, protocol.BackupOf(req)) == req.Token
+		return f.Token(before, req.Host, protocol.BackupOf(req)) == req.Token
 	}
 	for _, r := range req.Servers {
-		if protocol.Token(before, r.Target.Host, protocol.NameOf(r.Backup)) == req.Token {
+		if f.Token(before, r.Target.Host, protocol.NameOf(r.Backup)) == req.Token {
 			return true
 		}
 	}
