@@ -218,6 +218,7 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 		return
 	}
 	s.jobs.Go(func() {
+		defer s.look() // a VIP may wait for it
 		defer s.spares.release(g.Host)
 		if s.saved(ctx, g) {
 			return // meanwhile: where it runs was asked before it was claimed
@@ -231,6 +232,7 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 			return
 		}
 		s.pauses.Clear("create " + g.Host)
+		s.pauses.Clear(startOf(g.Host))
 		if runs {
 			s.mended("unused spare " + g.Host + " put to rest")
 		}

@@ -124,12 +124,13 @@ type System struct {
 	pauses  patience.Pauses
 	orphans map[string]time.Time // since when nobody monitors a serving backup; only settle uses it
 	report  report
+	looks   chan struct{} // see look
 	jobs    sync.WaitGroup
 }
 
 // New returns a system that has touched nothing yet.
 func New(opt Options) *System {
-	s := &System{opt: opt, decider: load.NewDecider(), orphans: map[string]time.Time{}}
+	s := &System{opt: opt, decider: load.NewDecider(), looks: make(chan struct{}, 1), orphans: map[string]time.Time{}}
 	s.said.log = opt.Log
 	s.report = report{path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
 	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
@@ -207,6 +208,7 @@ func (s *System) watch(ctx context.Context) {
 		select {
 		case <-ctx.Done():
 		case <-s.opt.Clock.After(pause):
+		case <-s.looks:
 		case _, open := <-changes:
 			if !open {
 				changes = nil
@@ -215,6 +217,14 @@ func (s *System) watch(ctx context.Context) {
 				_ = s.opt.Files.Renew(ctx)
 			}
 		}
+	}
+}
+
+// look has the abandoned VIPs looked at now.
+func (s *System) look() {
+	select {
+	case s.looks <- struct{}{}:
+	default: // about to be
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
@@ -29,7 +30,11 @@ func (s *System) rescueAll(ctx context.Context) (soon bool) {
 	}
 	for _, row := range t.State {
 		rows := orphaned(t, row.Group, abandoned)
-		if len(rows) == 0 || !s.rescues.claim(row.Group) {
+		if len(rows) == 0 {
+			s.startsAnew(t, row.Group)
+			continue
+		}
+		if !s.rescues.claim(row.Group) {
 			continue
 		}
 		s.jobs.Go(func() {
@@ -58,7 +63,9 @@ func (s *System) rescue(ctx context.Context, group string, rows []cluster.Server
 	if ctx.Err() != nil {
 		return
 	}
-	s.said.once("rescue "+group, err, "VIPs served by nobody")
+	if !errors.Is(err, errRests) { // else what was said last is still so
+		s.said.once("rescue "+group, err, "VIPs served by nobody")
+	}
 	s.settleNow(ctx, nil)
 }
 
@@ -143,19 +150,45 @@ func (s *System) take(ctx context.Context, group string, vip netip.Addr, g clust
 	return s.hands.Take(ctx, group, vip, g, nil)
 }
 
+// errRests says that a spare could not be started a while ago and is tried again later.
+var errRests = errors.New("a spare that could not be started rests")
+
+// The pauses of a spare that cannot be started for a VIP that nobody serves;
+// the rescue itself looks several times a second.
+const (
+	firstRest   = time.Second
+	longestWait = loadedPause
+)
+
+// startOf names the start of a spare for the pauses.
+func startOf(spare string) string { return "start " + spare }
+
+// startsAnew lets the spares of a group that is served be tried at once when it
+// is not the next time.
+func (s *System) startsAnew(t cluster.Tables, group string) {
+	for _, spare := range t.Spares {
+		if spare.Group == group {
+			s.pauses.Clear(startOf(spare.Host))
+		}
+	}
+}
+
 // placeOnSpare starts a free spare on an awake base for vip.
 func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group string, vip netip.Addr) error {
 	var errs error
 	for _, spare := range t.Spares {
 		base := berth(t, spare)
-		if spare.Group != group || !base.IsValid() || !s.spares.claim(spare.Host) {
+		if spare.Group != group || !base.IsValid() {
 			continue
 		}
-		ready, err := s.hands.StartSpare(ctx, spare, base)
-		if err == nil {
-			err = s.hands.Take(ctx, group, vip, cluster.Guest{Host: spare.Host, IP: spare.IP, Real: base}, ready)
-			ready.Close()
+		if s.pauses.Waits(startOf(spare.Host), s.opt.Clock.Now()) {
+			errs = errors.Join(errs, errRests)
+			continue
 		}
+		if !s.spares.claim(spare.Host) {
+			continue
+		}
+		err := s.startFor(ctx, group, vip, cluster.Guest{Host: spare.Host, IP: spare.IP, Real: base}, spare)
 		s.spares.release(spare.Host)
 		if err == nil {
 			return nil
@@ -163,6 +196,23 @@ func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group strin
 		errs = errors.Join(errs, err)
 	}
 	return errors.Join(errs, errors.New("no free spare, or no base is awake"))
+}
+
+// startFor starts one spare and gives it vip; one that fails rests, longer each time.
+func (s *System) startFor(ctx context.Context, group string, vip netip.Addr, g cluster.Guest, spare cluster.SpareRow) error {
+	what := startOf(spare.Host)
+	ready, err := s.hands.StartSpare(ctx, spare, g.Real)
+	if err != nil {
+		s.pauses.Failed(what, s.opt.Clock.Now(), firstRest, longestWait)
+		return err
+	}
+	defer ready.Close()
+	if err = s.hands.Take(ctx, group, vip, g, ready); err != nil {
+		s.pauses.Failed(what, s.opt.Clock.Now(), firstRest, longestWait)
+		return err
+	}
+	s.pauses.Clear(what)
+	return nil
 }
 
 // berth is where a spare that neither serves nor is in trouble could serve now:
