@@ -13,6 +13,7 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/remark"
 	"pss-msbs/pkg/settings"
 )
 
@@ -47,8 +48,7 @@ type Monitor struct {
 	sub     *task // reads the events of m.subbed
 	subbed  netip.Addr
 
-	saidMu sync.Mutex
-	said   map[string]string
+	said remark.Book
 }
 
 // New returns a monitor in state Starting.
@@ -57,7 +57,7 @@ func New(opt Options) *Monitor {
 		opt: opt, set: opt.Settings.DBSS, fast: opt.Settings.Profile != settings.Paper,
 		clk: opt.Clock, log: opt.Log, fleet: opt.Fleet,
 		state: Starting, real: opt.Target.Real,
-		events: make(chan cluster.Event, 16), said: map[string]string{},
+		events: make(chan cluster.Event, 16),
 	}
 	m.debt.Store(noDebt)
 	if opt.Target.Backup != "" {

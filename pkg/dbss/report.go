@@ -53,21 +53,13 @@ const (
 
 // alarm logs a failure once: again only when its text changes or after calm.
 func (m *Monitor) alarm(key string, err error) {
-	m.saidMu.Lock()
-	known := m.said[key] == err.Error()
-	m.said[key] = err.Error()
-	m.saidMu.Unlock()
-	if !known {
+	if m.said.News(key, err.Error()) {
 		m.log.Warn().Str("error", err.Error()).Msg(key)
 	}
 }
 
 // calm forgets an alarm, so that its return is news.
-func (m *Monitor) calm(key string) {
-	m.saidMu.Lock()
-	defer m.saidMu.Unlock()
-	delete(m.said, key)
-}
+func (m *Monitor) calm(key string) { m.said.Forget(key) }
 
 // stamps are the instants that Table 5 counts from.
 type stamps struct {

@@ -10,6 +10,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/remark"
 	"pss-msbs/pkg/settings"
 )
 
@@ -25,7 +26,7 @@ type DSRS struct {
 	due     time.Time // the next monitoring
 
 	changed <-chan struct{} // the files changed (profile fast)
-	remarks remarks
+	remarks remark.Book
 	files   atomic.Pointer[ipc.Reply] // what B1, B2 said last
 	outage  *outage                   // nil while there is none
 	tending *tending                  // nil unless the real server is normal
@@ -143,7 +144,7 @@ func (d *DSRS) quick(ctx context.Context, call func(context.Context) error) erro
 }
 
 // news tells whether text was not the last thing said about topic.
-func (d *DSRS) news(topic, text string) bool { return d.remarks.news(topic, text) }
+func (d *DSRS) news(topic, text string) bool { return d.remarks.News(topic, text) }
 
 // isLine4 tells whether host is a server of this real server.
 func (d *DSRS) isLine4(host string) bool { return slices.Contains(d.Data.Servers, host) }

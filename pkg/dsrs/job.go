@@ -2,7 +2,6 @@ package dsrs
 
 import (
 	"context"
-	"sync"
 )
 
 // job is one piece of work beside the monitoring; whoever started it ends it.
@@ -53,25 +52,4 @@ func (j *job) wait(ctx context.Context) {
 	case <-j.done:
 	case <-ctx.Done():
 	}
-}
-
-// remarks remembers what was said last about a topic: an outcome is reported
-// once, not at every attempt.
-type remarks struct {
-	mu   sync.Mutex
-	last map[string]string
-}
-
-// news tells whether text differs from what was said last about topic.
-func (r *remarks) news(topic, text string) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.last == nil {
-		r.last = map[string]string{}
-	}
-	if r.last[topic] == text {
-		return false
-	}
-	r.last[topic] = text
-	return true
 }

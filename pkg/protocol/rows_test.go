@@ -112,7 +112,9 @@ func TestRowEdits(t *testing.T) {
 		{name: "A5 recovered, the server that had its VIP meanwhile has failed", edit: a5,
 			in:  "sep: Mail 201 101 M1 1\n sep: Mail 202 101 M2 4\n sep: Mail 202 104 M2 4",
 			out: "stop: Mail 201 101 M1 1\n sep: Mail 202 101 M2 4\n sep: Mail 202 104 M2 4"},
-		{name: "A5 recovered, of that other server", edit: func(t *cluster.Tables) error { return GiveBack(t, Target{Host: "M2", Kind: HomeKind, Home: ip("104")}, "") },
+		{name: "A5 recovered, of that other server", edit: func(t *cluster.Tables) error {
+			return GiveBack(t, Target{Host: "M2", Kind: HomeKind, Home: ip("104")}, "")
+		},
 			in:  "sep: Mail 201 101 M1 1\n sep: Mail 202 101 M2 4\n sep: Mail 202 104 M2 4",
 			out: "op: Mail 202 101 M2 4\n op: Mail 202 104 M2 4\n sep: Mail 201 101 M1 1"},
 		{name: "A5 recovered, a spare", edit: func(t *cluster.Tables) error { return GiveBack(t, Target{Host: "Ms", Kind: SpareKind}, "") },

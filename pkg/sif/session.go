@@ -57,7 +57,9 @@ type result struct {
 // answer turns a result into the reply, and says in the log what was done or refused.
 func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 	log := s.opt.Log.With().Str("step", string(req.Verb)).Str("for", req.Host).Logger()
+	asked := string(req.Verb) + " " + req.Host
 	if r.err == nil {
+		s.failed.Forget(asked)
 		r.reply.OK = true
 		if text, ok := done[req.Verb]; ok {
 			log.Info().Str("state", string(r.reply.State)).Msg(text)
@@ -71,7 +73,7 @@ func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 		reply.State, reply.Retry = no.State, false
 		log.Info().Str("why", no.Why).Msg("refused")
 	case errors.Is(r.err, context.Canceled): // the asker has gone
-	default:
+	case s.failed.News(asked, r.err.Error()): // who asked asks again
 		log.Error().Err(r.err).Msg("not done")
 	}
 	return reply

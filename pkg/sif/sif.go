@@ -24,6 +24,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/remark"
 )
 
 // DefaultHold is the longest time a hold keeps the lock (settings: lock.hold).
@@ -54,6 +55,8 @@ type Server struct {
 
 	mu    sync.Mutex
 	noted bool // the files cannot be used, and the log says so
+
+	failed remark.Book // by what was asked: why it could not be done
 }
 
 // New returns a sif; Serve runs it.

@@ -8,7 +8,7 @@ type rule struct {
 }
 
 // nouns are what everybody may import.
-var nouns = []string{"pkg/cluster", "pkg/clock", "pkg/fault", "pkg/mgmtdata"}
+var nouns = []string{"pkg/cluster", "pkg/clock", "pkg/fault", "pkg/mgmtdata", "pkg/remark"}
 
 func with(more ...string) []string { return append(append([]string{}, nouns...), more...) }
 
@@ -17,6 +17,7 @@ var rules = []rule{
 	{"pkg/cluster", nil},
 	{"pkg/clock", nil},
 	{"pkg/fault", nil},
+	{"pkg/remark", nil}, // what a program said last
 	{"pkg/load", []string{"pkg/cluster"}},
 	{"pkg/plan", []string{"pkg/cluster"}},
 	{"pkg/lockedfile", []string{"pkg/clock"}},
