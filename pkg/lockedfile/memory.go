@@ -47,6 +47,15 @@ func (m *Memory) ReadFile(name string) ([]byte, error) {
 	return f.data, nil
 }
 
+// Pending tells whether somebody died within a transaction: the files are half of
+// the old and half of the new until the next lock.
+func (m *Memory) Pending() bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	_, ok := m.files[journalName]
+	return ok
+}
+
 // WriteFile sets what a file says, as an editor does that knows of no lock.
 func (m *Memory) WriteFile(name string, data []byte) {
 	m.mu.Lock()

@@ -176,6 +176,9 @@ func (c *Campaign) judged() error {
 
 // released judges the files after a transaction, before anybody else sees them.
 func (c *Campaign) released() {
+	if c.w.disk.Pending() {
+		return // nobody reads them before the transaction is finished
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if err := c.w.judgeFiles(c.broken); err != nil {

@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -29,6 +30,13 @@ type trouble struct {
 
 	full, slow    time.Time // until then
 	lost, delayed map[string]time.Time
+	unheard       []unheard
+}
+
+// unheard is a time in which replies to a program, or all, were lost or late.
+type unheard struct {
+	name        string
+	from, until time.Time
 }
 
 func (t *trouble) command(f []string) error {
@@ -56,12 +64,26 @@ func (t *trouble) command(f []string) error {
 		t.slow = until
 	case "replies lost":
 		t.lost = map[string]time.Time{f[2]: until}
+		t.unheard = append(t.unheard, unheard{f[2], time.Now(), until})
 	case "replies delayed":
 		t.delayed = map[string]time.Time{f[2]: until}
+		t.unheard = append(t.unheard, unheard{f[2], time.Now(), until})
 	default:
 		return fmt.Errorf("no such trouble")
 	}
 	return nil
+}
+
+// deaf tells whether replies to a program were lost or late just before at.
+func (t *trouble) deaf(name string, at time.Time) bool {
+	if t == nil {
+		return false
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return slices.ContainsFunc(t.unheard, func(u unheard) bool {
+		return (u.name == name || u.name == "all") && at.After(u.from) && at.Before(u.until.Add(latest))
+	})
 }
 
 // end ends all of it.
@@ -88,6 +110,9 @@ func (t *trouble) disk(s lockedfile.Step) (time.Duration, error) {
 	return 0, nil
 }
 
+// latest is how late a reply may be.
+const latest = 4 * time.Second
+
 // reply is how late a reply to p is, and whether it is lost: each third is,
 // while replies of p get lost.
 func (t *trouble) reply(p *Proc) (late time.Duration, lost bool) {
@@ -99,7 +124,7 @@ func (t *trouble) reply(p *Proc) (late time.Duration, lost bool) {
 	now, name := time.Now(), strings.ReplaceAll(p.who(), " ", "-")
 	in := func(m map[string]time.Time) bool { return now.Before(m[name]) || now.Before(m["all"]) }
 	if in(t.delayed) {
-		late = time.Duration(t.rnd.IntN(4000)) * time.Millisecond
+		late = time.Duration(t.rnd.IntN(int(latest.Milliseconds()))) * time.Millisecond
 	}
 	return late, in(t.lost) && t.rnd.IntN(3) == 0
 }

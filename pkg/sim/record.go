@@ -28,6 +28,7 @@ type Violation struct {
 	Kind    string     `json:"kind"`
 	What    string     `json:"what"`
 	VIP     netip.Addr `json:"vip,omitzero"`
+	Real    string     `json:"real,omitempty"`    // two-holders: the real server that was silent at the takeover, and not stripped in time
 	Seconds float64    `json:"seconds,omitempty"` // how long, where it lasts; filled in at its end
 }
 

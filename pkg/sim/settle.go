@@ -132,6 +132,7 @@ func (m *Model) excuse(vip netip.Addr, a, b *instance) *host {
 func (m *Model) limit(key string, c *conflict) {
 	if m.record.conflicts[key] == c && !c.excused.silent {
 		c.violation = m.violate(TwoHolders, c.vip, "%s held by %s longer than %v after %s answered", c.vip, c.names, m.spec.StripDeadline, c.excused.Name)
+		c.violation.Real = c.excused.Name
 		c.excused = nil
 	}
 	c.limited = false
