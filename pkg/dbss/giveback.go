@@ -60,7 +60,7 @@ func (m *Monitor) giveBack(ctx context.Context) (ipc.State, error) {
 	}
 	r, err := s.Call(hctx, ipc.Request{Verb: ipc.A5, Host: m.opt.Target.Host, Backup: m.backupServer(), Outcome: ipc.Recovered})
 	if err != nil {
-		return sw.afterLostA5(ctx, s, err, hctx.Err() == nil)
+		return sw.afterA5(ctx, s, err, hctx.Err() == nil)
 	}
 	return r.State, nil
 }
@@ -70,15 +70,15 @@ func (m *Monitor) under(ctx context.Context, s *ipc.Session) (context.Context, c
 	return s.Within(ctx, m.opt.Settings.Lock.Hold.D())
 }
 
-// afterLostA5 undoes the swap, unless the files were changed and only the
-// reply was lost.
-func (sw *swap) afterLostA5(ctx context.Context, s *ipc.Session, err error, held bool) (ipc.State, error) {
-	if !refused(err) {
+// afterA5 undoes the swap, unless the files were changed and only the reply was
+// lost. While the hold stands nobody can look, nor need to.
+func (sw *swap) afterA5(ctx context.Context, s *ipc.Session, err error, held bool) (ipc.State, error) {
+	if !ipc.Unchanged(err) {
 		if v, lerr := sw.m.lookBeforeMonitor(ctx); lerr == nil && v.state != ipc.Separated {
 			return v.state, nil
 		}
 	}
-	sw.undo(ctx, s, held && refused(err)) // refused also for a hold that has expired
+	sw.undo(ctx, s, held && ipc.Unchanged(err)) // also for a hold that has expired
 	return "", err
 }
 

@@ -178,7 +178,7 @@ func (g *giving) verify(ctx context.Context, vip netip.Addr, own []cluster.MAC) 
 func (g *giving) commit(ctx context.Context) error {
 	_, err := g.session.Call(ctx, ipc.Request{Verb: ipc.B4, Host: g.Data.Host, Real: g.Data.IP, MAC: g.Data.MAC,
 		Servers: []ipc.Restored{{Target: ipc.Server{Host: g.srv.Host, IP: g.srv.IP, Group: g.srv.Group}, Backup: backupOf(g.srv)}}})
-	if err == nil || refusedAs(err) != "" {
+	if err == nil || ipc.Unchanged(err) {
 		return err
 	}
 	ctx, cancel := g.limit(context.WithoutCancel(ctx), callTimeout)

@@ -38,6 +38,24 @@ func (e *RefusedError) Error() string {
 	return fmt.Sprintf("%s refused: %s (%s)", e.Verb, e.Why, e.State)
 }
 
+// NotDoneError is a request that a sif could not do for want of the lock or the
+// disk. Nothing has changed.
+type NotDoneError struct {
+	Verb Verb
+	Why  string
+}
+
+// Error implements error.
+func (e *NotDoneError) Error() string { return fmt.Sprintf("sif could not do %s: %s", e.Verb, e.Why) }
+
+// Unchanged tells whether a sif has said that a request changed nothing. Any
+// other error may be that of a reply that was lost.
+func Unchanged(err error) bool {
+	var refused *RefusedError
+	var notDone *NotDoneError
+	return errors.As(err, &refused) || errors.As(err, &notDone)
+}
+
 // DialFunc opens a connection to one sif.
 type DialFunc func(ctx context.Context) (net.Conn, error)
 
@@ -66,7 +84,7 @@ func NewClient(dial DialFunc, program string, clk clock.Clock) *Client {
 
 // Call sends req and returns the reply. A refusal is a *RefusedError, with the
 // reply beside it; what sif could not do for want of the lock or the disk is
-// another error. A request lost with its connection is sent again until the
+// a *NotDoneError. A request lost with its connection is sent again until the
 // deadline of ctx (DefaultTimeout of emulated time where it has none): every
 // verb may be repeated.
 func (c *Client) Call(ctx context.Context, req Request) (Reply, error) {
@@ -255,7 +273,7 @@ func refusal(verb Verb, reply Reply) error {
 	case reply.OK:
 		return nil
 	case reply.Retry:
-		return fmt.Errorf("sif could not do %s: %s", verb, reply.Error)
+		return &NotDoneError{Verb: verb, Why: reply.Error}
 	}
 	return &RefusedError{Verb: verb, State: reply.State, Why: reply.Error}
 }
