@@ -205,6 +205,22 @@ func TestStoppedServersStartWithoutVIP(t *testing.T) {
 	})
 }
 
+// A server in access stop whose boot hangs keeps its idle real server awake; it is
+// reset, while one that is off stays off.
+func TestStoppedServerThatHangsInItsBoot(t *testing.T) {
+	in(t, stopRS1, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.BootFail, "M1")
+		w.fault(sim.VMRestart, "M1")
+		w.fault(sim.VMShutdown, "W1")
+		w.await("M1 runs", 5*time.Minute, func() bool { return w.state(w.guest("M1", rs1)) == cluster.GuestRunning })
+		if s := w.state(w.guest("W1", rs1)); !s.Dead() {
+			t.Errorf("W1 is %s", s)
+		}
+	})
+}
+
 // A server whose VIP another home serves by now goes to access stop.
 func TestVIPServedByAnother(t *testing.T) {
 	in(t, nil, func(w *world) {

@@ -6,6 +6,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -84,8 +85,8 @@ func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
 			hurry = true
 		case orphan:
 			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendOrphan(ctx, host, c, free) })
-		case stopped && len(p.here) > 0: // a host without one in operation may be suspended at any moment
-			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendStopped(ctx, host, c) })
+		case stopped:
+			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendStopped(ctx, host, c, len(p.here) == 0) })
 		case held && free && len(p.here[host]) == 0:
 			hurry = true // until its monitor has ended or recovered it
 		default:
@@ -167,16 +168,28 @@ func (d *DSRS) tendOrphan(ctx context.Context, host string, c *care, free bool) 
 	g.handOver(ctx, owner)
 }
 
-// tendStopped starts a server in access stop that is off, without VIP.
-func (d *DSRS) tendStopped(ctx context.Context, host string, c *care) {
+// tendStopped starts a server in access stop that is off, without VIP; not on an
+// idle real server, which may be suspended at any moment. But a server whose boot
+// hangs there would keep it awake for ever, so that is reset.
+func (d *DSRS) tendStopped(ctx context.Context, host string, c *care, idle bool) {
 	state, err := d.guestState(ctx, d.guest(host))
-	if err != nil || !state.Dead() {
+	if err != nil || state != cluster.GuestBooting && (idle || !state.Dead()) {
+		return
+	}
+	if state == cluster.GuestBooting && d.bootsBySelf(ctx, host) {
 		return
 	}
 	if err = d.bootNamed(ctx, host); err != nil {
 		c.failed(d.Clock.Now())
 	}
 	d.report(ctx, host, err)
+}
+
+// bootsBySelf waits for the services of a server that boots, as long as a boot
+// may take.
+func (d *DSRS) bootsBySelf(ctx context.Context, host string) bool {
+	srv, err := d.Servers.Server(host)
+	return err == nil && d.awaitServices(ctx, srv, d.Settings.DBSS.RecoverDeadline.D()/3) == nil
 }
 
 // tendMonitor starts the dbss of a server that no process monitors: the one
