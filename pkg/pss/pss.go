@@ -136,7 +136,7 @@ func New(opt Options) *System {
 	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
 		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
-		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}}
+		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}, Starting: s.hands.Starting}
 	return s
 }
 

@@ -107,7 +107,8 @@ type Hands struct {
 	// one of those that are not kept for recoveries.
 	Slot, Spare func(ctx context.Context) (release func(), err error)
 
-	queue queue
+	queue  queue
+	starts starts
 }
 
 // lockTime bounds one step under the lock, undoTime its undoing; together they

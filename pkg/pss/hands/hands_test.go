@@ -132,7 +132,7 @@ func (w *world) open(dir string) {
 	w.Hands = &hands.Hands{Fleet: flaky{w.model, w}, Files: conf.Files{Dir: w.conf}, Rescue: conf.Rescue{Dir: w.conf, Log: zerolog.Nop()},
 		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() hands.Data { return data },
 		Abandoned: func() ([]string, error) { return w.abandoned, nil }, Forget: func(string) error { return nil }, Moving: ipc.Moves{Dir: w.run}, Slot: free, Spare: free}
-	w.power = &power.Power{Fleet: w.model, Files: w.Files, Settings: set, Log: zerolog.Nop(), Wakes: &wakes{}}
+	w.power = &power.Power{Fleet: w.model, Files: w.Files, Settings: set, Log: zerolog.Nop(), Wakes: &wakes{}, Starting: w.Hands.Starting}
 }
 
 func (w *world) ok(err error) {
@@ -304,6 +304,15 @@ func TestSuspendRefused(t *testing.T) {
 			}
 			w.ok(w.model.Reset(w.ctx, w2))
 		}, "W2 is booting there"},
+		{"a spare is being restored", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
+			ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}
+			w.ok(w.Create(w.ctx, ms, "Mail"))
+			go func() {
+				_, _ = w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3) // the fleet may end first
+			}()
+			time.Sleep(500 * time.Millisecond)
+		}, "a spare server starts there"},
 		{"fails", func(w *world) {
 			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
 			for _, g := range []cluster.Guest{w2, {Host: "F2", IP: ip(6), Real: rs3}} {
@@ -324,6 +333,22 @@ func TestSuspendRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A spare is not restored on a real server that has been put to sleep meanwhile.
+func TestNoSpareStartsWhereItSleeps(t *testing.T) {
+	play(t, func(w *world) {
+		ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}
+		w.ok(w.Create(w.ctx, ms, "Mail"))
+		w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
+			t.Suspended, t.Real = append(t.Suspended, t.Real[2]), t.Real[:2]
+			return nil
+		}))
+		_, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3)
+		if st, serr := w.model.GuestState(w.ctx, ms); !errors.Is(err, hands.ErrStale) || serr != nil || st != cluster.GuestSaved {
+			w.Errorf("error %v; Ms is %s, %v", err, st, serr)
+		}
+	})
 }
 
 // A server whose wake was missed does not sleep until it has proved one.

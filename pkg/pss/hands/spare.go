@@ -42,9 +42,12 @@ func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) (*Re
 	defer cancel()
 	long, end := h.whileActive(long, g.Real)
 	defer end()
-	err := h.Fleet.Restore(long, g)
-	if err == nil {
+	err := h.restore(long, g)
+	switch {
+	case err == nil:
 		return h.answering(ctx, g, group)
+	case errors.Is(err, ErrStale):
+		return nil, err
 	}
 	switch st, serr := h.stateOf(long, g); {
 	case serr != nil:

@@ -46,6 +46,9 @@ type Power struct {
 	Settings settings.Settings
 	Log      zerolog.Logger
 	Wakes    Wakes // which real servers have proved a wake
+	// Starting tells whether something is just being started on a real server
+	// that neither the files nor its hypervisor show yet; nil: never.
+	Starting func(real netip.Addr) bool
 
 	turns sync.Map // netip.Addr -> chan struct{}: one wake or suspend of a real server at a time
 }
@@ -181,6 +184,9 @@ func (p *Power) rowToSleep(ctx context.Context, real netip.Addr) error {
 func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr) error {
 	if plan.Needed(t, real) {
 		return fmt.Errorf("%w: a server there serves or is being recovered", ErrNeeded)
+	}
+	if p.Starting != nil && p.Starting(real) {
+		return errors.New("a spare server starts there")
 	}
 	guests, err := p.Fleet.Guests(ctx, real)
 	if err != nil {

@@ -1,0 +1,55 @@
+package hands
+
+import (
+	"context"
+	"fmt"
+	"net/netip"
+	"sync"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// starts are the real servers on which a spare is just being restored: neither
+// a file nor their hypervisor shows it yet.
+type starts struct {
+	mu sync.Mutex
+	n  map[netip.Addr]int
+}
+
+// begin counts a start on real until end is called.
+func (s *starts) begin(real netip.Addr) (end func()) {
+	s.add(real, 1)
+	return func() { s.add(real, -1) }
+}
+
+func (s *starts) add(real netip.Addr, n int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.n == nil {
+		s.n = map[netip.Addr]int{}
+	}
+	s.n[real] += n
+}
+
+// Starting tells whether a spare is just being restored on real, which must not
+// sleep meanwhile.
+func (h *Hands) Starting(real netip.Addr) bool {
+	h.starts.mu.Lock()
+	defer h.starts.mu.Unlock()
+	return h.starts.n[real] > 0
+}
+
+// restore restores g where the files have its real server awake. Who puts that to
+// sleep looks under the lock whether something starts there: either this sees
+// its row gone, or that sees this.
+func (h *Hands) restore(ctx context.Context, g cluster.Guest) error {
+	defer h.starts.begin(g.Real)()
+	t, err := h.Rescue.View(ctx)
+	if err != nil {
+		return err
+	}
+	if !isActive(t, g.Real) {
+		return fmt.Errorf("%w: %v is no active real server", ErrStale, g.Real)
+	}
+	return h.Fleet.Restore(ctx, g)
+}
