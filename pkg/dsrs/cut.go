@@ -35,6 +35,31 @@ func (d *DSRS) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
 	wg.Wait()
 }
 
+// stripAtOnce is stripSeparated by what the files said last, while somebody holds
+// their lock: what must not answer is cut off, and its VIPs go when the files can
+// be asked whether they still must.
+func (d *DSRS) stripAtOnce(ctx context.Context) {
+	var mu sync.Mutex
+	var cut []cluster.Guest
+	p := d.placementOf(*d.files.Load())
+	d.eachSeparated(ctx, p, func(host string) {
+		g := d.guest(host)
+		if d.Settings.Guest.Method == "ssh" || d.link(ctx, g, false) != nil {
+			return // it does not run, or the next look
+		}
+		addrs, err := d.addrsWithin(ctx, g, d.Settings.DSRS.StripDeadline.D())
+		if err == nil && len(p.stale(host, addrs)) == 0 && d.link(ctx, g, true) == nil {
+			return
+		}
+		mu.Lock()
+		defer mu.Unlock()
+		cut = append(cut, g)
+	})
+	for _, g := range cut {
+		d.unfenceBeside(ctx, g)
+	}
+}
+
 // mayHold tells whether a guest in state s can answer for an address.
 func mayHold(s cluster.GuestState) bool {
 	return !s.Dead() && s != cluster.GuestPaused && s != cluster.GuestSaved

@@ -414,6 +414,12 @@ func TestFenceThatADbssLeft(t *testing.T) {
 // Between two monitorings the host was silent and a spare's VIP went elsewhere:
 // it is taken off within strip_deadline, although the files know the spare no more.
 func TestSpareStrippedAfterABlip(t *testing.T) {
+	for _, held := range []bool{false, true} {
+		t.Run(fmt.Sprintf("files held %t", held), func(t *testing.T) { strippedAfterABlip(t, held) })
+	}
+}
+
+func strippedAfterABlip(t *testing.T, held bool) {
 	in(t, nil, func(w *world) {
 		fs := cluster.Guest{Host: "Fs", IP: ip("172.21.14.53"), Real: rs1}
 		vip := ip("172.21.14.106")
@@ -439,7 +445,15 @@ func TestSpareStrippedAfterABlip(t *testing.T) {
 			t.AccessStop = t.AccessStop[:len(t.AccessStop)-1]
 			return nil
 		}))
+		if held {
+			time.Sleep(2 * time.Second)
+			lock, err := w.files.Hold(w.ctx)
+			w.must(err)
+			time.Sleep(4 * time.Second)
+			lock.Close()
+		}
 		time.Sleep(10 * time.Second)
+		w.strippedInTime(1)
 		if got := w.model.Holders(vip); !slices.Equal(got, []string{"F2"}) {
 			t.Errorf("%v is held by %v", vip, got)
 		}

@@ -254,32 +254,30 @@ func withoutRows(vips []netip.Addr, rows *ipc.HeldRows, g cluster.Guest) []netip
 // the spares and backups on it that the files do not place there.
 func (d *DSRS) stripSeparated(ctx context.Context, r ipc.Reply) {
 	p := d.placementOf(r)
-	var wg sync.WaitGroup
-	wg.Go(func() { d.stripMisplaced(ctx, p) })
-	for _, host := range d.Data.Servers {
-		if len(p.here[host]) > 0 || slices.Contains(p.stopped, host) {
-			continue
-		}
-		wg.Go(func() { d.stripOne(ctx, p, host) })
-	}
-	wg.Wait()
+	d.eachSeparated(ctx, p, func(host string) { d.stripOne(ctx, p, host) })
 }
 
-// stripMisplaced takes the VIPs of guests whose VIPs went elsewhere while the
-// host was silent; whether they are to run is not a matter of this host.
-func (d *DSRS) stripMisplaced(ctx context.Context, p placement) {
+// eachSeparated does f at once for every server that stripSeparated is about:
+// what must not answer for a VIP here. Whether it is to run is not a matter of
+// this host.
+func (d *DSRS) eachSeparated(ctx context.Context, p placement, f func(host string)) {
+	var wg sync.WaitGroup
+	for _, host := range d.Data.Servers {
+		if len(p.here[host]) == 0 && !slices.Contains(p.stopped, host) {
+			wg.Go(func() { f(host) })
+		}
+	}
 	var guests []cluster.GuestInfo
 	err := d.quick(ctx, func(ctx context.Context) (err error) {
 		guests, err = d.Fleet.Guests(ctx, d.Data.IP)
 		return err
 	})
 	if err != nil {
-		return // silent again, or its hypervisor hangs: the next look
+		guests = nil // silent again, or its hypervisor hangs: the next look
 	}
-	var wg sync.WaitGroup
 	for _, g := range guests {
 		if d.misplaced(p, g) {
-			wg.Go(func() { d.stripOne(ctx, p, g.Host) })
+			wg.Go(func() { f(g.Host) })
 		}
 	}
 	wg.Wait()

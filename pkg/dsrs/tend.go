@@ -51,14 +51,22 @@ func (d *DSRS) endTending() {
 // adopt takes over what a recovery left to do: monitors that were about to
 // end, and guests still cut off.
 func (d *DSRS) adopt(ctx context.Context, o *outage, left []string) {
-	t, ctx := d.beginTending(), background(ctx)
+	t := d.beginTending()
 	for _, host := range left {
 		t.left[host] = true
 	}
 	for host, g := range o.fenced {
 		if !d.isLine4(host) || t.left[host] {
-			t.jobs["fence "+host] = startJob(ctx, func(ctx context.Context) { d.unfence(ctx, g) })
+			d.unfenceBeside(ctx, g)
 		}
+	}
+}
+
+// unfenceBeside strips g and lifts its fence beside all else.
+func (d *DSRS) unfenceBeside(ctx context.Context, g cluster.Guest) {
+	jobs, name := d.beginTending().jobs, "fence "+g.Host
+	if !jobs[name].running() {
+		jobs[name] = startJob(background(ctx), func(ctx context.Context) { d.unfence(ctx, g) })
 	}
 }
 
