@@ -23,6 +23,7 @@ type Memory struct {
 
 	readers int
 	writer  bool
+	turn    bool   // a writer waits, or has the lock
 	since   uint64 // changes when the writer got the lock
 }
 
@@ -179,6 +180,29 @@ func (m *Memory) Lock(exclusive bool) (Latch, error) {
 		m.readers++
 	}
 	return &memoryLatch{m: m, exclusive: exclusive}, nil
+}
+
+// Turn implements Queuer.
+func (m *Memory) Turn(exclusive bool) (io.Closer, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	switch {
+	case m.turn:
+		return nil, nil
+	case !exclusive:
+		return io.NopCloser(nil), nil
+	}
+	m.turn = true
+	return &memoryTurn{m}, nil
+}
+
+type memoryTurn struct{ m *Memory }
+
+func (t *memoryTurn) Close() error {
+	t.m.mu.Lock()
+	defer t.m.mu.Unlock()
+	t.m.turn = false
+	return nil
 }
 
 type memoryLatch struct {
