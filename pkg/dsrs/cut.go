@@ -39,6 +39,7 @@ func (d *DSRS) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
 // their lock: what must not answer is cut off, and its VIPs go when the files can
 // be asked whether they still must.
 func (d *DSRS) stripAtOnce(ctx context.Context) {
+	ctx = context.WithoutCancel(ctx) // what is cut off is connected, too; every call has its deadline
 	var mu sync.Mutex
 	var cut []cluster.Guest
 	p := d.placementOf(*d.files.Load())

@@ -242,11 +242,19 @@ func (g *giving) letGo(ctx context.Context, vip netip.Addr) error {
 // creating it anew first where it was destroyed: only who may need it again
 // pauses it.
 func (g *giving) handOver(ctx context.Context, owner Owner) {
-	if g.backup.Host != "" && (g.cut || g.backup.Real != g.Settings.Management.IP) {
+	moved := g.cut || g.backup.Real != g.Settings.Management.IP
+	if g.backup.Host != "" && moved {
+		g.endBackupMonitor(ctx) // it would report the trouble that this is
 		g.remove(ctx, g.backup)
 	}
 	g.startMonitor(ctx, g.srv.Host, owner)
-	if g.backup.Host == "" {
+	if g.backup.Host != "" && !moved {
+		g.endBackupMonitor(ctx)
+	}
+}
+
+func (g *giving) endBackupMonitor(ctx context.Context) {
+	if !g.Monitors.Held(g.backup.Host) {
 		return
 	}
 	err := g.patiently(ctx, stopTimeout, func(ctx context.Context) error { return g.Monitors.Stop(ctx, g.backup.Host) })

@@ -108,11 +108,7 @@ func (d *DSRS) between(ctx context.Context, r ipc.Reply, asked bool) (State, str
 		return d.tendAndRest(ctx, r, asked)
 	}
 	if d.pingFor(ctx, d.due.Sub(d.Clock.Now())) == nil {
-		if r, err := d.askWithin(ctx, ipc.B2, d.beat()); err == nil {
-			d.stripSeparated(ctx, r)
-		} else {
-			d.stripAtOnce(ctx)
-		}
+		d.stripAnswering(ctx)
 	}
 	return Normal, "monitoring"
 }

@@ -250,6 +250,15 @@ func withoutRows(vips []netip.Addr, rows *ipc.HeldRows, g cluster.Guest) []netip
 	})
 }
 
+// stripAnswering is what a host gets that answers again before it was taken out.
+func (d *DSRS) stripAnswering(ctx context.Context) {
+	if r, err := d.askWithin(ctx, ipc.B2, d.beat()); err == nil {
+		d.stripSeparated(ctx, r)
+	} else {
+		d.stripAtOnce(ctx)
+	}
+}
+
 // stripSeparated checks the separated servers of a host that was never out, and
 // the spares and backups on it that the files do not place there.
 func (d *DSRS) stripSeparated(ctx context.Context, r ipc.Reply) {

@@ -74,9 +74,7 @@ func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
 // the servers' monitors may have taken over meanwhile, so VIPs are checked.
 func (d *DSRS) gone(ctx context.Context) (State, string) {
 	d.Log.Info().Str("after_detection", d.since(d.outage.detected)).Msg(MsgGone)
-	if r, err := d.askWithin(ctx, ipc.B2, callTimeout); err == nil {
-		d.stripSeparated(ctx, r)
-	}
+	d.stripAnswering(ctx)
 	d.endOutage()
 	return Normal, "the real server answers again"
 }
@@ -114,7 +112,9 @@ func (d *DSRS) cutOff(ctx context.Context) (State, string) {
 // confirmed is B3. Until the row is out the real server may still come back.
 func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 	for ctx.Err() == nil {
+		watch := startJob(ctx, d.stripMeanwhile)
 		r, err := d.askWithin(ctx, ipc.B3, b3Timeout)
+		watch.end()
 		if err == nil {
 			d.outage.active = r.Active
 			d.Log.Warn().Str("step", "B3").Int("active", len(r.Active)).Msg(MsgOut)
@@ -136,6 +136,14 @@ func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 	}
 	d.Log.Info().Stringer("limit", d.Settings.DSRS.RestartWait.D()).Msg(MsgWaiting)
 	return Waiting, "B3"
+}
+
+// stripMeanwhile listens for the first answer of a host that was silent, while B3
+// waits for the lock.
+func (d *DSRS) stripMeanwhile(ctx context.Context) {
+	if d.outage.silent && d.pingFor(ctx, b3Timeout) == nil {
+		d.stripAtOnce(ctx)
+	}
 }
 
 // b3Timeout outlasts a full wait for the lock.
