@@ -107,7 +107,7 @@ func (d *DSRS) between(ctx context.Context, r ipc.Reply, asked bool) (State, str
 	if d.ping(ctx, d.Data.IP) == nil {
 		return d.tendAndRest(ctx, r, asked)
 	}
-	if d.pingFor(ctx, d.due.Sub(d.Clock.Now())) == nil {
+	if d.listen(ctx, d.due.Sub(d.Clock.Now())) == nil {
 		d.stripAnswering(ctx)
 	}
 	return Normal, "monitoring"

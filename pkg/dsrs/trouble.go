@@ -141,7 +141,7 @@ func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 // stripMeanwhile listens for the first answer of a host that was silent, while B3
 // waits for the lock.
 func (d *DSRS) stripMeanwhile(ctx context.Context) {
-	if d.outage.silent && d.pingFor(ctx, b3Timeout) == nil {
+	if d.outage.silent && d.listen(ctx, b3Timeout) == nil {
 		d.stripAtOnce(ctx)
 	}
 }

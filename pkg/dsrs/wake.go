@@ -23,9 +23,7 @@ func (d *DSRS) awaitAnswer(ctx context.Context, limit time.Duration) bool {
 	if limit <= 0 {
 		return false
 	}
-	look := startJob(ctx, d.keepLooking)
-	defer look.end()
-	if d.pingFor(ctx, limit) != nil {
+	if d.listen(ctx, limit) != nil {
 		return false
 	}
 	d.outage.answered = d.Clock.Now()
@@ -34,13 +32,24 @@ func (d *DSRS) awaitAnswer(ctx context.Context, limit time.Duration) bool {
 	return true
 }
 
-// lookPause is how old what the files say may be when a host returns while
-// somebody holds the lock.
+// listen pings a silent host until it answers, for at most limit, and follows what
+// the files say meanwhile: somebody may hold their lock when it does.
+func (d *DSRS) listen(ctx context.Context, limit time.Duration) error {
+	look := startJob(ctx, d.keepLooking)
+	defer look.end()
+	return d.pingFor(ctx, limit)
+}
+
+// lookPause is how often the files are asked that nobody says have changed.
 const lookPause = 5 * time.Second
 
-// keepLooking asks what the files say again and again.
+// keepLooking asks what the files say whenever they change.
 func (d *DSRS) keepLooking(ctx context.Context) {
-	for d.Clock.Sleep(ctx, lookPause) == nil {
+	for {
+		d.rest(ctx, lookPause)
+		if ctx.Err() != nil {
+			return
+		}
 		_, _ = d.askWithin(ctx, ipc.B2, callTimeout)
 	}
 }
@@ -121,13 +130,10 @@ func (d *DSRS) hypervisorDown(ctx context.Context) (State, string) {
 		if d.outage.restarts++; d.outage.restarts == 1 {
 			d.Log.Info().Msg(MsgHypervisor)
 		}
-		err := d.within(ctx, packetInterval, func(ctx context.Context) error {
-			return d.Fleet.RestartHypervisor(ctx, d.Data.IP)
-		})
-		if err != nil && d.news("hypervisor", err.Error()) {
-			d.Log.Error().Err(err).Msg(MsgHypervisor)
-		}
-		if next, why := d.awaitHypervisor(ctx, pause); next != HypervisorDown {
+		restart := startJob(ctx, d.restartHypervisor)
+		next, why := d.awaitHypervisor(ctx, pause) // it may come back by itself, and must be stripped then
+		restart.end()
+		if next != HypervisorDown {
 			return next, why
 		}
 		if !d.Clock.Now().Before(d.restoreEnds()) {
@@ -136,6 +142,15 @@ func (d *DSRS) hypervisorDown(ctx context.Context) (State, string) {
 		pause = min(2*pause, longestPause)
 	}
 	return HypervisorDown, "ended"
+}
+
+func (d *DSRS) restartHypervisor(ctx context.Context) {
+	err := d.within(ctx, packetInterval, func(ctx context.Context) error {
+		return d.Fleet.RestartHypervisor(ctx, d.Data.IP)
+	})
+	if err != nil && ctx.Err() == nil && d.news("hypervisor", err.Error()) {
+		d.Log.Error().Err(err).Msg(MsgHypervisor)
+	}
 }
 
 // awaitHypervisor looks at the host every second for at most limit.

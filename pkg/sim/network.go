@@ -59,9 +59,10 @@ func (m *Model) answering(ip netip.Addr, v view) []*instance {
 	return out
 }
 
-// heard notes that a host answered the management server.
+// heard notes that a host answered the management server: while its hypervisor
+// does not, nobody can strip it.
 func (m *Model) heard(h *host) {
-	if !h.silent && h.answered.IsZero() {
+	if !h.silent && h.answered.IsZero() && h.hypervisor == running {
 		h.answered, m.dirty = m.now, true
 	}
 }
