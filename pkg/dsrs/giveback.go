@@ -254,9 +254,6 @@ func (g *giving) handOver(ctx context.Context, owner Owner) {
 }
 
 func (g *giving) endBackupMonitor(ctx context.Context) {
-	if !g.Monitors.Held(g.backup.Host) {
-		return
-	}
 	err := g.patiently(ctx, stopTimeout, func(ctx context.Context) error { return g.Monitors.Stop(ctx, g.backup.Host) })
 	if err != nil {
 		g.log(ctx).Error().Str("server", g.backup.Host).Err(err).Msg(MsgMonitorStays)
