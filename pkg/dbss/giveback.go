@@ -55,7 +55,7 @@ func (m *Monitor) giveBack(ctx context.Context) (ipc.State, error) {
 		return "", err
 	}
 	if err := sw.do(hctx); err != nil {
-		sw.undo(ctx, s, hctx.Err() == nil)
+		sw.undo(ctx, s, hctx.Err() == nil, true)
 		return "", err
 	}
 	r, err := s.Call(hctx, ipc.Request{Verb: ipc.A5, Host: m.opt.Target.Host, Backup: m.backupServer(), Outcome: ipc.Recovered})
@@ -78,7 +78,8 @@ func (sw *swap) afterA5(ctx context.Context, s *ipc.Session, err error, held boo
 			return v.state, nil
 		}
 	}
-	sw.undo(ctx, s, held && ipc.Unchanged(err)) // also for a hold that has expired
+	unchanged := ipc.Unchanged(err)
+	sw.undo(ctx, s, held && unchanged, unchanged) // also for a hold that has expired
 	return "", err
 }
 
@@ -159,9 +160,13 @@ func (sw *swap) offBackup(ctx context.Context) error {
 
 // undo gives the backup its VIPs again: under the hold while that stands, else
 // under a new one and as the rows are by then. Where it cannot, the next look
-// at the backup does.
-func (sw *swap) undo(ctx context.Context, s *ipc.Session, held bool) {
+// at the backup does. If the rows are surely unchanged the target lets go before
+// anything else, and before anybody else gets the lock.
+func (sw *swap) undo(ctx context.Context, s *ipc.Session, held, unchanged bool) {
 	fromBack := sw.fromBack
+	if unchanged && sw.letGo(ctx) != nil {
+		return // two holders are worse than none
+	}
 	if !held || s.Over() {
 		s.Close()
 		again, err := sw.m.hold(ctx)
@@ -178,12 +183,19 @@ func (sw *swap) undo(ctx context.Context, s *ipc.Session, held bool) {
 	}
 	ctx, cancel := s.Whole(ctx)
 	defer cancel()
-	if err := sw.m.takeOff(ctx, sw.target, sw.vips); err != nil || sw.backup == nil {
-		return // two holders are worse than none
+	if !unchanged && sw.letGo(ctx) != nil || sw.backup == nil {
+		return
 	}
 	if err := sw.m.putOn(ctx, *sw.backup, fromBack); err != nil {
 		sw.m.alarm("VIPs cannot be put back on the backup", err)
 	}
+}
+
+// letGo takes the VIPs off the target.
+func (sw *swap) letGo(ctx context.Context) error {
+	ctx, cancel := sw.m.guestCall(ctx)
+	defer cancel()
+	return sw.m.takeOff(ctx, sw.target, sw.vips)
 }
 
 // reseat puts the VIPs that the files have the backup serve on it again, under

@@ -2,9 +2,11 @@ package dsrs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -20,8 +22,16 @@ type giving struct {
 	backup  cluster.Guest // zero where there is none
 	session *ipc.Session
 	rows    ipc.HeldRows
-	cut     bool // the backup was cut off, for its agent was silent
-	undo    []func(context.Context) error
+	moved   []*movedVIP
+
+	mu  sync.Mutex
+	cut bool // the backup was cut off, for its agent was silent
+}
+
+// movedVIP is how far a VIP has come on its way back.
+type movedVIP struct {
+	vip     netip.Addr
+	off, on bool // off the backup, on the target; or it was tried
 }
 
 // giveBack moves the VIPs of a server that answers from its backup to it, and
@@ -42,11 +52,13 @@ func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4
 	ctx, cancel := session.Within(ctx, d.Settings.Lock.Hold.D())
 	defer cancel()
 	b4 = len(g.rows.TargetSeparation) > 0
+	unchanged := true
 	if err = g.move(ctx); err == nil && b4 {
 		err = g.commit(ctx)
+		unchanged = ipc.Unchanged(err)
 	}
 	if err != nil {
-		g.revert(ctx)
+		g.revert(ctx, unchanged)
 		return g, false, err
 	}
 	return g, b4, nil
@@ -89,7 +101,8 @@ func (g *giving) locate(ctx context.Context) {
 func (g *giving) vips() []netip.Addr { return g.rows.Returning(g.srv.Host, g.srv.Backup) }
 
 // move changes the addresses: nobody but the backup may answer for a VIP
-// before it goes on the target, nobody but the target afterwards.
+// before it goes on the target, nobody but the target afterwards. The VIPs go at
+// the same time, as the hold does not last for one after the other.
 func (g *giving) move(ctx context.Context) error {
 	own, err := g.Fleet.WhoHas(ctx, g.target.IP)
 	if err != nil || len(own) == 0 {
@@ -102,14 +115,24 @@ func (g *giving) move(ctx context.Context) error {
 		}
 	}
 	for _, vip := range g.vips() {
-		if err := g.moveOne(ctx, vip, own, backup); err != nil {
-			return err
-		}
+		g.moved = append(g.moved, &movedVIP{vip: vip})
 	}
-	return nil
+	return g.each(func(v *movedVIP) error { return g.moveOne(ctx, v, own, backup) })
 }
 
-func (g *giving) moveOne(ctx context.Context, vip netip.Addr, own, backup []cluster.MAC) error {
+// each does f at once for every VIP and joins the errors.
+func (g *giving) each(f func(*movedVIP) error) error {
+	errs := make([]error, len(g.moved))
+	var wg sync.WaitGroup
+	for i, v := range g.moved {
+		wg.Go(func() { errs[i] = f(v) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+func (g *giving) moveOne(ctx context.Context, v *movedVIP, own, backup []cluster.MAC) error {
+	vip := v.vip
 	holders, err := g.Fleet.WhoHas(ctx, vip)
 	if err != nil {
 		return fmt.Errorf("cannot ask who holds %s: %v", vip, err)
@@ -120,11 +143,12 @@ func (g *giving) moveOne(ctx context.Context, vip netip.Addr, own, backup []clus
 		}
 	}
 	if g.backup.Host != "" {
+		v.off = true
 		if err := g.off(ctx, vip); err != nil {
 			return err
 		}
 	}
-	g.undo = append(g.undo, func(ctx context.Context) error { return g.letGo(ctx, vip) })
+	v.on = true
 	if err := g.Fleet.AddVIP(ctx, g.target, vip); err != nil {
 		return fmt.Errorf("cannot put %s on %s: %v", vip, g.target.Host, err)
 	}
@@ -134,20 +158,15 @@ func (g *giving) moveOne(ctx context.Context, vip netip.Addr, own, backup []clus
 // off takes vip from the backup; a backup whose agent is silent is cut off.
 func (g *giving) off(ctx context.Context, vip netip.Addr) error {
 	err := g.within(ctx, callTimeout/3, func(ctx context.Context) error { return g.Fleet.DelVIP(ctx, g.backup, vip) })
-	g.undo = append(g.undo, func(ctx context.Context) error {
-		if !slices.ContainsFunc(g.rows.BackupOperation, func(r cluster.ServerRow) bool { return r.VIP == vip }) {
-			return nil
-		}
-		return g.Fleet.AddVIP(ctx, g.backup, vip)
-	})
 	if err == nil || g.idle(ctx) {
 		return nil
 	}
 	if lerr := g.Fleet.SetLink(ctx, g.backup, false); lerr != nil {
 		return fmt.Errorf("cannot take %s off %s: %v", vip, g.backup.Host, err)
 	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
 	g.cut = true
-	g.undo = append(g.undo, func(ctx context.Context) error { return g.Fleet.SetLink(ctx, g.backup, true) })
 	return nil
 }
 
@@ -190,14 +209,20 @@ func (g *giving) commit(ctx context.Context) error {
 	return err
 }
 
-// revert undoes the address changes, the last first, also when ctx has ended.
-// Where the hold ran out meanwhile the rows are read under another one: what
-// the backup no longer serves does not go back to it.
-func (g *giving) revert(ctx context.Context) {
+// revert undoes the address changes, also when ctx has ended. If the rows are
+// surely unchanged the target lets go before anything else, and before anybody
+// else gets the lock. Where the hold ran out meanwhile the rows are read under
+// another one: what the backup no longer serves does not go back to it.
+func (g *giving) revert(ctx context.Context, unchanged bool) {
+	late := ctx.Err() != nil
+	ctx = context.WithoutCancel(ctx)
+	if unchanged && !g.letAllGo(ctx) {
+		return
+	}
 	session := g.session
-	if ctx.Err() != nil {
+	if late || session.Over() {
 		g.session.Close()
-		hctx, cancel := g.limit(context.WithoutCancel(ctx), b3Timeout)
+		hctx, cancel := g.limit(ctx, b3Timeout)
 		defer cancel()
 		again, err := g.Sif.Hold(hctx, ipc.Request{Host: g.srv.Host, Backup: backupOf(g.srv)})
 		g.rows = ipc.HeldRows{}
@@ -209,15 +234,47 @@ func (g *giving) revert(ctx context.Context) {
 			return // it was done after all
 		}
 	}
-	ctx, cancel := session.Whole(context.WithoutCancel(ctx))
+	ctx, cancel := session.Whole(ctx)
 	defer cancel()
-	for _, undo := range slices.Backward(g.undo) {
-		if err := g.quick(ctx, undo); err != nil {
-			g.log(ctx).Error().Str("server", g.srv.Host).Err(err).Msg(MsgNotUndone)
-			break // two holders are worse than none
+	if !unchanged && !g.letAllGo(ctx) {
+		return
+	}
+	g.notUndone(ctx, g.putBack(ctx))
+}
+
+// letAllGo has the target let go of what it got; if it does not, nothing goes
+// back: two holders are worse than none.
+func (g *giving) letAllGo(ctx context.Context) bool {
+	err := g.each(func(v *movedVIP) error {
+		if !v.on {
+			return nil
+		}
+		return g.quick(ctx, func(ctx context.Context) error { return g.letGo(ctx, v.vip) })
+	})
+	return !g.notUndone(ctx, err)
+}
+
+// putBack gives the backup what it had, as the rows are now.
+func (g *giving) putBack(ctx context.Context) error {
+	if g.cut {
+		if err := g.link(ctx, g.backup, true); err != nil {
+			return err
 		}
 	}
-	g.undo = nil
+	serves := cluster.VIPsOf(g.rows.BackupOperation)
+	return g.each(func(v *movedVIP) error {
+		if !v.off || !slices.Contains(serves, v.vip) {
+			return nil
+		}
+		return g.quick(ctx, func(ctx context.Context) error { return g.Fleet.AddVIP(ctx, g.backup, v.vip) })
+	})
+}
+
+func (g *giving) notUndone(ctx context.Context, err error) bool {
+	if err != nil {
+		g.log(ctx).Error().Str("server", g.srv.Host).Err(err).Msg(MsgNotUndone)
+	}
+	return err != nil
 }
 
 // letGo makes sure that the target no longer answers for vip: where its agent
