@@ -10,6 +10,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/power"
 )
 
@@ -224,8 +225,8 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 			return // meanwhile: where it runs was asked before it was claimed
 		}
 		err := s.hands.Create(ctx, g, group)
-		if ctx.Err() != nil {
-			return
+		if ctx.Err() != nil || errors.Is(err, hands.ErrStale) {
+			return // its real server was put to sleep: the next look finds another
 		}
 		if s.said.once("create "+g.Host, err, "spare server not created") {
 			s.pauses.Failed("create "+g.Host, s.opt.Clock.Now(), s.opt.Settings.Measure.Interval.D(), longestPause)
