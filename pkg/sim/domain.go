@@ -26,12 +26,19 @@ func (m *Model) stateOn(h *host, name string) cluster.GuestState {
 	switch {
 	case i != nil && m.now.Before(i.seenUntil):
 		return i.seen
+	case k.isRestored(h, m.now):
+		return cluster.GuestPaused // as libvirt shows it
 	case k != nil && k.saved != nil && (i == nil || !i.live()):
 		return cluster.GuestSaved
 	case i == nil:
 		return cluster.GuestAbsent
 	}
 	return i.state
+}
+
+// isRestored tells whether k is just being restored on h.
+func (k *guest) isRestored(h *host, now time.Time) bool {
+	return k != nil && k.restored == h && now.Before(k.restoredUntil)
 }
 
 // Start boots g on g.Real; it returns once the guest boots.
@@ -195,6 +202,7 @@ func (m *Model) Restore(ctx context.Context, g cluster.Guest) error {
 			return operation{}, fmt.Errorf("no saved image")
 		}
 		takes := m.spec.Times.Guest[k.Kind].Restored
+		k.restored, k.restoredUntil = h, m.now.Add(takes)
 		if k.failRestore > 0 {
 			k.failRestore--
 			return operation{takes: takes, finish: func() error { return fmt.Errorf("restore failed") }}, nil
@@ -227,6 +235,11 @@ func (m *Model) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInf
 	err := m.call(ctx, real, m.spec.Times.Hypervisor, func(h *host) error {
 		for name := range h.on {
 			out = append(out, cluster.GuestInfo{Host: name, State: m.stateOn(h, name)})
+		}
+		for name, k := range m.guests {
+			if h.on[name] == nil && k.isRestored(h, m.now) {
+				out = append(out, cluster.GuestInfo{Host: name, State: cluster.GuestPaused})
+			}
 		}
 		return nil
 	})

@@ -69,6 +69,8 @@ type guest struct {
 	mac   cluster.MAC
 	saved *instance // its image on shared storage
 
+	restored                           *host     // where it is being restored
+	restoredUntil                      time.Time // until then
 	failBoot, failRestore, failMigrate int
 }
 
