@@ -61,6 +61,23 @@ func (d *DSRS) stripAtOnce(ctx context.Context) {
 	}
 }
 
+// cutSeparated cuts off, as the first thing on a host that was silent, the servers
+// of line 4 that were separated meanwhile. The hypervisor may take its time to
+// list all guests: who just destroys one, as pss a spare, keeps it waiting.
+func (d *DSRS) cutSeparated(ctx context.Context) {
+	if !d.outage.silent {
+		return
+	}
+	p := d.placementOf(*d.files.Load())
+	var wg sync.WaitGroup
+	for _, host := range d.Data.Servers {
+		if len(p.here[host]) == 0 && !slices.Contains(p.stopped, host) {
+			wg.Go(func() { d.cut(ctx, d.guest(host), cluster.GuestRunning) })
+		}
+	}
+	wg.Wait()
+}
+
 // mayHold tells whether a guest in state s can answer for an address.
 func mayHold(s cluster.GuestState) bool {
 	return !s.Dead() && s != cluster.GuestPaused && s != cluster.GuestSaved

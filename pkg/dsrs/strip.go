@@ -52,6 +52,7 @@ func (p placement) stale(host string, addrs []netip.Addr) []netip.Addr {
 // the files place elsewhere. strip_deadline runs from the first answer.
 func (d *DSRS) stripping(ctx context.Context) (State, string) {
 	d.ownServers()
+	d.cutSeparated(ctx)
 	r, guests, next, why := d.returned(ctx)
 	if next != Stripping {
 		d.joinAll(ctx)
@@ -136,6 +137,9 @@ func (d *DSRS) stripVIPs(ctx context.Context, p placement, info cluster.GuestInf
 	g := d.guest(info.Host)
 	if !mayHold(info.State) {
 		return 0
+	}
+	if info.State == cluster.GuestBooting && d.outage.isCut(g.Host) {
+		_ = d.join(ctx, g) // it has no VIP
 	}
 	none := d.ours(p, g.Host) && len(p.here[g.Host]) == 0
 	cut := none && d.cut(ctx, g, info.State) || d.outage.isCut(g.Host)
