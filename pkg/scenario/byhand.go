@@ -119,11 +119,23 @@ func (w *World) reboot(d time.Duration) error {
 			_ = w.Model.Inject(sim.Fault{Kind: sim.VMCrash, Target: s.Backup}) // it may run nowhere
 		}
 	}
-	if err := os.RemoveAll(w.dirs.Run); err != nil {
+	if err := w.emptyRun(); err != nil {
 		return err
 	}
 	dirs := w.dirs // launchers read theirs meanwhile
 	return dirs.Prepare()
+}
+
+// emptyRun removes the run directory, into which who was just killed may still
+// write the last of what it had begun.
+func (w *World) emptyRun() (err error) {
+	for range 100 {
+		if err = os.RemoveAll(w.dirs.Run); err == nil {
+			return nil
+		}
+		time.Sleep(time.Microsecond)
+	}
+	return err
 }
 
 // up waits until the management server has booted.
