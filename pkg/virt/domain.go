@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"os"
 	"strings"
 
@@ -142,19 +143,22 @@ func start(dom *libvirt.Domain) error {
 	return dom.CreateWithFlags(libvirt.DOMAIN_START_FORCE_BOOT)
 }
 
-// unless runs do unless the domain of g is in one of the states already.
+// unless runs do unless the domain of g is in one of the states already, or comes
+// into it by itself meanwhile.
 func (d *Driver) unless(ctx context.Context, g cluster.Guest, verb string, do func(*libvirt.Domain) error, states ...libvirt.DomainState) error {
-	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) error {
+	is := func(dom *libvirt.Domain) (bool, error) {
 		now, _, err := dom.GetState()
-		if err != nil {
+		return slices.Contains(states, now), err
+	}
+	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) error {
+		if done, err := is(dom); done || err != nil {
 			return err
 		}
-		for _, s := range states {
-			if now == s {
-				return nil
-			}
+		err := do(dom)
+		if done, serr := is(dom); err != nil && serr == nil && done {
+			return nil
 		}
-		return do(dom)
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("cannot %s %s: %w", verb, g.Host, err)
