@@ -7,8 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"os"
+	"slices"
 	"strings"
 
 	"libvirt.org/go/libvirt"
