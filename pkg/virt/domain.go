@@ -155,7 +155,10 @@ func (d *Driver) unless(ctx context.Context, g cluster.Guest, verb string, do fu
 			return err
 		}
 		err := do(dom)
-		if done, serr := is(dom); err != nil && serr == nil && done {
+		if err == nil {
+			return nil
+		}
+		if done, serr := is(dom); serr == nil && done {
 			return nil
 		}
 		return err
