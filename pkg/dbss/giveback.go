@@ -73,12 +73,12 @@ func (m *Monitor) under(ctx context.Context, s *ipc.Session) (context.Context, c
 // afterA5 undoes the swap, unless the files were changed and only the reply was
 // lost. While the hold stands nobody can look, nor need to.
 func (sw *swap) afterA5(ctx context.Context, s *ipc.Session, err error, held bool) (ipc.State, error) {
-	if !ipc.Unchanged(err) {
+	unchanged := ipc.Unchanged(err)
+	if !unchanged {
 		if v, lerr := sw.m.lookBeforeMonitor(ctx); lerr == nil && v.state != ipc.Separated {
 			return v.state, nil
 		}
 	}
-	unchanged := ipc.Unchanged(err)
 	sw.undo(ctx, s, held && unchanged, unchanged) // also for a hold that has expired
 	return "", err
 }
