@@ -70,10 +70,8 @@ func (d *DSRS) cutSeparated(ctx context.Context) {
 	}
 	p := d.placementOf(*d.files.Load())
 	var wg sync.WaitGroup
-	for _, host := range d.Data.Servers {
-		if len(p.here[host]) == 0 && !slices.Contains(p.stopped, host) {
-			wg.Go(func() { d.cut(ctx, d.guest(host), cluster.GuestRunning) })
-		}
+	for _, host := range d.separated(p) {
+		wg.Go(func() { d.cut(ctx, d.guest(host), cluster.GuestRunning) })
 	}
 	wg.Wait()
 }

@@ -270,15 +270,21 @@ func (d *DSRS) stripSeparated(ctx context.Context, r ipc.Reply) {
 	d.eachSeparated(ctx, p, func(host string) { d.stripOne(ctx, p, host) })
 }
 
+// separated are the servers of line 4 that must answer for no VIP here, and are
+// not in access stop.
+func (d *DSRS) separated(p placement) []string {
+	return slices.DeleteFunc(slices.Clone(d.Data.Servers), func(host string) bool {
+		return len(p.here[host]) > 0 || slices.Contains(p.stopped, host)
+	})
+}
+
 // eachSeparated does f at once for every server that stripSeparated is about:
 // what must not answer for a VIP here. Whether it is to run is not a matter of
 // this host.
 func (d *DSRS) eachSeparated(ctx context.Context, p placement, f func(host string)) {
 	var wg sync.WaitGroup
-	for _, host := range d.Data.Servers {
-		if len(p.here[host]) == 0 && !slices.Contains(p.stopped, host) {
-			wg.Go(func() { f(host) })
-		}
+	for _, host := range d.separated(p) {
+		wg.Go(func() { f(host) })
 	}
 	var guests []cluster.GuestInfo
 	err := d.quick(ctx, func(ctx context.Context) (err error) {
