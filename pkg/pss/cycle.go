@@ -11,7 +11,7 @@ import (
 // under way and the files can be used, settle.
 func (s *System) cycle(ctx context.Context) {
 	s.reload()
-	if s.opt.Changed != nil && s.opt.Changed() && s.said.news("settings", "changed") {
+	if s.opt.Changed != nil && s.opt.Changed() && s.said.News("settings", "changed") {
 		s.opt.Log.Warn().Msg("settings.toml has changed; restart pss to use it")
 	}
 	t, good := s.view(ctx)
@@ -59,14 +59,14 @@ func (s *System) lookAtFiles(ctx context.Context) (cluster.Tables, error) {
 // condition or want are others. pss status has the latest loads.
 func (s *System) tell(d load.Decision) {
 	if !d.Examined {
-		if s.said.news("examined "+d.Group, d.Why) {
+		if s.said.News("examined "+d.Group, d.Why) {
 			s.opt.Log.Warn().Str("group", d.Group).Str("why", d.Why).Msg("load not examined")
 		}
 		return
 	}
-	again := s.said.news("examined "+d.Group, "")
+	again := s.said.News("examined "+d.Group, "")
 	said := string(d.Class) + " " + string(d.Condition) + " " + string(d.Want)
-	if changed := s.said.news("load "+d.Group, said); !changed && !again {
+	if changed := s.said.News("load "+d.Group, said); !changed && !again {
 		return
 	}
 	e := s.opt.Log.Info().Str("group", d.Group).Str("class", string(d.Class)).Str("condition", string(d.Condition)).

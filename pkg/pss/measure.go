@@ -24,7 +24,7 @@ func (s *System) measure(ctx context.Context, t cluster.Tables) map[string]load.
 	for _, g := range distinct(t.Operation) {
 		all.Go(func() {
 			v, err := s.average(ctx, g)
-			if ctx.Err() == nil && !s.left(ctx, g, err) && s.said.news("measure "+g.Host, text(err)) && err != nil {
+			if ctx.Err() == nil && !s.left(ctx, g, err) && s.said.News("measure "+g.Host, text(err)) && err != nil {
 				s.opt.Log.Warn().Err(err).Msg("server not measured")
 			}
 			mu.Lock()

@@ -32,6 +32,7 @@ import (
 	"pss-msbs/pkg/pss/power"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/pss/window"
+	"pss-msbs/pkg/remark"
 	"pss-msbs/pkg/settings"
 )
 
@@ -269,14 +270,13 @@ func (f *flight) under() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.busy 
 // said keeps the log to one message per outcome.
 type said struct {
 	log zerolog.Logger
-	mu  sync.Mutex
-	of  map[string]string
+	remark.Book
 }
 
 // once logs err when it is another one than the last of its kind, and tells
 // whether there is one.
 func (s *said) once(kind string, err error, message string) bool {
-	if s.news(kind, text(err)) && err != nil {
+	if s.News(kind, text(err)) && err != nil {
 		s.log.Error().Err(err).Msg(message)
 	}
 	return err != nil
@@ -287,20 +287,6 @@ func text(err error) string {
 		return ""
 	}
 	return err.Error()
-}
-
-// news tells whether text is another one than the last of its kind.
-func (s *said) news(kind, text string) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.of == nil {
-		s.of = map[string]string{}
-	}
-	if s.of[kind] == text {
-		return false
-	}
-	s.of[kind] = text
-	return true
 }
 
 // forced are the groups whose want became Moderate because a server without a

@@ -307,7 +307,7 @@ func (s *System) retire(ctx context.Context, abandoned []string) {
 		case ctx.Err() != nil:
 		case !errors.Is(err, cluster.ErrHostSilent):
 			s.said.once(what, err, "failed spare server not stopped")
-		case s.said.news(what, "waits"):
+		case s.said.News(what, "waits"):
 			s.opt.Log.Info().Str("spare", spare.Host).Msg("failed spare server is stopped once its real server answers")
 		}
 	}

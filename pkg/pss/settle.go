@@ -134,7 +134,7 @@ func (s *System) unborn(steps plan.Steps) []string {
 	for _, p := range steps.Of(plan.StartSpare) {
 		if s.spares.claimed(p.Spare) {
 			out = append(out, p.Group)
-			if s.said.news("unborn "+p.Group, p.Spare) {
+			if s.said.News("unborn "+p.Group, p.Spare) {
 				s.opt.Log.Info().Str("group", p.Group).Str("spare", p.Spare).Msg("shift waits, its spare is still being created")
 			}
 		}
@@ -146,7 +146,7 @@ func (s *System) unborn(steps plan.Steps) []string {
 func (s *System) refusals(t cluster.Tables, steps plan.Steps) {
 	for _, row := range t.State {
 		why := steps.Refused(row.Group)
-		if s.said.news("refused "+row.Group, why) && why != "" {
+		if s.said.News("refused "+row.Group, why) && why != "" {
 			s.opt.Log.Warn().Str("group", row.Group).Str("why", why).Msg("shift refused")
 		}
 	}
