@@ -34,25 +34,11 @@ func (d *DSRS) trouble(ctx context.Context) (State, string) {
 	return Confirmed, "no answer at any re-examination"
 }
 
-// reexamine looks reexamine_count times, reexamine_interval apart, each look
-// as patient as any: they overlap.
+// reexamine looks reexamine_count times, reexamine_interval apart.
 func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
-	ctx, cancel := context.WithCancel(ctx)
-	looks := make(chan health)
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
 	n := max(1, d.Settings.DSRS.ReexamineCount)
-	for i := range n {
-		wg.Go(func() {
-			_ = d.Clock.Sleep(ctx, time.Duration(i)*d.Settings.DSRS.ReexamineInterval.D())
-			h := d.look(ctx)
-			select {
-			case looks <- h:
-			case <-ctx.Done():
-			}
-		})
-	}
+	looks, end := d.looks(ctx, n, d.Settings.DSRS.ReexamineInterval.D())
+	defer end()
 	var found health
 	for range n {
 		select {
@@ -68,6 +54,30 @@ func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
 		}
 	}
 	return found, false
+}
+
+// looks has the host looked at n times, each look as patient as any: they
+// overlap, as one that began before a return may hear nothing of it. The caller
+// ends them.
+func (d *DSRS) looks(ctx context.Context, n int, every time.Duration) (<-chan health, func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	found := make(chan health)
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		for range n {
+			wg.Go(func() {
+				h := d.look(ctx)
+				select {
+				case found <- h:
+				case <-ctx.Done():
+				}
+			})
+			if d.Clock.Sleep(ctx, every) != nil {
+				return
+			}
+		}
+	})
+	return found, func() { cancel(); wg.Wait() }
 }
 
 // gone ends a trouble that was none, or one so short that B3 was not reached:
@@ -104,7 +114,11 @@ func (d *DSRS) referenceAnswers(ctx context.Context) bool {
 // real server's turn to be examined again.
 func (d *DSRS) cutOff(ctx context.Context) (State, string) {
 	d.Log.Error().Msg(MsgCutOff)
-	_ = d.Clock.Poll(ctx, time.Second, func() bool { return d.referenceAnswers(ctx) })
+	_ = d.Clock.Poll(ctx, d.beat(), func() bool {
+		ctx, cancel := d.Clock.Timeout(ctx, d.beat()) // what was sent before the return hears no answer
+		defer cancel()
+		return d.referenceAnswers(ctx)
+	})
 	d.Log.Info().Msg(MsgReachable)
 	return Trouble, "a network reference answers"
 }

@@ -1,6 +1,7 @@
 package dsrs
 
 import (
+	"context"
 	"net/netip"
 	"slices"
 	"strings"
@@ -128,6 +129,28 @@ func TestCutOffHolds(t *testing.T) {
 	})
 }
 
+// What was taken over while the network of the management server was failing is
+// taken off in time once it answers again, at whatever instant that is.
+func TestStaleVIPAfterACutOff(t *testing.T) {
+	for late := time.Duration(0); late < 1500*time.Millisecond; late += 130 * time.Millisecond {
+		in(t, nil, func(w *world) {
+			w.start()
+			time.Sleep(15 * time.Second)
+			w.fault(sim.Partition, "RS1")
+			w.takeOver("M1")
+			w.fault(sim.NetworkLost, "management")
+			w.awaitLog(MsgCutOff, 30*time.Second)
+			w.heal("RS1")
+			time.Sleep(5*time.Second + late)
+			w.heal("management")
+			time.Sleep(w.set.DSRS.StripDeadline.D() - 10*time.Millisecond)
+			if got := w.model.Holders(vip1); !slices.Equal(got, []string{"Mb"}) {
+				t.Errorf("healed %v later: %s is held by %v", late, vip1, got)
+			}
+		})
+	}
+}
+
 // A short silence of the host is no trouble.
 func TestBlipIsNoTrouble(t *testing.T) {
 	in(t, nil, func(w *world) {
@@ -162,6 +185,28 @@ func TestOnlyHypervisorDown(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A look that began while the virtualization software hung hears nothing of its
+// return: another one does, and the stale VIP goes in time.
+func TestHungHypervisorReturns(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.HypervisorFreeze, "RS1")
+		w.fault(sim.NetworkCut, "M1")
+		w.takeOver("M1")
+		w.awaitLog(MsgHypervisor, time.Minute)
+		w.heal("M1")
+		w.await("the return of the virtualization software", time.Minute, func() bool {
+			ctx, cancel := context.WithTimeout(w.ctx, 10*time.Millisecond)
+			defer cancel()
+			return w.model.HypervisorAlive(ctx, rs1) == nil
+		})
+		w.await("the end of the stale VIP", w.set.DSRS.StripDeadline.D(), func() bool {
+			return slices.Equal(w.model.Holders(vip1), []string{"Mb"})
+		})
+	})
 }
 
 // A wake that never comes: the alarm is raised, the backups leave the

@@ -153,27 +153,31 @@ func (d *DSRS) restartHypervisor(ctx context.Context) {
 	}
 }
 
-// awaitHypervisor looks at the host every second for at most limit.
+// awaitHypervisor looks at the host every beat for at most limit.
 func (d *DSRS) awaitHypervisor(ctx context.Context, limit time.Duration) (State, string) {
-	ctx, cancel := d.Clock.Timeout(ctx, max(min(limit, d.restoreEnds().Sub(d.Clock.Now())), packetInterval))
+	limit = max(min(limit, d.restoreEnds().Sub(d.Clock.Now())), packetInterval)
+	ctx, cancel := d.Clock.Timeout(ctx, limit)
 	defer cancel()
-	for silent := 0; ctx.Err() == nil; {
-		h := d.look(ctx)
-		switch {
-		case ctx.Err() != nil:
-		case h.ok():
-			d.outage.answered = d.Clock.Now()
-			d.Log.Info().Str("after_detection", d.since(d.outage.detected)).Msg(MsgAnswers)
-			return Stripping, "the virtualization software answers"
-		case h.ping == nil:
-			silent = 0
-		default:
-			if silent++; silent >= d.Settings.DSRS.ReexamineCount {
+	looks, end := d.looks(ctx, int(limit/d.beat()), d.beat())
+	defer end()
+	patience := time.Duration(d.Settings.DSRS.ReexamineCount) * d.Settings.DSRS.PingTimeout.D()
+	for heard := d.Clock.Now(); ; {
+		select {
+		case <-ctx.Done():
+			return HypervisorDown, "no answer yet"
+		case h := <-looks:
+			switch {
+			case h.ok():
+				d.outage.answered = d.Clock.Now()
+				d.Log.Info().Str("after_detection", d.since(d.outage.detected)).Msg(MsgAnswers)
+				return Stripping, "the virtualization software answers"
+			case ctx.Err() != nil:
+			case h.ping == nil:
+				heard = d.Clock.Now()
+			case d.Clock.Since(heard) >= patience:
 				d.outage.silent = true
 				return Waiting, "the network is silent too"
 			}
 		}
-		_ = d.Clock.Sleep(ctx, d.beat())
 	}
-	return HypervisorDown, "no answer yet"
 }
