@@ -163,7 +163,8 @@ func (d *DSRS) awaitServices(ctx context.Context, srv mgmtdata.Server, limit tim
 	}
 }
 
-// answers asks the server and all its daemons once.
+// answers asks the server, all its daemons and its agent once: what does not
+// obey can be given no VIP.
 func (d *DSRS) answers(ctx context.Context, srv mgmtdata.Server) error {
 	if err := d.ping(ctx, srv.IP); err != nil {
 		return err
@@ -171,6 +172,7 @@ func (d *DSRS) answers(ctx context.Context, srv mgmtdata.Server) error {
 	ctx, cancel := d.limit(ctx, d.Settings.DBSS.GreetTimeout.D())
 	defer cancel()
 	g, ctx := errgroup.WithContext(ctx)
+	g.Go(func() error { _, err := d.Fleet.Addrs(ctx, d.guest(srv.Host)); return err })
 	for _, daemon := range srv.Daemons {
 		g.Go(func() error { return d.Fleet.Greet(ctx, srv.IP, daemon) })
 	}

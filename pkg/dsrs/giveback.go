@@ -36,8 +36,12 @@ type movedVIP struct {
 
 // giveBack moves the VIPs of a server that answers from its backup to it, and
 // commits that with B4. On a failure every address change is undone. It tells
-// whether B4 ran, which also returned the real server's row.
+// whether B4 ran, which also returned the real server's row. Before the backup
+// loses anything, and before anybody has to wait for the lock, the server answers.
 func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4 bool, err error) {
+	if err := d.answers(ctx, srv); err != nil {
+		return nil, false, err
+	}
 	session, err := d.Sif.Hold(ctx, ipc.Request{Host: srv.Host, Backup: backupOf(srv)})
 	if err != nil {
 		return nil, false, err

@@ -45,6 +45,23 @@ func TestGiveBackIsUndone(t *testing.T) {
 	})
 }
 
+// While the virtualization software hangs nothing can be put on a server that has
+// booted: its VIP is not even taken off the backup, and nobody waits for the lock.
+func TestNothingIsTakenForASilentServer(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		w.awaitLog(MsgStart+" server=M1", time.Minute)
+		time.Sleep(time.Second)
+		w.must(w.model.Inject(sim.Fault{Kind: sim.HypervisorFreeze, Target: "RS1", For: time.Minute}))
+		for end := time.Now().Add(time.Minute); time.Now().Before(end); time.Sleep(50 * time.Millisecond) {
+			if got := w.model.Holders(vip1); !slices.Equal(got, []string{"Mb"}) {
+				t.Fatalf("%s is held by %v", vip1, got)
+			}
+		}
+		w.recovers(3 * time.Minute)
+	})
+}
+
 // A server whose agent falls silent just as it has got its VIP does not let go of
 // it when the give-back is undone: its link goes down before the backup gets the VIP
 // again, and it is booted.
