@@ -101,7 +101,7 @@ func (j *job) run(ctx context.Context) error {
 			j.m.timed(j.log.Info(), j.st).Msg(MsgTargetNormal)
 			return nil
 		}
-		if err := j.m.clk.Sleep(ctx, j.m.set.ReexamineInterval.D()); err != nil {
+		if err := j.pause(ctx, j.m.set.ReexamineInterval.D()); err != nil {
 			return err
 		}
 		if j.m.clk.Now().After(j.deadline) {
@@ -136,11 +136,20 @@ func (j *job) watchUntil(ctx context.Context, due time.Time, ok func() bool) err
 		if j.look(ctx); ok() {
 			return nil
 		}
-		if err := j.m.clk.Sleep(ctx, j.m.set.PingInterval.D()); err != nil {
+		if err := j.pause(ctx, j.m.set.PingInterval.D()); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pause is the time until the next look: none while the host is silent, as each
+// look at one lasts for a while.
+func (j *job) pause(ctx context.Context, d time.Duration) error {
+	if j.judged == judgedSilent {
+		return ctx.Err()
+	}
+	return j.m.clk.Sleep(ctx, d)
 }
 
 // awaitBudget waits until the target may be restarted: a server that fails

@@ -44,3 +44,23 @@ func TestSuccessorAtSilentHost(t *testing.T) {
 		r.logged("M1", dbss.MsgFunctionRecovered, 2500*time.Millisecond)
 	})
 }
+
+// TestReturnOfASilentHost: at whatever instant a host answers again that was
+// silent at the takeover, its stale VIP is gone within strip_deadline.
+func TestReturnOfASilentHost(t *testing.T) {
+	for _, profile := range []settings.Profile{settings.Fast, settings.Paper} {
+		for late := time.Duration(0); late < 2*time.Second; late += 130 * time.Millisecond {
+			play(t, profile, func(r *rig) {
+				r.rested("M1")
+				r.fault(sim.Partition, "RS1")
+				r.logged("M1", dbss.MsgFunctionRecovered, time.Minute)
+				time.Sleep(10*time.Second + late)
+				r.heal("RS1")
+				time.Sleep(settings.Default().DSRS.StripDeadline.D() - 10*time.Millisecond)
+				if got := r.model.Holders(ip(101)); len(got) > 1 {
+					t.Errorf("%s, healed %v later: %v hold the VIP", profile, late, got)
+				}
+			})
+		}
+	}
+}
