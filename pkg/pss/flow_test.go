@@ -136,6 +136,25 @@ func TestWakeMissed(t *testing.T) {
 	})
 }
 
+// Nothing is asked of a host that missed its wake, until it answers: the files
+// have it active until its dsrs has found out.
+func TestNothingIsAskedOfAHostThatDidNotWake(t *testing.T) {
+	play(t, "", light, func(r *rig) {
+		r.start()
+		r.reach(cluster.PS2, 5*time.Minute)
+		r.until(time.Minute, "RS2 and RS3 asleep", func() bool { return len(r.tables().Suspended) == 2 && r.consistent() == nil })
+		r.inject(sim.WakeNever, "RS2")
+		r.load(80)
+		r.until(2*time.Minute, "alarm", func() bool { return r.logged("real server does not wake, left to its dsrs") == 1 })
+		r.load(10)
+		r.until(2*time.Minute, "refusal", func() bool { return r.logged("shift refused") > 0 })
+		time.Sleep(time.Minute)
+		if vs := r.model.Violations(); len(vs) > 0 {
+			r.Errorf("%v", vs)
+		}
+	})
+}
+
 // A restore that fails undoes its group; the others go on, and it is tried again.
 func TestRestoreFails(t *testing.T) {
 	play(t, "", noPS2, func(r *rig) {

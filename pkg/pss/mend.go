@@ -163,19 +163,24 @@ func (s *System) monitored(host string) bool {
 	return err != nil || running
 }
 
-// mendSpares has every spare that no row uses created, if it does not exist
-// yet, and put to rest.
+// mendSpares has every spare that serves nothing created, if it does not exist
+// yet or was lost, and put to rest. One in access stop may run: it may be wanted
+// again soon.
 func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 	placed, err := s.hands.Placed(ctx, t)
 	failed, unknown := s.opt.Abandoned()
 	for _, spare := range t.Spares {
-		if len(rowsOf(t, spare.Host)) > 0 || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
+		used := len(cluster.RowsOf(t.Operation, spare.Host))+len(cluster.RowsOf(t.Separation, spare.Host)) > 0
+		if used || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
 			continue // one that failed is thrown away first
 		}
 		p, runs := placed[spare.Host]
 		g := cluster.Guest{Host: spare.Host, IP: spare.IP, Real: p.Real}
+		if runs && len(cluster.RowsOf(t.AccessStop, spare.Host)) > 0 {
+			continue
+		}
 		if !runs {
-			if g.Real = birthplace(t, spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
+			if g.Real = birthplace(s.awake(t), spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
 				continue // nowhere to create it, perhaps it runs where nobody answered, or it is at rest
 			}
 		}

@@ -177,7 +177,7 @@ func (s *System) startsAnew(t cluster.Tables, group string) {
 func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group string, vip netip.Addr) error {
 	var errs error
 	for _, spare := range t.Spares {
-		base := berth(t, spare)
+		base := berth(s.awake(t), spare)
 		if spare.Group != group || !base.IsValid() {
 			continue
 		}

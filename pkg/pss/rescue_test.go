@@ -99,6 +99,27 @@ func TestSpareInAccessStopHelps(t *testing.T) {
 	})
 }
 
+// Ws stands in access stop and is lost, as with the real server it ran on: it is
+// created again, for the next shift wants it.
+func TestSpareLostInAccessStop(t *testing.T) {
+	play(t, "", light, func(r *rig) {
+		r.start()
+		r.reach(cluster.PS2, 5*time.Minute)
+		r.until(time.Minute, "RS2 and RS3 asleep", func() bool { return len(r.tables().Suspended) == 2 && r.consistent() == nil })
+		rows := cluster.RowsOf(r.tables().AccessStop, "Ws")
+		ws := r.guest("Ws").On(rs1)
+		r.ok(r.model.Restore(r.ctx, ws))
+		r.ok(r.model.Destroy(r.ctx, ws))
+		r.until(5*time.Minute, "Ws at rest", func() bool {
+			st, err := r.model.GuestState(r.ctx, ws)
+			return err == nil && st == cluster.GuestSaved
+		})
+		if !slices.Equal(rows, cluster.RowsOf(r.tables().AccessStop, "Ws")) {
+			r.Error(r.describe())
+		}
+	})
+}
+
 // A typo in a file does not keep pss from serving a failed spare's VIP.
 func TestSpareDiesBesideATypo(t *testing.T) {
 	play(t, "", noPS2, func(r *rig) {

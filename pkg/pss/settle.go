@@ -34,7 +34,7 @@ func (s *System) settle(ctx context.Context, decisions []load.Decision) {
 	if !ok {
 		return
 	}
-	steps := s.plan(t, decisions)
+	steps := s.plan(s.awake(t), decisions)
 	if !slices.ContainsFunc(steps, func(p plan.Step) bool { return p.Do != plan.Refuse }) {
 		return
 	}
@@ -69,6 +69,14 @@ func (s *System) claimSpares(steps plan.Steps) (release func(), ok bool) {
 func (s *System) fresh(ctx context.Context) (cluster.Tables, bool) {
 	t, err := s.opt.Files.View(ctx)
 	return t, err == nil && ctx.Err() == nil
+}
+
+// awake is t without the real servers that missed their last wake and have not
+// answered since: nothing is to be had of them, as if their dsrs had taken them
+// out already.
+func (s *System) awake(t cluster.Tables) cluster.Tables {
+	t.Real = slices.DeleteFunc(slices.Clone(t.Real), func(r cluster.RealRow) bool { return !s.power.Wakes.Proved(r.IP) })
+	return t
 }
 
 // plan plans all groups: with what they want, or, without a new want, with
