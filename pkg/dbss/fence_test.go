@@ -45,6 +45,24 @@ func TestSuccessorAtSilentHost(t *testing.T) {
 	})
 }
 
+// TestReturnWithDeadAgent: a target whose agent does not obey when its host answers
+// again cannot be stripped in time: its link goes down.
+func TestReturnWithDeadAgent(t *testing.T) {
+	play(t, settings.Paper, func(r *rig) {
+		r.rested("M1")
+		r.fault(sim.AgentDead, "M1")
+		r.fault(sim.Partition, "RS1")
+		r.logged("M1", dbss.MsgFunctionRecovered, time.Minute)
+		time.Sleep(10 * time.Second)
+		r.heal("RS1")
+		time.Sleep(settings.Default().DSRS.StripDeadline.D())
+		if !r.serves("Mb", 101) {
+			t.Errorf("%v hold the VIP, want Mb alone", r.model.Holders(ip(101)))
+		}
+		r.logged("M1", dbss.MsgTargetRecovered, 2*time.Minute)
+	})
+}
+
 // TestReturnOfASilentHost: at whatever instant a host answers again that was
 // silent at the takeover, its stale VIP is gone within strip_deadline.
 func TestReturnOfASilentHost(t *testing.T) {
@@ -63,4 +81,22 @@ func TestReturnOfASilentHost(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestBackupWithdrawn: a backup that no longer obeys once it has got the VIP is
+// given up, and is off before the VIP is pss's.
+func TestBackupWithdrawn(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.taps = once(func(p point) bool { return p.op == "AddVIP" && !p.after && p.host == "Mb" }, func() {
+			r.ok(r.model.AddVIP(r.ctx, mb, ip(101)))
+			r.fault(sim.AgentDead, "Mb")
+		})
+		r.fault(sim.BootFail, "M1")
+		r.fault(sim.VMShutdown, "M1")
+		r.logged("M1", dbss.MsgFailed, time.Minute)
+		if got := r.model.Holders(ip(101)); len(got) > 0 {
+			t.Errorf("%v hold the VIP, want nobody", got)
+		}
+	})
 }

@@ -1,6 +1,7 @@
 package plan
 
 import (
+	"net/netip"
 	"slices"
 	"testing"
 
@@ -125,6 +126,17 @@ func TestTrouble(t *testing.T) {
 		{"a spare in separation is not free", brokenSpare(), "A=PS1",
 			"wake 202; start At@202; 102 A1>At; A=Light(PS1)", "101:A1@201 102:At@202", "102:A2@203"},
 	})
+}
+
+// TestB1IsWoken: B1 of a group in PS2 is awake also while nothing runs on it, as
+// after an operator put another real server first.
+func TestB1IsWoken(t *testing.T) {
+	f := &fleet{prefix: lan}
+	tb := shifted(build(lan, 3, "A: A1@3=101 | As / 2"), "A=PS2")
+	tb.State[0].Bases = []netip.Addr{f.rs(1), f.rs(2)}
+	if got, want := compact(Make(tb, nil)), "wake 201"; got != want || rows(tb.Operation) != "101:As@202" {
+		t.Errorf("planned %q, want %q; in operation: %s", got, want, rows(tb.Operation))
+	}
 }
 
 // TestSpareKeepsItsRealServer: bases that an operator reorders during PS1 do not
