@@ -313,6 +313,9 @@ func TestSuspendRefused(t *testing.T) {
 			}()
 			time.Sleep(500 * time.Millisecond)
 		}, "a spare server starts there"},
+		{"a VIP astray after a move that was cut off", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
+		}, "answers for 172.21.14.10"},
 		{"fails", func(w *world) {
 			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
 			for _, g := range []cluster.Guest{w2, {Host: "F2", IP: ip(6), Real: rs3}} {

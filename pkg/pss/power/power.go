@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
@@ -24,6 +25,7 @@ import (
 // Fleet is what power needs of a fleet driver.
 type Fleet interface {
 	Ping(ctx context.Context, ip netip.Addr) error
+	WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error)
 	Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error)
 	HypervisorAlive(ctx context.Context, real netip.Addr) error
 	SuspendReal(ctx context.Context, real netip.Addr) error
@@ -192,12 +194,43 @@ func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr)
 	if err != nil {
 		return err
 	}
+	var idle []cluster.ServerRow
 	for _, g := range guests {
+		rows := cluster.RowsOf(t.AccessStop, g.Host)
 		switch {
 		case g.State == cluster.GuestBooting:
 			return fmt.Errorf("%s is booting there", g.Host)
-		case g.State == cluster.GuestRunning && len(cluster.RowsOf(t.AccessStop, g.Host)) == 0:
+		case g.State == cluster.GuestRunning && len(rows) == 0:
 			return fmt.Errorf("%s runs there", g.Host)
+		case g.State == cluster.GuestRunning:
+			idle = append(idle, rows[0])
+		}
+	}
+	all, ctx := errgroup.WithContext(ctx)
+	for _, r := range idle {
+		all.Go(func() error { return p.holdsNothing(ctx, t, r) })
+	}
+	return all.Wait()
+}
+
+// holdsNothing is nil when a server in access stop answers for no VIP of its
+// group: it may have one since a move was cut off.
+func (p *Power) holdsNothing(ctx context.Context, t cluster.Tables, server cluster.ServerRow) error {
+	all, ctx := errgroup.WithContext(ctx)
+	var own []cluster.MAC
+	all.Go(func() (err error) { own, err = p.Fleet.WhoHas(ctx, server.IP); return err })
+	holders := make([][]cluster.MAC, len(t.Operation))
+	for i, r := range t.Operation {
+		if r.Group == server.Group {
+			all.Go(func() (err error) { holders[i], err = p.Fleet.WhoHas(ctx, r.VIP); return err })
+		}
+	}
+	if err := all.Wait(); err != nil {
+		return err
+	}
+	for i, macs := range holders {
+		if slices.ContainsFunc(macs, func(m cluster.MAC) bool { return slices.Contains(own, m) }) {
+			return fmt.Errorf("%w: %s answers for %v there", ErrNeeded, server.Host, t.Operation[i].VIP)
 		}
 	}
 	return nil

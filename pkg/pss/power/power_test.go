@@ -33,6 +33,8 @@ func (h *host) Ping(context.Context, netip.Addr) error {
 
 func (h *host) HypervisorAlive(ctx context.Context, ip netip.Addr) error { return h.Ping(ctx, ip) }
 
+func (h *host) WhoHas(context.Context, netip.Addr) ([]cluster.MAC, error) { return nil, nil }
+
 func (h *host) Guests(context.Context, netip.Addr) ([]cluster.GuestInfo, error) { return nil, nil }
 
 func (h *host) SuspendReal(context.Context, netip.Addr) error {
