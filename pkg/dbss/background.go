@@ -173,6 +173,9 @@ func (j *job) awaitBudget(ctx context.Context) error {
 // extend gives the target recover_deadline from now.
 func (j *job) extend() { j.deadline = j.m.clk.Now().Add(j.m.set.RecoverDeadline.D()) }
 
+// stripsOnly tells whether nothing may be restarted.
+func (j *job) stripsOnly() bool { return j.handsOff || j.m.unwanted.Load() }
+
 // judge says once what the target was taken for.
 func (j *job) judge(as judgement) {
 	if j.judged != as {
@@ -200,7 +203,7 @@ func (j *job) look(ctx context.Context) {
 		j.m.debt.Store(noDebt) // what is off answers for nothing
 		j.judge(judgedOff)
 		j.restart(ctx, j.m.fleet.Start)
-	case st == cluster.GuestPaused && j.handsOff:
+	case st == cluster.GuestPaused && j.stripsOnly():
 	case st == cluster.GuestPaused:
 		j.judge(judgedPaused)
 		j.resume(ctx)
@@ -272,7 +275,7 @@ func (j *job) lookAtBooting(ctx context.Context) {
 	if j.badSince.IsZero() {
 		j.badSince = now
 	}
-	if !j.handsOff && now.Sub(j.badSince) >= j.patience(true) {
+	if !j.stripsOnly() && now.Sub(j.badSince) >= j.patience(true) {
 		j.judge(judgedFrozen)
 		j.restart(ctx, j.m.fleet.Reset)
 	}
@@ -287,7 +290,7 @@ func (j *job) lookAtRunning(ctx context.Context) {
 			dumb = true
 		}
 	}
-	proved := j.kind == freeze && !j.reset && !j.handsOff // it needs no second proof
+	proved := j.kind == freeze && !j.reset && !j.stripsOnly() // it needs no second proof
 	if !dumb && !proved && j.m.answers(ctx, j.g.IP) {
 		if j.restarted || !j.booted.IsZero() && j.good == 0 {
 			j.m.timed(j.log.Info(), j.st).Msg(MsgRestarted)
@@ -300,7 +303,7 @@ func (j *job) lookAtRunning(ctx context.Context) {
 	if j.good = 0; j.badSince.IsZero() {
 		j.badSince = now
 	}
-	if j.handsOff || j.reset || now.Sub(j.badSince) < j.patience(dumb) {
+	if j.stripsOnly() || j.reset || now.Sub(j.badSince) < j.patience(dumb) {
 		return
 	}
 	if j.booted.IsZero() { // else it was never up: a reset may be worth another try
@@ -352,7 +355,7 @@ func (j *job) strip(ctx context.Context) error {
 // restart starts or resets the target within the boot slots. The wait for a
 // slot does not count against the deadline.
 func (j *job) restart(ctx context.Context, how func(context.Context, cluster.Guest) error) {
-	if j.handsOff {
+	if j.stripsOnly() {
 		return
 	}
 	j.good, j.stripped, j.badSince = 0, false, time.Time{}

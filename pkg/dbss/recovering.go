@@ -42,12 +42,16 @@ func (m *Monitor) recovering(ctx context.Context) (State, string) {
 
 // followFiles leaves the recovery where the files no longer ask for it.
 func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
+	m.unwanted.Store(v.state == ipc.NotInFiles && m.owes())
 	switch v.state {
 	case ipc.Operating:
 		m.endJob("in operation again")
 		m.backup.rest(ctx)
 		return Normal, "in operation again"
 	case ipc.NotInFiles: // a spare that pss stopped
+		if m.unwanted.Load() {
+			return Recovering, "until it has no VIP any more"
+		}
 		m.endJob("not in the files any more")
 		m.announceState(Waiting)
 		return Waiting, string(v.state)

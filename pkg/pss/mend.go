@@ -77,8 +77,10 @@ func rowsOf(t cluster.Tables, host string) []cluster.ServerRow {
 }
 
 // mendMonitors starts the sif and dbss of every spare in use and ends those of
-// the others. A spare's processes outlive a pss that died and are adopted.
+// the others. A spare's processes outlive a pss that died and are adopted; those
+// of a spare that failed end as it is thrown away.
 func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
+	failed, unknown := s.opt.Abandoned()
 	for _, spare := range t.Spares {
 		rows := rowsOf(t, spare.Host)
 		running, err := s.opt.Monitors.Running(spare.Host)
@@ -89,6 +91,7 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 		case len(rows) > 0 && !running:
 			s.adopt(ctx, s.serverData().Spare(spare, rows[0].Real, rows[0].VIP))
 			continue
+		case unknown != nil || slices.Contains(failed, spare.Host):
 		case len(rows) == 0 && running && !s.spares.claimed(spare.Host):
 			if err = s.opt.Monitors.Stop(ctx, spare.Host); err == nil {
 				s.mended("monitor of unused spare " + spare.Host + " ended")

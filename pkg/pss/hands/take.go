@@ -82,11 +82,12 @@ func (h *Hands) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables
 	if err := h.idle(ctx, s); err != nil {
 		return fmt.Errorf("cannot retire spare %s: %w", s.Host, err)
 	}
-	if err := h.Monitors.Stop(ctx, s.Host); err != nil {
-		return fmt.Errorf("cannot retire spare %s: %w", s.Host, err)
-	}
 	placed, err := h.Placed(ctx, t)
-	if p, ok := placed[s.Host]; ok {
+	p, found := placed[s.Host]
+	if found || err == nil { // else its dbss strips it once its real server answers
+		err = h.Monitors.Stop(ctx, s.Host)
+	}
+	if found && err == nil {
 		err = h.Discard(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: p.Real})
 	}
 	if err == nil {
