@@ -11,7 +11,6 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
-	"pss-msbs/pkg/pss/hands"
 )
 
 // rescueAll gives the VIPs that no backup takes (a server without backup
@@ -233,40 +232,44 @@ func berth(t cluster.Tables, spare cluster.SpareRow) netip.Addr {
 // the first that is ready takes the VIPs. The others go on waking: Moderate
 // needs them.
 func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string, vips []netip.Addr) error {
-	type answer struct {
-		home cluster.Guest
-		err  error
+	homes := idleHomes(t, group)
+	errs := make([]error, len(homes))
+	done := make(chan int, len(homes))
+	for i, g := range homes {
+		s.jobs.Go(func() { errs[i] = s.wakeHome(ctx, group, g); done <- i })
 	}
+	for range homes {
+		if i := <-done; errs[i] == nil { // every waker ends with ctx
+			return s.takeAll(ctx, t, group, vips, homes[i])
+		}
+	}
+	return errors.Join(errors.New("no home server is left"), errors.Join(errs...))
+}
+
+// idleHomes are the home servers of group in access stop, but for those whose
+// real server is out: its dsrs brings them back.
+func idleHomes(t cluster.Tables, group string) []cluster.Guest {
 	var homes []cluster.Guest
 	for _, r := range t.AccessStop {
-		if r.Group == group && !t.IsSpare(r.Host) {
+		known := slices.ContainsFunc(slices.Concat(t.Real, t.Suspended), func(h cluster.RealRow) bool { return h.IP == r.Real })
+		if r.Group == group && !t.IsSpare(r.Host) && known {
 			homes = append(homes, r.Guest())
 		}
 	}
-	answers := make(chan answer, len(homes))
-	for _, g := range homes {
-		s.jobs.Go(func() {
-			err := s.power.Wake(ctx, g.Real)
-			var ready *hands.Ready
-			if err == nil {
-				ready, err = s.hands.Ready(ctx, g, group)
-			}
-			if err == nil {
-				err = ready.Wait(ctx)
-				ready.Close()
-			}
-			answers <- answer{g, err}
-		})
+	return homes
+}
+
+// wakeHome wakes the real server of a home server and returns once that answers.
+func (s *System) wakeHome(ctx context.Context, group string, g cluster.Guest) error {
+	if err := s.power.Wake(ctx, g.Real); err != nil {
+		return err
 	}
-	errs := errors.New("no home server is left")
-	for range homes {
-		a := <-answers // every waker ends with ctx
-		if a.err == nil {
-			return s.takeAll(ctx, t, group, vips, a.home)
-		}
-		errs = errors.Join(errs, a.err)
+	ready, err := s.hands.Ready(ctx, g, group)
+	if err != nil {
+		return err
 	}
-	return errs
+	defer ready.Close()
+	return ready.Wait(ctx)
 }
 
 // takeAll gives all VIPs to a home server in access stop, its own first: the
