@@ -62,7 +62,11 @@ func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 		s.failed.Forget(asked)
 		r.reply.OK = true
 		if text, ok := done[req.Verb]; ok {
-			log.Info().Str("state", string(r.reply.State)).Msg(text)
+			e := log.Info().Str("state", string(r.reply.State))
+			if len(req.Servers) > 0 {
+				e = e.Strs("servers", hosts(req.Servers))
+			}
+			e.Msg(text)
 		}
 		return r.reply
 	}
@@ -77,6 +81,13 @@ func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 		log.Error().Err(r.err).Msg("not done")
 	}
 	return reply
+}
+
+func hosts(servers []ipc.Restored) (names []string) {
+	for _, s := range servers {
+		names = append(names, s.Target.Host)
+	}
+	return names
 }
 
 // done are the sentences of the edits in the log; a look leaves none.
