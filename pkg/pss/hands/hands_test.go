@@ -87,6 +87,10 @@ type wakes struct{ missed, woke int }
 func (w *wakes) Woke(netip.Addr, time.Duration) error { w.woke++; w.missed = 0; return nil }
 func (w *wakes) Missed(netip.Addr) error              { w.missed++; return nil }
 func (w *wakes) Proved(netip.Addr) bool               { return w.missed == 0 }
+func (w *wakes) FallsAsleep(netip.Addr) error         { return nil }
+func (w *wakes) Asleep(netip.Addr) error              { return nil }
+
+func (w *wakes) FellAsleep(netip.Addr) (time.Duration, bool) { return 0, false }
 
 func play(t *testing.T, do func(w *world)) {
 	t.Helper()

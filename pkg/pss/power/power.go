@@ -36,6 +36,10 @@ type Fleet interface {
 type Wakes interface {
 	Woke(real netip.Addr, took time.Duration) error
 	Missed(real netip.Addr) error
+	FallsAsleep(real netip.Addr) error
+	Asleep(real netip.Addr) error
+	// FellAsleep is how long ago a suspend began whose end nobody has seen.
+	FellAsleep(real netip.Addr) (ago time.Duration, ok bool)
 	// Proved is false from a missed wake until the real server answers again.
 	Proved(real netip.Addr) bool
 }
@@ -110,7 +114,7 @@ func (p *Power) SleepAgain(ctx context.Context, real netip.Addr) (bool, error) {
 	if !p.Wakes.Proved(real) { // pss died, or the files were locked, before its row went back
 		return false, p.rowToActive(ctx, real)
 	}
-	if !p.Answers(ctx, real) {
+	if p.fallsAsleep(real) || !p.Answers(ctx, real) {
 		return false, nil
 	}
 	if err := p.stillAsleep(ctx, real); err != nil {
@@ -151,16 +155,31 @@ func (p *Power) turn(real netip.Addr) chan struct{} {
 func (p *Power) sleep(ctx context.Context, real netip.Addr) error {
 	long, cancel := patience.Detached(ctx, p.Clock, p.Settings.PSS.StepDeadline.D()) // a suspend does not stop halfway because pss does
 	defer cancel()
+	if err := p.Wakes.FallsAsleep(real); err != nil {
+		return err
+	}
 	err := p.Fleet.SuspendReal(long, real)
-	if err == nil {
-		return nil
+	if err != nil {
+		short, done := patience.Detached(ctx, p.Clock, callTime)
+		defer done()
+		if p.Fleet.Ping(short, real) == nil {
+			return err
+		}
 	}
-	short, done := patience.Detached(ctx, p.Clock, callTime)
-	defer done()
-	if p.Fleet.Ping(short, real) != nil {
-		return nil
-	}
-	return err
+	return p.Wakes.Asleep(real)
+}
+
+// fallsAsleep tells whether real may still be falling asleep by the word of a pss
+// before this one: it answers, and soon will not.
+func (p *Power) fallsAsleep(real netip.Addr) bool {
+	ago, ok := p.Wakes.FellAsleep(real)
+	return ok && ago >= 0 && ago < p.Settings.PSS.StepDeadline.D()
+}
+
+// afterSleep waits until a real server that may be falling asleep is silent, or
+// has had its time: a magic packet would be lost on it.
+func (p *Power) afterSleep(ctx context.Context, real netip.Addr) error {
+	return p.Clock.Poll(ctx, pingTime, func() bool { return !p.fallsAsleep(real) || !p.Answers(ctx, real) })
 }
 
 // rowToSleep checks under the lock that nothing on real is needed, and moves
@@ -263,7 +282,10 @@ func (p *Power) Wake(ctx context.Context, real netip.Addr) error {
 
 func (p *Power) wake(ctx context.Context, row cluster.RealRow) error {
 	begun := p.Clock.Now()
-	err := p.rouse(ctx, row)
+	err := p.afterSleep(ctx, row.IP)
+	if err == nil {
+		err = p.rouse(ctx, row)
+	}
 	if ctx.Err() != nil {
 		return ctx.Err() // pss ends: the row stays, and the next start goes on from it
 	}

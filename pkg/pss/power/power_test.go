@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net/netip"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -12,6 +13,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
 )
 
@@ -19,12 +21,15 @@ var rs3 = cluster.RealRow{IP: netip.MustParseAddr("172.21.14.203"), MAC: cluster
 
 // host is one real server that takes its time to fall asleep and to wake.
 type host struct {
+	mu     sync.Mutex
 	asleep bool
 	deaf   bool // no magic packet wakes it
 	log    []string
 }
 
 func (h *host) Ping(context.Context, netip.Addr) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	if h.asleep {
 		return errors.New("no answer")
 	}
@@ -39,12 +44,16 @@ func (h *host) Guests(context.Context, netip.Addr) ([]cluster.GuestInfo, error) 
 
 func (h *host) SuspendReal(context.Context, netip.Addr) error {
 	time.Sleep(2 * time.Second)
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.asleep = true
 	h.log = append(h.log, "asleep")
 	return nil
 }
 
 func (h *host) WakeReal(context.Context, cluster.MAC) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	h.log = append(h.log, "packet")
 	if !h.deaf && h.asleep {
 		h.asleep = false
@@ -64,15 +73,8 @@ func (f *files) Tables() cluster.Tables                          { return f.t }
 func (f *files) Commit(change func(*cluster.Tables) error) error { return change(&f.t) }
 func (f *files) Close()                                          {}
 
-// wakes has nothing against any sleep.
-type wakes struct{}
-
-func (wakes) Woke(netip.Addr, time.Duration) error { return nil }
-func (wakes) Missed(netip.Addr) error              { return nil }
-func (wakes) Proved(netip.Addr) bool               { return true }
-
-func newPower(h *host, f *files) *Power {
-	return &Power{Fleet: h, Files: f, Settings: settings.Default(), Log: zerolog.Nop(), Wakes: wakes{}}
+func newPower(t *testing.T, h *host, f *files) *Power {
+	return &Power{Fleet: h, Files: f, Settings: settings.Default(), Log: zerolog.Nop(), Wakes: record.Wakes{Dir: t.TempDir()}}
 }
 
 // A host that is wanted while it falls asleep still answers; it is woken once
@@ -80,7 +82,7 @@ func newPower(h *host, f *files) *Power {
 func TestWantedWhileItFallsAsleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, f := &host{}, &files{t: cluster.Tables{Real: []cluster.RealRow{rs3}}}
-		p := newPower(h, f)
+		p := newPower(t, h, f)
 		slept := make(chan error, 1)
 		go func() { slept <- p.Suspend(t.Context(), rs3.IP) }()
 		time.Sleep(time.Second)
@@ -96,11 +98,34 @@ func TestWantedWhileItFallsAsleep(t *testing.T) {
 	})
 }
 
+// pss is killed while a host falls asleep, and the next one wants it at once: it
+// still answers, and is woken all the same.
+func TestWantedByTheNextPSSWhileItFallsAsleep(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, f := &host{}, &files{t: cluster.Tables{Real: []cluster.RealRow{rs3}}}
+		p := newPower(t, h, f)
+		go func() { _ = p.Suspend(t.Context(), rs3.IP) }()
+		time.Sleep(time.Second)
+		next := newPower(t, h, f)
+		next.Wakes = p.Wakes
+		if slept, err := next.SleepAgain(t.Context(), rs3.IP); slept || err != nil {
+			t.Errorf("put to sleep again: %t, %v", slept, err)
+		}
+		if err := next.Wake(t.Context(), rs3.IP); err != nil {
+			t.Error(err)
+		}
+		time.Sleep(time.Minute)
+		if h.asleep || len(f.t.Real) != 1 {
+			t.Errorf("asleep %t, real %v, log %v", h.asleep, f.t.Real, h.log)
+		}
+	})
+}
+
 // Who waits for somebody else's wake gives up with his own context.
 func TestSecondWakeEndsWithItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, f := &host{asleep: true, deaf: true}, &files{t: cluster.Tables{Suspended: []cluster.RealRow{rs3}}}
-		p := newPower(h, f)
+		p := newPower(t, h, f)
 		first := make(chan error, 1)
 		go func() { first <- p.Wake(t.Context(), rs3.IP) }()
 		time.Sleep(time.Second)
@@ -129,7 +154,7 @@ func (m *mute) WakeReal(ctx context.Context, mac cluster.MAC) error {
 func TestWakeWithoutWordOfThePacket(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, f := &mute{host{asleep: true}}, &files{t: cluster.Tables{Suspended: []cluster.RealRow{rs3}}}
-		p := newPower(&h.host, f)
+		p := newPower(t, &h.host, f)
 		p.Fleet = h
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()

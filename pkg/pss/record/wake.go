@@ -26,6 +26,8 @@ type Wake struct {
 	// server has answered again. Until then it is not put to sleep.
 	Missed time.Time `json:"missed,omitzero"`
 	Woken  time.Time `json:"woken,omitzero"`
+	// FallsAsleep is when a suspend began whose end nobody has seen.
+	FallsAsleep time.Time `json:"fallsAsleep,omitzero"`
 	// TookSeconds are the last wakes, the newest last.
 	TookSeconds []float64 `json:"tookSeconds,omitempty"`
 }
@@ -51,6 +53,22 @@ func (w Wakes) Woke(real netip.Addr, took time.Duration) error {
 // Missed notes a wake that missed its deadline.
 func (w Wakes) Missed(real netip.Addr) error {
 	return w.change(real, func(r *Wake) { r.Missed = w.Clock.Now() })
+}
+
+// FallsAsleep notes that a suspend begins.
+func (w Wakes) FallsAsleep(real netip.Addr) error {
+	return w.change(real, func(r *Wake) { r.FallsAsleep = w.Clock.Now() })
+}
+
+// Asleep notes that it has ended well.
+func (w Wakes) Asleep(real netip.Addr) error {
+	return w.change(real, func(r *Wake) { r.FallsAsleep = time.Time{} })
+}
+
+// FellAsleep is how long ago a suspend began whose end nobody has seen, if one did.
+func (w Wakes) FellAsleep(real netip.Addr) (ago time.Duration, ok bool) {
+	r, err := ReadWake(w.path(real))
+	return w.Clock.Since(r.FallsAsleep), err == nil && !r.FallsAsleep.IsZero()
 }
 
 // Proved is false from a missed wake until the real server answers again. A
