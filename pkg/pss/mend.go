@@ -173,8 +173,7 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 	placed, err := s.hands.Placed(ctx, t)
 	failed, unknown := s.opt.Abandoned()
 	for _, spare := range t.Spares {
-		used := len(cluster.RowsOf(t.Operation, spare.Host))+len(cluster.RowsOf(t.Separation, spare.Host)) > 0
-		if used || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
+		if serves(t, spare.Host) || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
 			continue // one that failed is thrown away first
 		}
 		p, runs := placed[spare.Host]
@@ -189,6 +188,11 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 		}
 		s.create(ctx, g, spare.Group, runs)
 	}
+}
+
+// serves tells whether a server serves or should.
+func serves(t cluster.Tables, host string) bool {
+	return len(cluster.RowsOf(t.Operation, host))+len(cluster.RowsOf(t.Separation, host)) > 0
 }
 
 // awakeBase is the first base of group that is awake.
@@ -229,8 +233,9 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 	s.jobs.Go(func() {
 		defer s.look() // a VIP may wait for it
 		defer s.spares.release(g.Host)
-		if s.saved(ctx, g) {
-			return // meanwhile: where it runs was asked before it was claimed
+		t, ok := s.fresh(ctx)
+		if !ok || serves(t, g.Host) || s.saved(ctx, g) {
+			return // meanwhile: the files and where it runs were asked before it was claimed
 		}
 		err := s.hands.Create(ctx, g, group)
 		if ctx.Err() != nil || errors.Is(err, hands.ErrStale) {

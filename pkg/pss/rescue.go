@@ -217,7 +217,7 @@ func (s *System) startFor(ctx context.Context, group string, vip netip.Addr, g c
 // berth is where a spare that neither serves nor is in trouble could serve now:
 // where it stands in access stop if that is awake, else the first awake base.
 func berth(t cluster.Tables, spare cluster.SpareRow) netip.Addr {
-	if len(cluster.RowsOf(t.Operation, spare.Host))+len(cluster.RowsOf(t.Separation, spare.Host)) > 0 {
+	if serves(t, spare.Host) {
 		return netip.Addr{}
 	}
 	for _, row := range cluster.RowsOf(t.AccessStop, spare.Host) {
