@@ -94,9 +94,7 @@ func (w *World) vipByHand(how, addr, host string) error {
 func (w *World) killAll() {
 	all := w.Running()
 	for _, p := range all {
-		p.mu.Lock()
-		p.dead = true
-		p.mu.Unlock()
+		p.die()
 	}
 	for _, sifs := range []bool{false, true} {
 		for _, p := range all {

@@ -29,12 +29,28 @@ func (w *World) Judge() error {
 // violated is the first thing that the fleet saw and that must never happen.
 func (w *World) violated() error {
 	for _, v := range w.Model.Violations() {
-		if v.Real != "" && w.Trouble.deaf("dsrs-"+v.Real, v.At) {
-			continue // strip_deadline is promised to who can hear the host
+		if dsrs := "dsrs-" + v.Real; v.Real != "" && (w.Trouble.deaf(dsrs, v.At) || w.killed(dsrs, v.At)) {
+			continue // strip_deadline is promised where there is a dsrs that can hear the host
 		}
 		return fmt.Errorf("violation %s at %.2f: %s", v.Kind, v.At.Sub(w.log.began).Seconds(), v.What)
 	}
 	return nil
+}
+
+// kill is the end of a program by kill -9.
+type kill struct {
+	who string
+	at  time.Time
+}
+
+// killed tells whether a program was killed shortly before at: its launcher needs
+// a moment to start it again, and what is new takes a look first.
+func (w *World) killed(who string, at time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.kills, func(k kill) bool {
+		return k.who == who && !k.at.After(at) && at.Sub(k.at) < 2*w.Settings.DSRS.StripDeadline.D()
+	})
 }
 
 // conserved: every VIP stands in operation or in separation, every home server

@@ -93,10 +93,18 @@ func (p *Proc) end(err error) {
 
 // Kill is kill -9.
 func (p *Proc) Kill() {
+	p.die()
+	p.end(errKilled)
+}
+
+// die has p do nothing any more.
+func (p *Proc) die() {
 	p.mu.Lock()
 	p.dead = true
 	p.mu.Unlock()
-	p.end(errKilled)
+	p.w.mu.Lock()
+	defer p.w.mu.Unlock()
+	p.w.kills = append(p.w.kills, kill{p.Program + "-" + p.Name, time.Now()})
 }
 
 func (p *Proc) isDead() bool {
