@@ -100,12 +100,17 @@ func failures(output string) []string {
 	names = slices.DeleteFunc(names, func(n string) bool {
 		return slices.ContainsFunc(names, func(o string) bool { return strings.HasPrefix(o, n+"/") })
 	})
-	for text, how := range map[string]string{"panic: test timed out": "hangs", "\npanic: ": "panics", "WARNING: DATA RACE": "races"} {
-		if len(names) == 0 && strings.Contains("\n"+output, text) {
-			names = append(names, how)
+	if len(names) > 0 {
+		return names
+	}
+	for _, end := range []struct{ text, how string }{
+		{"panic: test timed out", "hangs"}, {"\npanic: ", "panics"}, {"WARNING: DATA RACE", "races"},
+	} {
+		if strings.Contains("\n"+output, end.text) {
+			return []string{end.how}
 		}
 	}
-	return names
+	return nil
 }
 
 // tail is the end of an output.
