@@ -98,16 +98,23 @@ func TestWantedWhileItFallsAsleep(t *testing.T) {
 	})
 }
 
+// killed is the memory of a pss that does not live to see a host asleep.
+type killed struct{ record.Wakes }
+
+func (killed) Asleep(netip.Addr) error { return nil }
+
 // pss is killed while a host falls asleep, and the next one wants it at once: it
 // still answers, and is woken all the same.
 func TestWantedByTheNextPSSWhileItFallsAsleep(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, f := &host{}, &files{t: cluster.Tables{Real: []cluster.RealRow{rs3}}}
 		p := newPower(t, h, f)
+		memory := record.Wakes{Dir: t.TempDir()}
+		p.Wakes = killed{memory}
 		go func() { _ = p.Suspend(t.Context(), rs3.IP) }()
 		time.Sleep(time.Second)
 		next := newPower(t, h, f)
-		next.Wakes = p.Wakes
+		next.Wakes = memory
 		if slept, err := next.SleepAgain(t.Context(), rs3.IP); slept || err != nil {
 			t.Errorf("put to sleep again: %t, %v", slept, err)
 		}
