@@ -67,7 +67,7 @@ func hostFaults() map[string]func(*Model, *host, Fault) {
 func guestFaults() map[string]func(*Model, *instance, Fault) {
 	t := func(m *Model) Times { return m.spec.Times }
 	return map[string]func(*Model, *instance, Fault){
-		VMRestart: func(m *Model, i *instance, _ Fault) { m.reboot(i) },
+		VMRestart: func(m *Model, i *instance, _ Fault) { m.reboot(i); i.restarted = m.now },
 		VMShutdown: func(m *Model, i *instance, _ Fault) {
 			m.publish(i.at, i.Host, cluster.EventAgentGone, t(m).AgentGone)
 			m.die(i, cluster.GuestOff, cluster.EventShutdown, t(m).Shutdown)

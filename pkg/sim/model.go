@@ -89,6 +89,7 @@ type instance struct {
 	agentDead  bool
 	staleClock bool
 	busy       time.Time // the hypervisor works on it until then
+	restarted  time.Time // by itself, the last time
 	vips       map[netip.Addr]vipHold
 	daemons    map[string]daemonState
 }

@@ -122,10 +122,10 @@ func (m *Model) blameTwin(i *instance) {
 }
 
 // blameBoots is about what boots when a suspend is asked for: what a guest does
-// by itself while its host falls asleep is nobody's fault.
+// by itself while its host falls asleep, or just before, is nobody's fault.
 func (m *Model) blameBoots(h *host) {
 	for _, i := range h.inOrder() {
-		if i.state == cluster.GuestBooting {
+		if i.state == cluster.GuestBooting && m.now.Sub(i.restarted) > time.Second {
 			m.violate(SuspendedRecovery, netip.Addr{}, "%s suspended while %s boots", h.Name, i.Host)
 		}
 	}

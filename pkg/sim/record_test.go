@@ -188,6 +188,18 @@ func TestSleepAndWakeDoneRight(t *testing.T) {
 	})
 }
 
+// A guest that restarts by itself as its host is put to sleep is nobody's fault.
+func TestRestartAsTheHostFallsAsleep(t *testing.T) {
+	play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
+		for g, v := range map[cluster.Guest]int{f2: 106, {Host: "W2", IP: ip(5), Real: rs3}: 105} {
+			ok(t, m.DelVIP(ctx, g, ip(v)))
+		}
+		ok(t, m.Inject(sim.Fault{Kind: sim.VMRestart, Target: "F2"}))
+		ok(t, m.SuspendReal(ctx, rs3))
+		alone(t, m)
+	})
+}
+
 func TestKnobs(t *testing.T) {
 	for _, tc := range []struct {
 		kind, target string
