@@ -137,14 +137,20 @@ func (d *DSRS) guestState(ctx context.Context, g cluster.Guest) (state cluster.G
 	ctx, cancel := d.Clock.Timeout(ctx, hypervisorGrace)
 	defer cancel()
 	for {
-		err = d.quick(ctx, func(ctx context.Context) (err error) {
-			state, err = d.Fleet.GuestState(ctx, g)
-			return err
-		})
+		state, err = d.lookAt(ctx, g)
 		if err == nil || d.Clock.Sleep(ctx, retryAgent) != nil {
 			return state, err
 		}
 	}
+}
+
+// lookAt is guestState without its patience.
+func (d *DSRS) lookAt(ctx context.Context, g cluster.Guest) (state cluster.GuestState, err error) {
+	err = d.quick(ctx, func(ctx context.Context) (err error) {
+		state, err = d.Fleet.GuestState(ctx, g)
+		return err
+	})
+	return state, err
 }
 
 // awaitServices waits until the server answers pings and each of its daemons

@@ -52,7 +52,6 @@ func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4
 		g.rows = *session.Reply.Rows
 	}
 	g.backup = g.findBackup()
-	g.locate(ctx)
 	ctx, cancel := session.Within(ctx, d.Settings.Lock.Hold.D())
 	defer cancel()
 	b4 = len(g.rows.TargetSeparation) > 0
@@ -88,17 +87,38 @@ func (g *giving) findBackup() cluster.Guest {
 	return b
 }
 
-// locate corrects findBackup where a move was cut off between its row and its
-// migration.
+// locate corrects findBackup where a move was cut off: between its row and its
+// migration, or with a migration that nobody waited for.
 func (g *giving) locate(ctx context.Context) {
-	home := g.backup.On(g.Settings.Management.IP)
-	if g.backup.Host == "" || g.backup == home {
+	if g.backup.Host == "" {
 		return
 	}
-	state, err := g.Fleet.GuestState(ctx, home)
-	if err == nil && !state.Dead() && state != cluster.GuestSaved {
+	home := g.backup.On(g.Settings.Management.IP)
+	switch {
+	case g.lives(ctx, home):
 		g.backup = home
+	case g.backup == home || !g.lives(ctx, g.backup):
+		g.backup.Real = g.whereLives(ctx, g.backup, g.session.Reply.Active)
 	}
+}
+
+// whereLives asks all real servers at once; where none has g it stays where it was.
+func (d *DSRS) whereLives(ctx context.Context, g cluster.Guest, reals []netip.Addr) netip.Addr {
+	has := make([]bool, len(reals))
+	var wg sync.WaitGroup
+	for i, real := range reals {
+		wg.Go(func() { has[i] = d.lives(ctx, g.On(real)) })
+	}
+	wg.Wait()
+	if i := slices.Index(has, true); i >= 0 {
+		return reals[i]
+	}
+	return g.Real
+}
+
+func (d *DSRS) lives(ctx context.Context, g cluster.Guest) bool {
+	state, err := d.lookAt(ctx, g)
+	return err == nil && !state.Dead() && state != cluster.GuestSaved
 }
 
 // vips are those that the target gets.
@@ -108,7 +128,10 @@ func (g *giving) vips() []netip.Addr { return g.rows.Returning(g.srv.Host, g.srv
 // before it goes on the target, nobody but the target afterwards. The VIPs go at
 // the same time, as the hold does not last for one after the other.
 func (g *giving) move(ctx context.Context) error {
+	var located sync.WaitGroup
+	located.Go(func() { g.locate(ctx) })
 	own, err := g.Fleet.WhoHas(ctx, g.target.IP)
+	located.Wait()
 	if err != nil || len(own) == 0 {
 		return fmt.Errorf("cannot find %s: %v", g.target.Host, err)
 	}

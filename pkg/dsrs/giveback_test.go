@@ -175,7 +175,7 @@ func TestServerThatDoesNotBoot(t *testing.T) {
 		w.fault(sim.BootFail, "M1")
 		w.restart()
 		w.awaitLog(MsgServer+" server=W1", 2*time.Minute)
-		w.await("row of RS1", time.Minute, func() bool { return w.isActive(rs1) })
+		w.await("row of RS1", time.Minute, func() bool { return w.tables().IsActive(rs1) })
 		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"Mb"}) {
 			t.Errorf("%s is held by %v", vip1, got)
 		}
@@ -221,7 +221,7 @@ func TestRowPutBackByHand(t *testing.T) {
 		w.awaitLog(MsgPacket, time.Minute)
 		w.edit(func(t *cluster.Tables) { t.Real = append(t.Real, row) })
 		w.awaitState(Normal, time.Minute)
-		w.await("B3", time.Minute, func() bool { return !w.isActive(rs1) })
+		w.await("B3", time.Minute, func() bool { return !w.tables().IsActive(rs1) })
 		w.heal("RS1")
 		w.recovers(5 * time.Minute)
 	})
@@ -276,6 +276,29 @@ func TestKilledWhileMovingBackups(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A dsrs ends while its hypervisor goes on migrating: the row names the
+// management server, where the backup is no more.
+func TestEndedWhileMovingBackups(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.set.DSRS.RestoreDeadline /= 10
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.WakeNever, "RS1")
+		w.fault(sim.RealShutdown, "RS1")
+		w.takeOverBoth()
+		w.awaitLog(MsgMoving, 3*time.Minute)
+		time.Sleep(500 * time.Millisecond)
+		w.stop()
+		w.await("end of the migration", time.Minute, func() bool { return w.state(w.guest("Mb", rs2)) == cluster.GuestRunning })
+		if rows := cluster.RowsOf(w.tables().Operation, "Mb"); len(rows) != 1 || rows[0].Real != mgmt {
+			t.Fatalf("rows of Mb: %v", rows)
+		}
+		w.heal("RS1")
+		w.start()
+		w.recovers(3 * time.Minute)
+	})
 }
 
 func TestVIPsOfAReturningServer(t *testing.T) {

@@ -148,14 +148,19 @@ func (d *DSRS) migrate(ctx context.Context, srv mgmtdata.Server, to netip.Addr) 
 	if err := d.reportMove(ctx, srv, ipc.Moving, to); err != nil {
 		return err
 	}
-	stays := to
+	backup := cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: home}
 	err := d.within(ctx, migrateTimeout, func(ctx context.Context) error {
-		return d.Fleet.Migrate(ctx, cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: home}, to)
+		return d.Fleet.Migrate(ctx, backup, to)
 	})
+	stays, ctx := to, context.WithoutCancel(ctx)
 	if err != nil {
-		stays = home
+		if state, lerr := d.lookAt(ctx, backup.On(to)); lerr == nil && state == cluster.GuestRunning {
+			err = nil // it was done, only the news of it was lost
+		} else {
+			stays = home
+		}
 	}
-	if err := errors.Join(err, d.reportMove(context.WithoutCancel(ctx), srv, ipc.Moved, stays)); err != nil {
+	if err := errors.Join(err, d.reportMove(ctx, srv, ipc.Moved, stays)); err != nil {
 		return err
 	}
 	d.log(ctx).Info().Str("step", "A5").Str("server", srv.Backup).Stringer("to", to).Msg(MsgMoved)

@@ -60,6 +60,7 @@ type world struct {
 type run struct {
 	dsrs   *DSRS
 	fleet  *mortal
+	sif    func() // ends the companion
 	cancel context.CancelFunc
 	done   chan struct{}
 	err    error
@@ -114,7 +115,7 @@ func newWorld(t *testing.T, ctx context.Context, edit func(*cluster.Tables)) *wo
 		}
 	}
 	w.lim = &limits{w: w, slots: make(chan struct{}, w.set.DSRS.BootSlots), due: map[string]time.Time{}, begun: map[string]int{}}
-	w.sif = w.companion(ctx)
+	w.sif, _ = w.companion() // ends with ctx
 	return w
 }
 
@@ -125,13 +126,15 @@ func (w *world) must(err error) {
 	}
 }
 
-// companion starts a sif in this process and returns a client of it.
-func (w *world) companion(ctx context.Context) *ipc.Client {
+// companion starts a sif in this process and returns a client of it, and what ends it.
+func (w *world) companion() (*ipc.Client, func()) {
+	ctx, cancel := context.WithCancel(w.ctx)
 	l := ipc.NewMemListener()
 	s := sif.New(sif.Options{Files: w.files, DatDir: w.dir, Management: mgmt, Failed: ipc.Failed{Dir: w.dir},
 		Monitored: func(host string) (bool, error) { return w.mon.Held(host), nil }})
-	go s.Serve(ctx, l)
-	return ipc.NewClient(l.Dial, "dsrs", clock.Clock{})
+	var serving sync.WaitGroup
+	serving.Go(func() { s.Serve(ctx, l) })
+	return ipc.NewClient(l.Dial, "dsrs", clock.Clock{}), func() { cancel(); serving.Wait() }
 }
 
 func (w *world) tables() cluster.Tables {
@@ -178,11 +181,12 @@ func (w *world) state(g cluster.Guest) cluster.GuestState {
 func (w *world) start() *DSRS {
 	w.Helper()
 	ctx, cancel := context.WithCancel(w.ctx)
-	r := &run{cancel: cancel, done: make(chan struct{}), fleet: &mortal{Model: w.model}}
+	companion, endSif := w.companion()
+	r := &run{sif: endSif, cancel: cancel, done: make(chan struct{}), fleet: &mortal{Model: w.model}}
 	real, err := mgmtdata.ReadReal(filepath.Join(w.dir, "RS1.dat"))
 	w.must(err)
 	r.dsrs = New(Deps{Data: real, Settings: w.set, Log: daemon.NewLoggerTo(w.log, "dsrs", "RS1", "text", clock.Clock{}).Level(zerolog.DebugLevel),
-		Sif: w.companion(ctx), Fleet: r.fleet, Monitors: w.mon, Servers: w, Limits: w.lim})
+		Sif: companion, Fleet: r.fleet, Monitors: w.mon, Servers: w, Limits: w.lim})
 	w.run = r
 	go func() {
 		defer close(r.done)
@@ -199,6 +203,7 @@ func (w *world) stop() {
 	}
 	w.run.cancel()
 	<-w.run.done
+	w.run.sif()
 	if w.run.err != nil {
 		w.Error(w.run.err)
 	}
@@ -206,9 +211,10 @@ func (w *world) stop() {
 }
 
 // kill ends the dsrs as SIGKILL does: nothing that it still wants to do
-// reaches the fleet, and its locks are gone.
+// reaches the fleet or the files, and its locks are gone.
 func (w *world) kill() {
 	w.run.fleet.kill()
+	w.run.sif()
 	w.run.cancel()
 	<-w.run.done
 	w.mon.drop("dsrs")

@@ -97,7 +97,7 @@ type Reply struct {
 	AllVIPs []netip.Addr  `json:"allVIPs,omitempty"`  // A1, A2, B1, B2: all VIPs of the system
 	Real    string        `json:"real,omitempty"`     // A1, A2, A3: the target's real server; "out" if in neither real file
 	Serving []ServedVIP   `json:"serving,omitempty"`  // A1, A2: who serves the VIPs of the target
-	Active  []netip.Addr  `json:"active,omitempty"`   // A verbs, B3: active real servers
+	Active  []netip.Addr  `json:"active,omitempty"`   // A verbs, B3, hold: active real servers
 	Failed  bool          `json:"failed,omitempty"`   // A1, A2, hold: A4-failed was reported: what stands only in separation is pss's, no takeover
 	Moving  []netip.Addr  `json:"moving,omitempty"`   // A1, A2, A3, hold: of VIPs, those that pss was moving when it died: another server may answer for them
 	Rows    *HeldRows     `json:"rows,omitempty"`     // hold
