@@ -150,6 +150,16 @@ func (t Tables) IsSpare(host string) bool {
 	return slices.ContainsFunc(t.Spares, func(s SpareRow) bool { return s.Host == host })
 }
 
+// IsActive tells whether a real server stands in the real-server file.
+func (t Tables) IsActive(real netip.Addr) bool { return standsIn(t.Real, real) }
+
+// IsAsleep tells whether a real server stands in the suspension-real file.
+func (t Tables) IsAsleep(real netip.Addr) bool { return standsIn(t.Suspended, real) }
+
+func standsIn(rows []RealRow, real netip.Addr) bool {
+	return slices.ContainsFunc(rows, func(r RealRow) bool { return r.IP == real })
+}
+
 // RowsOf returns the rows of host, in file order.
 func RowsOf(rows []ServerRow, host string) []ServerRow {
 	var out []ServerRow

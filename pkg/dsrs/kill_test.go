@@ -42,5 +42,5 @@ const killStep = 270 * time.Millisecond
 func (w *world) isRestored() bool {
 	return w.mon.is("M1", "dbss") && w.mon.is("W1", "dbss") && !w.mon.Held("Mb") && !w.mon.Held("Wb") &&
 		w.state(w.guest("Mb", mgmt)) == "paused" && w.state(w.guest("Wb", mgmt)) == "paused" &&
-		len(w.tables().Separation) == 0 && w.isActive(rs1)
+		len(w.tables().Separation) == 0 && w.tables().IsActive(rs1)
 }

@@ -19,7 +19,7 @@ func TestStoppedServersStartWithoutVIP(t *testing.T) {
 		w.fault(sim.RealRestart, "RS1")
 		w.awaitLog(MsgRecovered, 2*time.Minute)
 		w.awaitState(Normal, time.Minute)
-		if !w.isActive(rs1) {
+		if !w.tables().IsActive(rs1) {
 			t.Error("the row is not back")
 		}
 		for _, host := range []string{"M1", "W1"} {

@@ -43,10 +43,6 @@ func (w *world) edit(edit func(*cluster.Tables)) {
 	w.must(w.files.Update(w.ctx, func(t *cluster.Tables) error { edit(t); return nil }))
 }
 
-func (w *world) isActive(real netip.Addr) bool {
-	return slices.ContainsFunc(w.tables().Real, func(r cluster.RealRow) bool { return r.IP == real })
-}
-
 func (w *world) logged(message string) bool { return strings.Contains(w.log.String(), message) }
 
 func TestHealthyHostIsLeftAlone(t *testing.T) {
@@ -120,7 +116,7 @@ func TestCutOffHolds(t *testing.T) {
 		w.fault(sim.NetworkLost, "management")
 		w.awaitLog(MsgCutOff, 30*time.Second)
 		time.Sleep(2 * time.Minute)
-		if !w.isActive(rs1) || w.logged(MsgConfirmed) || strings.Count(w.log.String(), MsgCutOff) != 1 {
+		if !w.tables().IsActive(rs1) || w.logged(MsgConfirmed) || strings.Count(w.log.String(), MsgCutOff) != 1 {
 			t.Error("not held, or not said exactly once")
 		}
 		w.heal("management")
@@ -159,7 +155,7 @@ func TestBlipIsNoTrouble(t *testing.T) {
 		w.must(w.model.Inject(sim.Fault{Kind: sim.Partition, Target: "RS1", For: 3 * time.Second}))
 		w.awaitLog(MsgGone, 30*time.Second)
 		time.Sleep(20 * time.Second)
-		if w.logged(MsgOut) || !w.isActive(rs1) {
+		if w.logged(MsgOut) || !w.tables().IsActive(rs1) {
 			t.Error("a blip took the host out")
 		}
 	})

@@ -80,7 +80,7 @@ func Receivable(t cluster.Tables, to cluster.Guest) error {
 	if len(cluster.RowsOf(t.Separation, to.Host)) > 0 {
 		return fmt.Errorf("%w: %s is in separation", ErrRecovery, to.Host)
 	}
-	if !slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == to.Real }) {
+	if !t.IsActive(to.Real) {
 		return fmt.Errorf("%w: %v is no active real server", ErrStale, to.Real)
 	}
 	return nil

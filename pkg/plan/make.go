@@ -129,7 +129,7 @@ func (m *maker) stopSpares() {
 		var awake, falls bool
 		for _, r := range cluster.RowsOf(m.after.AccessStop, s.Host) {
 			falls = falls || has(m.suspends, r.Real)
-			awake = awake || has(m.wakes, r.Real) || slices.ContainsFunc(m.before.Real, func(a cluster.RealRow) bool { return a.IP == r.Real })
+			awake = awake || has(m.wakes, r.Real) || m.before.IsActive(r.Real)
 		}
 		moderate := m.condition[s.Group] == cluster.Moderate && !m.refused[s.Group]
 		if moderate && (served || awake) || falls {

@@ -142,8 +142,7 @@ func TestAllModerateIsHome(t *testing.T) {
 			rt.Fatalf("\n got %s\nwant %s", got, want)
 		}
 		for _, r := range w.t.AccessStop {
-			asleep := slices.ContainsFunc(w.t.Suspended, func(s cluster.RealRow) bool { return s.IP == r.Real })
-			if !w.t.IsSpare(r.Host) || !asleep {
+			if !w.t.IsSpare(r.Host) || !w.t.IsAsleep(r.Real) {
 				rt.Fatalf("in access-stop: %s", rows(w.t.AccessStop))
 			}
 		}

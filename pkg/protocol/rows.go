@@ -37,11 +37,10 @@ func StateOf(t cluster.Tables, host string) (ipc.State, []cluster.ServerRow) {
 
 // RealState is in which of the two files a real server stands.
 func RealState(t cluster.Tables, real netip.Addr) ipc.State {
-	is := func(r cluster.RealRow) bool { return r.IP == real }
 	switch {
-	case slices.ContainsFunc(t.Real, is):
+	case t.IsActive(real):
 		return ipc.RealActive
-	case slices.ContainsFunc(t.Suspended, is):
+	case t.IsAsleep(real):
 		return ipc.RealAsleep
 	}
 	return ipc.RealOutside

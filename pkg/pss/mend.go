@@ -106,7 +106,7 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 // lost tells whether a spare stands in separation on a real server that is out.
 func lost(t cluster.Tables, rows []cluster.ServerRow) bool {
 	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool {
-		return slices.Contains(t.Separation, r) && !slices.ContainsFunc(t.Real, func(h cluster.RealRow) bool { return h.IP == r.Real })
+		return slices.Contains(t.Separation, r) && !t.IsActive(r.Real)
 	})
 }
 
@@ -172,6 +172,7 @@ func (s *System) monitored(host string) bool {
 func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 	placed, err := s.hands.Placed(ctx, t)
 	failed, unknown := s.opt.Abandoned()
+	awake := s.awake(t)
 	for _, spare := range t.Spares {
 		if serves(t, spare.Host) || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
 			continue // one that failed is thrown away first
@@ -182,7 +183,7 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 			continue
 		}
 		if !runs {
-			if g.Real = birthplace(s.awake(t), spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
+			if g.Real = birthplace(awake, spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
 				continue // nowhere to create it, perhaps it runs where nobody answered, or it is at rest
 			}
 		}
@@ -199,7 +200,7 @@ func serves(t cluster.Tables, host string) bool {
 func awakeBase(t cluster.Tables, group string) netip.Addr {
 	for _, row := range t.State {
 		for _, b := range row.Bases {
-			if row.Group == group && slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == b }) {
+			if row.Group == group && t.IsActive(b) {
 				return b
 			}
 		}

@@ -175,8 +175,9 @@ func (s *System) startsAnew(t cluster.Tables, group string) {
 // placeOnSpare starts a free spare on an awake base for vip.
 func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group string, vip netip.Addr) error {
 	var errs error
+	awake := s.awake(t)
 	for _, spare := range t.Spares {
-		base := berth(s.awake(t), spare)
+		base := berth(awake, spare)
 		if spare.Group != group || !base.IsValid() {
 			continue
 		}
@@ -221,7 +222,7 @@ func berth(t cluster.Tables, spare cluster.SpareRow) netip.Addr {
 		return netip.Addr{}
 	}
 	for _, row := range cluster.RowsOf(t.AccessStop, spare.Host) {
-		if slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == row.Real }) {
+		if t.IsActive(row.Real) {
 			return row.Real
 		}
 	}
@@ -251,8 +252,7 @@ func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string
 func idleHomes(t cluster.Tables, group string) []cluster.Guest {
 	var homes []cluster.Guest
 	for _, r := range t.AccessStop {
-		known := slices.ContainsFunc(slices.Concat(t.Real, t.Suspended), func(h cluster.RealRow) bool { return h.IP == r.Real })
-		if r.Group == group && !t.IsSpare(r.Host) && known {
+		if r.Group == group && !t.IsSpare(r.Host) && (t.IsActive(r.Real) || t.IsAsleep(r.Real)) {
 			homes = append(homes, r.Guest())
 		}
 	}

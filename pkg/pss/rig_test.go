@@ -307,7 +307,7 @@ func (r *rig) consistent() error {
 		return err
 	}
 	for _, h := range st.Hosts {
-		asleep := slices.ContainsFunc(t.Suspended, func(s cluster.RealRow) bool { return s.IP == h.IP })
+		asleep := t.IsAsleep(h.IP)
 		if h.IP != mgmt && asleep != (h.State == sim.Suspended) {
 			return fmt.Errorf("%s is %s", h.Name, h.State)
 		}

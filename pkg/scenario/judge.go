@@ -124,7 +124,7 @@ func (w *World) served(t cluster.Tables, st sim.Status) error {
 func (w *World) powered(t cluster.Tables, st sim.Status) error {
 	for _, h := range st.Hosts {
 		want := sim.Active
-		if slices.ContainsFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == h.IP }) {
+		if t.IsAsleep(h.IP) {
 			want = sim.Suspended
 		}
 		if h.State != want && (want != sim.Suspended || h.State != sim.Off) { // a magic packet boots it too
@@ -228,8 +228,7 @@ func (w *World) summary(t cluster.Tables) string {
 		add("1 operation", r)
 	}
 	for _, r := range t.AccessStop {
-		asleep := slices.ContainsFunc(t.Suspended, func(s cluster.RealRow) bool { return s.IP == r.Real })
-		if !t.IsSpare(r.Host) || !asleep {
+		if !t.IsSpare(r.Host) || !t.IsAsleep(r.Real) {
 			add("2 access-stop", r)
 		}
 	}

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -113,7 +112,7 @@ func (h *Hands) whileActive(ctx context.Context, real netip.Addr) (active contex
 	go func() {
 		defer close(ended)
 		for h.Clock.Sleep(active, rowPoll) == nil {
-			if t, err := h.Rescue.View(active); err == nil && !isActive(t, real) {
+			if t, err := h.Rescue.View(active); err == nil && !t.IsActive(real) {
 				cancel(fmt.Errorf("%w: %v is no active real server", ErrStale, real))
 			}
 		}
@@ -122,10 +121,6 @@ func (h *Hands) whileActive(ctx context.Context, real netip.Addr) (active contex
 		cancel(context.Canceled)
 		<-ended
 	}
-}
-
-func isActive(t cluster.Tables, real netip.Addr) bool {
-	return slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == real })
 }
 
 // out is why a context of whileActive ended, where the real server was out.
@@ -190,7 +185,7 @@ func (h *Hands) start(ctx context.Context, g cluster.Guest) error {
 		return err
 	}
 	defer held.Close()
-	if !isActive(held.Tables(), g.Real) {
+	if !held.Tables().IsActive(g.Real) {
 		return fmt.Errorf("%w: %v is no active real server", ErrStale, g.Real)
 	}
 	ctx, cancel := h.Clock.Timeout(ctx, lockTime)

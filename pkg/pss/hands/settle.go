@@ -161,8 +161,7 @@ func (h *Hands) awake(t cluster.Tables) []netip.Addr {
 		out = append(out, r.IP)
 	}
 	for _, d := range h.Data().Reals {
-		asleep := slices.ContainsFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == d.IP })
-		if !asleep && !slices.Contains(out, d.IP) {
+		if !t.IsAsleep(d.IP) && !slices.Contains(out, d.IP) {
 			out = append(out, d.IP)
 		}
 	}

@@ -48,7 +48,7 @@ func (h *Hands) restore(ctx context.Context, g cluster.Guest) error {
 	if err != nil {
 		return err
 	}
-	if !isActive(t, g.Real) {
+	if !t.IsActive(g.Real) {
 		return fmt.Errorf("%w: %v is no active real server", ErrStale, g.Real)
 	}
 	return h.Fleet.Restore(ctx, g)

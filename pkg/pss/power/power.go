@@ -137,7 +137,7 @@ func (p *Power) stillAsleep(ctx context.Context, real netip.Addr) error {
 	short, cancel := p.Clock.Timeout(ctx, lockTime)
 	defer cancel()
 	t := held.Tables()
-	if !slices.ContainsFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == real }) {
+	if !t.IsAsleep(real) {
 		return fmt.Errorf("%w: it is not in suspension-real", ErrNeeded)
 	}
 	return p.unneeded(short, t, real)

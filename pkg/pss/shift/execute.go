@@ -231,7 +231,7 @@ func (x *execution) startSpare(ctx context.Context, s plan.Step, undo *revert, r
 		return err
 	}
 	row, at := x.spare(s.Spare), x.realOf(s.Spare)
-	if at.IsValid() && at != s.Real && active(x.before, at) { // in access-stop; one that serves stays where it is
+	if at.IsValid() && at != s.Real && x.before.IsActive(at) { // in access-stop; one that serves stays where it is
 		if err := x.StopSpare(ctx, row, at, false); err != nil {
 			return err
 		}
@@ -280,10 +280,6 @@ func (x *execution) realOf(host string) netip.Addr {
 		}
 	}
 	return netip.Addr{}
-}
-
-func active(t cluster.Tables, real netip.Addr) bool {
-	return slices.ContainsFunc(t.Real, func(r cluster.RealRow) bool { return r.IP == real })
 }
 
 func recorded(t cluster.Tables, group string) cluster.Condition {
