@@ -3,6 +3,7 @@ package sif
 import (
 	"context"
 	"errors"
+	"syscall"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -77,10 +78,20 @@ func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 		reply.State, reply.Retry = no.State, false
 		log.Info().Str("why", no.Why).Msg("refused")
 	case errors.Is(r.err, context.Canceled): // the asker has gone
-	case s.failed.News(asked, r.err.Error()): // who asked asks again
+	case s.failed.News(asked, cause(r.err)): // who asked asks again
 		log.Error().Err(r.err).Msg("not done")
 	}
 	return reply
+}
+
+// cause is what an error of the files is told by from the one before: a disk
+// that is full is full for every file, whichever was to be written first.
+func cause(err error) string {
+	var disk syscall.Errno
+	if errors.As(err, &disk) {
+		return disk.Error()
+	}
+	return err.Error()
 }
 
 func hosts(servers []ipc.Restored) (names []string) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,6 +34,31 @@ func TestWhatCannotBeWrittenIsNoRefusal(t *testing.T) {
 			t.Fatalf("A3 on a full disk: %v", err)
 		}
 		r.wantRows(ctx, "op: Mail 201 101 M1 1", "M1")
+	})
+}
+
+// A full disk refuses one file at one try and another one at the next.
+func TestFullDiskIsSaidOnce(t *testing.T) {
+	inBubble(t, func(ctx context.Context, r *rig) {
+		var n int
+		r.opt.Files = conffile.Open(r.dir, conffile.Options{NoNotify: true, Step: func(s lockedfile.Step) error {
+			if s.Op != lockedfile.OpCreate {
+				return nil
+			}
+			if n++; n%2 == 1 {
+				return &fs.PathError{Op: "create", Path: "odd", Err: syscall.ENOSPC}
+			}
+			return syscall.ENOSPC
+		}})
+		r.serve(ctx)
+		for range 6 {
+			if _, err := r.client.Call(ctx, ask(ipc.A3, "M1")); err == nil {
+				t.Fatal("A3 on a full disk was done")
+			}
+		}
+		if n := strings.Count(r.log.String(), "not done"); n != 1 {
+			t.Errorf("%d notes of one full disk, want 1:\n%s", n, r.log)
+		}
 	})
 }
 
