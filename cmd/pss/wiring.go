@@ -37,7 +37,7 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 		Data:      data{d.Conf}.read,
 		Abandoned: failed.Hosts,
 		Forget:    failed.Remove,
-		Moving:    ipc.Moves(failed),
+		Moving:    d.Moves(),
 		LastGood:  survived(d),
 		Changed:   func() bool { return changed(d, set) },
 		Settings:  set, Clock: clk, Log: log, RunDir: d.Run, StateDir: d.State,

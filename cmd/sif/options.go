@@ -21,6 +21,7 @@ func (c *command) options(set settings.Settings, clk clock.Clock, log zerolog.Lo
 		DatDir:     c.Conf,
 		Management: set.Management.IP,
 		Failed:     ipc.Failed{Dir: c.Dirs.Run},
+		Moving:     c.Dirs.Moves(),
 		Clock:      clk,
 		Hold:       set.Lock.Hold.D(),
 		Log:        log,

@@ -10,6 +10,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"pss-msbs/pkg/ipc"
 )
 
 // Dirs are the directories that all programs take as flags; it embeds in a
@@ -17,7 +19,7 @@ import (
 type Dirs struct {
 	Conf  string `help:"Directory of the seven files, settings.toml and the .dat files." env:"PSS_CONF" default:"/etc/pss-msbs" placeholder:"DIR"`
 	Run   string `help:"Directory of sockets and locks." env:"PSS_RUN" default:"/run/pss-msbs" placeholder:"DIR"`
-	State string `help:"Directory of recovery budgets and wake times." env:"PSS_STATE" default:"/var/lib/pss-msbs" placeholder:"DIR"`
+	State string `help:"Directory of recovery budgets, wake times and VIPs in motion." env:"PSS_STATE" default:"/var/lib/pss-msbs" placeholder:"DIR"`
 	Log   string `help:"Directory of the system logs." env:"PSS_LOG" default:"/var/log/pss-msbs" placeholder:"DIR"`
 }
 
@@ -96,6 +98,9 @@ func (d Dirs) Budget(name string) string { return filepath.Join(d.State, "budget
 
 // Wake is what pss remembers of the wakes of a real server.
 func (d Dirs) Wake(ip string) string { return filepath.Join(d.State, "wake-"+ip+".json") }
+
+// Moves are the VIPs that pss is moving.
+func (d Dirs) Moves() ipc.Moves { return ipc.Moves{Dir: d.State} }
 
 // LogFile is the system log of a program instance.
 func (d Dirs) LogFile(program, name string) string {

@@ -150,7 +150,7 @@ func (r *rig) startDat(dat mgmtdata.Server) *running {
 	run := &running{cancel: cancel, done: make(chan struct{}), ready: make(chan struct{})}
 	l := ipc.NewMemListener()
 	s := sif.New(sif.Options{Files: conffile.Open(r.conf, conffile.Options{NoNotify: true, Poll: 500 * time.Millisecond, Wait: 10 * time.Second, Holder: "sif " + dat.Host}),
-		DatDir: r.conf, Management: r.set.Management.IP, Failed: ipc.Failed{Dir: r.run}, Log: zerolog.Nop()})
+		DatDir: r.conf, Management: r.set.Management.IP, Failed: ipc.Failed{Dir: r.run}, Moving: ipc.Moves{Dir: r.run}, Log: zerolog.Nop()})
 	var served sync.WaitGroup
 	served.Go(func() { _ = s.Serve(ctx, l) })
 	tap := &tapped{Model: r.model, Client: ipc.NewClient(l.Dial, "dbss", clock.Clock{}), r: r, monitor: dat.Host}

@@ -190,7 +190,7 @@ func (r *rig) options() pss.Options {
 		Fleet: r.fleet, Files: r.files, Rescue: conf.Rescue{Dir: r.conf, Log: zerolog.New(r.log)}, Monitors: r.mon, Meter: meter{r.model}, Accesses: r.model,
 		Slot: free, SpareSlot: free,
 		Data:      func() (hands.Data, error) { return r.data, nil },
-		Abandoned: failed.Hosts, Forget: failed.Remove, Moving: ipc.Moves(failed),
+		Abandoned: failed.Hosts, Forget: failed.Remove, Moving: ipc.Moves{Dir: filepath.Join(r.dir, "state")},
 		LastGood: true, Settings: r.set, RunDir: filepath.Join(r.dir, "run"), StateDir: filepath.Join(r.dir, "state"),
 		Log: zerolog.New(r.log).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
 			e.Str("time", time.Now().Format("15:04:05.000"))

@@ -38,7 +38,7 @@ func (p *Proc) files() *conffile.Dir {
 func (w *World) startSif(target string, spare func(*Proc) *sif.Spare) *Proc {
 	return w.spawn("sif", target, nil, func(p *Proc) error {
 		opt := sif.Options{Files: p.files(), DatDir: w.dirs.Conf, Management: w.Settings.Management.IP,
-			Failed: ipc.Failed{Dir: w.dirs.Run}, Hold: w.Settings.Lock.Hold.D(), Log: p.logger(),
+			Failed: ipc.Failed{Dir: w.dirs.Run}, Moving: w.dirs.Moves(), Hold: w.Settings.Lock.Hold.D(), Log: p.logger(),
 			Monitored: func(host string) (bool, error) { return w.held(host), nil }}
 		if spare != nil {
 			opt.Spare = spare(p)

@@ -73,7 +73,7 @@ func (s *Server) facts() protocol.Facts {
 	return protocol.Facts{
 		Management: s.opt.Management,
 		Failed:     s.opt.Failed.Has,
-		Moving:     ipc.Moves{Dir: s.opt.Failed.Dir}.Has,
+		Moving:     s.opt.Moving.Has,
 		Server: func(host string) (mgmtdata.Server, bool) {
 			if d, err := mgmtdata.ReadServer(filepath.Join(s.opt.DatDir, host+".dat")); err == nil && d.Host == host {
 				return d, true // where it should be; an edit under the lock reads one file, not all

@@ -36,6 +36,7 @@ type Options struct {
 	DatDir     string     // where the .dat files lie; empty: unknown
 	Management netip.Addr // stands as the real server of backups
 	Failed     ipc.Failed // the servers whose VIPs are pss's
+	Moving     ipc.Moves  // the VIPs that pss is moving
 	Clock      clock.Clock
 	Hold       time.Duration // 0: DefaultHold
 	Log        zerolog.Logger
