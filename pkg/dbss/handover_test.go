@@ -68,6 +68,23 @@ func TestMigrationFails(t *testing.T) {
 	})
 }
 
+// TestBackupBootsElsewhere: a backup that had moved is booted where it was by
+// its own monitor, of which the target's knows nothing as it makes a new one.
+func TestBackupBootsElsewhere(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.ok(r.model.Destroy(r.ctx, mb))
+		r.ok(r.model.Start(r.ctx, mb.On(rs2)))
+		r.until("a new backup rests", 2*time.Minute, func() bool {
+			st, real := r.state("Mb")
+			return st == cluster.GuestPaused && real == mb.Real
+		})
+		if st, err := r.model.GuestState(r.ctx, mb.On(rs2)); err != nil || st != cluster.GuestAbsent {
+			t.Errorf("the other one is %s (%v)", st, err)
+		}
+	})
+}
+
 // TestStoppedInGiveBack: a monitor that hangs between taking a VIP off the
 // backup and putting it on the target loses its hold. Going on, it undoes no
 // more than the rows then allow.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -310,25 +311,29 @@ func (b *standby) start(ctx context.Context, g cluster.Guest) error {
 	if err := b.evict(ctx, g); err != nil {
 		return err
 	}
-	if b.m.ping(ctx, g.IP) == nil { // whoever moved it was killed
-		b.hunt(ctx, g)
-		if b.m.ping(ctx, g.IP) == nil {
-			return fmt.Errorf("%s answers although %s does not run it", g.Host, g.Real)
-		}
+	var hunting sync.WaitGroup
+	hunting.Go(func() { b.hunt(ctx, g) }) // whoever moved it was killed, or its own monitor boots it there
+	answered := b.m.ping(ctx, g.IP) == nil
+	hunting.Wait()
+	if answered && b.m.ping(ctx, g.IP) == nil {
+		return fmt.Errorf("%s answers although %s does not run it", g.Host, g.Real)
 	}
 	return b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Start(ctx, g) })
 }
 
-// hunt destroys the backup wherever else it runs.
+// hunt destroys the backup wherever else it runs or boots. Nobody waits long for
+// a real server that does not say.
 func (b *standby) hunt(ctx context.Context, g cluster.Guest) {
 	_ = each(b.reals, func(real netip.Addr) error {
+		look, cancel := b.m.clk.Timeout(ctx, b.m.set.PingTimeout.D())
+		defer cancel()
+		st, err := b.m.fleet.GuestState(look, g.On(real))
+		if err != nil || real == g.Real || st.Dead() {
+			return err
+		}
 		ctx, cancel := b.m.guestCall(ctx)
 		defer cancel()
-		st, err := b.m.fleet.GuestState(ctx, g.On(real))
-		if err == nil && real != g.Real && !st.Dead() {
-			err = b.m.fleet.Destroy(ctx, g.On(real))
-		}
-		return err
+		return b.m.fleet.Destroy(ctx, g.On(real))
 	})
 }
 

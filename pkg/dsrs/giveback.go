@@ -98,7 +98,7 @@ func (g *giving) locate(ctx context.Context) {
 	case g.lives(ctx, home):
 		g.backup = home
 	case g.backup == home || !g.lives(ctx, g.backup):
-		g.backup.Real = g.whereLives(ctx, g.backup, g.session.Reply.Active)
+		g.backup.Real = g.whereLives(ctx, g.backup, append(g.session.Reply.Active, g.Data.IP))
 	}
 }
 
