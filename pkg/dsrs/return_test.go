@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -126,6 +127,31 @@ func TestReturnsWithSilentAgents(t *testing.T) {
 		w.awaitState(Normal, time.Minute)
 		w.strippedWithin(2, w.set.DSRS.StripDeadline.D()/2)
 		w.restored()
+	})
+}
+
+// M1 is taken over while dsrs waits for a hypervisor that would not cut W1 off:
+// nobody has asked M1 for stale VIPs yet.
+func TestReturnsDuringATakeover(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.AgentDead, "W1")
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 20 * time.Second}))
+		w.takeOver("W1")
+		var links atomic.Int64
+		w.run.fleet.hook = func(call string) {
+			if call == "SetLink W1" && links.Add(1) == 2 { // cut off, and then fenced, as its agent does not answer
+				w.must(w.model.Inject(sim.Fault{Kind: sim.HypervisorFreeze, Target: "RS1", For: 4 * time.Second}))
+				w.takeOver("M1")
+			}
+		}
+		w.awaitLog(MsgStripped, time.Minute)
+		if held := w.model.Holders(vip1); !slices.Equal(held, []string{"Mb"}) {
+			t.Errorf("%v hold the VIP of M1, want Mb", held)
+		}
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		w.recovers(time.Minute)
 	})
 }
 

@@ -58,16 +58,39 @@ func (d *DSRS) stripping(ctx context.Context) (State, string) {
 		d.joinAll(ctx)
 		return next, why
 	}
-	vips, placed := atomic.Int64{}, d.placementOf(r)
+	vips, p := 0, d.placementOf(r)
+	for todo := guests; len(todo) > 0; {
+		vips += d.stripGuests(ctx, p, todo)
+		todo, p = d.fallen(ctx, p, guests)
+	}
+	d.log(ctx).Info().Int("vips", vips).Int("guests", len(guests)).
+		Str("after_answer", d.since(d.outage.answered)).Msg(MsgStripped)
+	return Restoring, "no stale VIP is left"
+}
+
+// fallen are those of guests that the files had serve here as p was read, and
+// not any more: taking the others' VIPs may last.
+func (d *DSRS) fallen(ctx context.Context, p placement, guests []cluster.GuestInfo) ([]cluster.GuestInfo, placement) {
+	r, err := d.askWithin(ctx, ipc.B2, callTimeout)
+	if err != nil {
+		return nil, p // what the files say now is looked at before anything is restored
+	}
+	now := d.placementOf(r)
+	return slices.DeleteFunc(slices.Clone(guests), func(g cluster.GuestInfo) bool {
+		return len(p.here[g.Host]) == 0 || len(now.here[g.Host]) > 0
+	}), now
+}
+
+// stripGuests strips guests at once; it returns the number of VIPs taken.
+func (d *DSRS) stripGuests(ctx context.Context, p placement, guests []cluster.GuestInfo) int {
+	var vips atomic.Int64
 	var wg sync.WaitGroup
 	for _, g := range guests {
 		owned := d.outage.owners[g.Host] != nil
-		wg.Go(func() { vips.Add(int64(d.stripGuest(ctx, placed, g, owned))) })
+		wg.Go(func() { vips.Add(int64(d.stripGuest(ctx, p, g, owned))) })
 	}
 	wg.Wait()
-	d.log(ctx).Info().Int64("vips", vips.Load()).Int("guests", len(guests)).
-		Str("after_answer", d.since(d.outage.answered)).Msg(MsgStripped)
-	return Restoring, "no stale VIP is left"
+	return int(vips.Load())
 }
 
 // ownServers takes the monitor lock of every server of line 4 that nobody owns.
