@@ -271,6 +271,9 @@ func (p *Power) Wake(ctx context.Context, real netip.Addr) error {
 		return fmt.Errorf("cannot wake %v: %w", real, err)
 	}
 	i := slices.IndexFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == real })
+	if i < 0 && !p.Wakes.Proved(real) {
+		return fmt.Errorf("cannot wake %v: %w", real, errMissed)
+	}
 	if i < 0 {
 		return nil // somebody else has woken it
 	}
@@ -279,6 +282,9 @@ func (p *Power) Wake(ctx context.Context, real netip.Addr) error {
 	}
 	return nil
 }
+
+// errMissed says that who tried to wake a real server before has given up.
+var errMissed = errors.New("it did not wake a moment ago, its dsrs looks after it")
 
 func (p *Power) wake(ctx context.Context, row cluster.RealRow) error {
 	begun := p.Clock.Now()

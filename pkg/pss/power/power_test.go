@@ -148,6 +148,24 @@ func TestSecondWakeEndsWithItsContext(t *testing.T) {
 	})
 }
 
+// Who waited for somebody else's wake is not told that the host is awake when
+// that was in vain.
+func TestSecondWakeFailsWithTheFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, f := &host{asleep: true, deaf: true}, &files{t: cluster.Tables{Suspended: []cluster.RealRow{rs3}}}
+		p := newPower(t, h, f)
+		done := make(chan error, 2)
+		for range cap(done) {
+			go func() { done <- p.Wake(t.Context(), rs3.IP) }()
+		}
+		for range cap(done) {
+			if err := <-done; err == nil {
+				t.Error("a host that does not wake was woken")
+			}
+		}
+	})
+}
+
 // mute is a host whose waker never hears whether a packet was sent.
 type mute struct{ host }
 
