@@ -39,6 +39,7 @@ func (d *DSRS) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
 // their lock: what must not answer is cut off, and its VIPs go when the files can
 // be asked whether they still must.
 func (d *DSRS) stripAtOnce(ctx context.Context) {
+	asking := ctx                    // of a silent agent nothing is heard by who waits any more
 	ctx = context.WithoutCancel(ctx) // what is cut off is connected, too; every call has its deadline
 	var mu sync.Mutex
 	var cut []cluster.Guest
@@ -48,7 +49,7 @@ func (d *DSRS) stripAtOnce(ctx context.Context) {
 		if d.Settings.Guest.Method == "ssh" || d.link(ctx, g, false) != nil {
 			return // it does not run, or the next look
 		}
-		addrs, err := d.addrsWithin(ctx, g, d.Settings.DSRS.StripDeadline.D())
+		addrs, err := d.addrsWithin(asking, g, d.Settings.DSRS.StripDeadline.D())
 		if err == nil && len(p.stale(host, addrs)) == 0 && d.link(ctx, g, true) == nil {
 			return
 		}

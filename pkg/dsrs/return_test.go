@@ -130,6 +130,32 @@ func TestReturnsWithSilentAgents(t *testing.T) {
 	})
 }
 
+// The host returns while B3 waits for the lock, and the files that were read last
+// know nothing of the takeover of W1 yet: as soon as B3 is done they are read
+// again, however long the agent of M1, which was separated before, is asked.
+func TestReturnsDuringB3(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.must(w.model.DelVIP(w.ctx, w.guest("M1", rs1), vip1))
+		w.takeOver("M1")
+		w.mon.set("M1", "dbss")
+		w.fault(sim.AgentDead, "M1")
+		w.fault(sim.RealFreeze, "RS1")
+		w.awaitLog(MsgReexamine, time.Minute)
+		time.Sleep(100 * time.Millisecond)
+		w.takeOver("W1")
+		held, err := w.files.Hold(w.ctx)
+		w.must(err)
+		w.awaitLog(MsgConfirmed, time.Minute)
+		w.heal("RS1")
+		time.Sleep(200 * time.Millisecond)
+		held.Close()
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		w.strippedInTime(1)
+	})
+}
+
 // M1 is taken over while dsrs waits for a hypervisor that would not cut W1 off:
 // nobody has asked M1 for stale VIPs yet.
 func TestReturnsDuringATakeover(t *testing.T) {
