@@ -185,16 +185,24 @@ func (d *DSRS) answers(ctx context.Context, srv mgmtdata.Server) error {
 	return g.Wait()
 }
 
-// guard cancels the work on the servers of a host that falls silent again.
+// guard cancels the work on the servers of a host that falls silent again. One
+// that was silent for a moment is stripped: its servers' monitors may have taken
+// over meanwhile.
 func (d *DSRS) guard(ctx context.Context, cancel context.CancelFunc, lost *atomic.Bool) {
 	for silent := 0; ctx.Err() == nil; {
-		if d.pingFor(ctx, d.Settings.DSRS.PingTimeout.D()) == nil {
-			silent = 0
-		} else if silent++; ctx.Err() == nil && silent >= d.Settings.DSRS.ReexamineCount {
-			lost.Store(true)
-			cancel()
-			return
+		err := d.pingFor(ctx, d.Settings.DSRS.PingTimeout.D())
+		if err != nil {
+			if silent++; ctx.Err() == nil && silent >= d.Settings.DSRS.ReexamineCount {
+				lost.Store(true)
+				cancel()
+				return
+			}
+			continue
 		}
+		if silent > 0 {
+			d.stripAnswering(ctx)
+		}
+		silent = 0
 		_ = d.Clock.Sleep(ctx, time.Second)
 	}
 }

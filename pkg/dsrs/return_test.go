@@ -156,6 +156,26 @@ func TestReturnsDuringB3(t *testing.T) {
 	})
 }
 
+// The host is silent for a moment while M1 boots there, too short a time to begin
+// anew, but long enough for W1 to be taken over.
+func TestSilentForAMomentInARestore(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.VMShutdown, "M1")
+		w.takeOver("M1")
+		w.fault(sim.HypervisorStop, "RS1")
+		w.awaitLog(MsgStart+" server=M1", time.Minute)
+		time.Sleep(2 * time.Second)
+		w.must(w.model.Inject(sim.Fault{Kind: sim.Partition, Target: "RS1", For: 3 * time.Second}))
+		time.Sleep(2 * time.Second)
+		w.takeOver("W1")
+		w.awaitLog(MsgServer+" server=W1", 3*time.Minute)
+		w.strippedInTime(1)
+		w.recovers(3 * time.Minute)
+	})
+}
+
 // M1 is taken over while dsrs waits for a hypervisor that would not cut W1 off:
 // nobody has asked M1 for stale VIPs yet.
 func TestReturnsDuringATakeover(t *testing.T) {
