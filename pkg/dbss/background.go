@@ -257,7 +257,7 @@ func (j *job) repay(ctx context.Context, st cluster.GuestState) {
 	}
 	ctx, cancel := j.m.clk.Timeout(ctx, time.Second)
 	defer cancel()
-	if j.m.opt.Settings.Guest.Method != "ssh" && j.m.fleet.SetLink(ctx, j.g, false) == nil {
+	if !j.m.opt.Settings.Guest.BySSH() && j.m.fleet.SetLink(ctx, j.g, false) == nil {
 		j.m.debt.Store(linkDown)
 	}
 }

@@ -26,8 +26,9 @@ const (
 	silentTimeout = 200 * time.Millisecond
 	// muteTimeout is the same where only the hypervisor was silent.
 	muteTimeout = time.Second
-	// agentTimeout is how long the agent may take before the link is cut.
-	agentTimeout = time.Second
+	// agentTimeout is how long the agent may take before the link is cut, while
+	// clients wait; on a processor of its own it takes some tens of milliseconds.
+	agentTimeout = 300 * time.Millisecond
 )
 
 // startFence makes sure, beside the takeover's other work, that the target
@@ -64,13 +65,18 @@ type fence struct {
 	means string
 }
 
-// run tries the guest agent first, then the link (guests by ssh: a reset).
+// run tries the guest agent first, then the link (guests by ssh: a reset). A
+// target that the network does not reach has nothing to lose by its link, which
+// is the quicker fence.
 func (f *fence) run(ctx context.Context) fenceDebt {
 	if f.p.hostSilent {
 		return f.once(ctx, silentTimeout, owed)
 	}
 	if f.p.dead && f.off(ctx, callTimeout) {
 		return noDebt
+	}
+	if f.p.unreached && !f.p.mute && !f.m.opt.Settings.Guest.BySSH() && f.try(ctx, callTimeout, "link", f.cut) {
+		return linkDown
 	}
 	if !f.p.agentDumb && f.try(ctx, agentTimeout, "agent", f.strip) {
 		return noDebt
@@ -114,7 +120,7 @@ func (f *fence) once(ctx context.Context, limit time.Duration, inVain fenceDebt)
 
 // force is the fence that needs no agent.
 func (f *fence) force(ctx context.Context, timeout time.Duration) fenceDebt {
-	if f.m.opt.Settings.Guest.Method == "ssh" {
+	if f.m.opt.Settings.Guest.BySSH() {
 		if f.try(ctx, timeout, "reset", f.reset) {
 			return noDebt
 		}

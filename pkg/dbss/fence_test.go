@@ -45,6 +45,47 @@ func TestSuccessorAtSilentHost(t *testing.T) {
 	})
 }
 
+// TestCutOffTargetIsFencedByItsLink: no agent is waited for where the network does
+// not reach the target, which has nothing to lose by its link.
+func TestCutOffTargetIsFencedByItsLink(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.taps = func(p point) {
+			if p.op == "DelVIP" && p.host == "M1" && r.log.find("M1", dbss.MsgFenced) == "" {
+				t.Error("the agent was asked first")
+			}
+		}
+		r.fault(sim.NetworkCut, "M1")
+		r.logged("M1", dbss.MsgFenced+" by=link", 5*time.Second)
+		r.logged("M1", dbss.MsgFunctionRecovered, time.Second)
+		r.heal("M1")
+		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
+		if !r.serves("M1", 101) {
+			t.Errorf("%v hold the VIP, want M1 alone", r.model.Holders(ip(101)))
+		}
+	})
+}
+
+// TestSlowAgentIsNotWaitedFor: clients wait for the fence of a frozen server no
+// longer than agentTimeout.
+func TestSlowAgentIsNotWaitedFor(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.taps = func(p point) {
+			if p.op == "DelVIP" && p.host == "M1" && !p.after {
+				select {
+				case <-time.After(2 * time.Second):
+				case <-p.ctx.Done():
+				}
+			}
+		}
+		r.fault(sim.ServiceFreeze, "M1:postfix")
+		r.logged("M1", dbss.MsgConfirmed, 20*time.Second)
+		r.logged("M1", dbss.MsgFunctionRecovered, 800*time.Millisecond)
+		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
+	})
+}
+
 // TestReturnWithDeadAgent: a target whose agent does not obey when its host answers
 // again cannot be stripped in time: its link goes down.
 func TestReturnWithDeadAgent(t *testing.T) {

@@ -18,6 +18,7 @@ type proof struct {
 	alive      bool     // one probe was answered in full
 	dead       bool     // the hypervisor says that the target cannot serve
 	pinged     bool     // ping was answered
+	unreached  bool     // no ping was answered
 	refused    []string // daemons that nobody listens for
 	silent     []string
 	hostSilent bool // neither the real server nor its hypervisor nor the target answered
@@ -188,6 +189,7 @@ func (e *evidence) gather() proof {
 	e.p.hostSilent = !e.answered && !e.p.pinged && !e.over // cut short, silence proves nothing
 	e.p.agentDumb = e.p.agentDumb && !e.over
 	e.p.mute = !e.spoke && !e.over
+	e.p.unreached = !e.p.pinged && !e.over
 	e.p.silent, e.p.refused = e.missing(e.p.silent), e.missing(e.p.refused)
 	return e.p
 }

@@ -61,6 +61,7 @@ type running struct {
 
 // point is one call of a monitor to the outside, before or after it.
 type point struct {
+	ctx     context.Context // before the call
 	monitor string
 	op      string // a verb, or a method of the fleet
 	host    string // of the guest it is about

@@ -26,7 +26,7 @@ var _ dbss.Fleet = (*tapped)(nil)
 
 func (t *tapped) tap(ctx context.Context, op, host string, call func() error) error {
 	if t.r.taps != nil {
-		t.r.taps(point{monitor: t.monitor, op: op, host: host})
+		t.r.taps(point{ctx: ctx, monitor: t.monitor, op: op, host: host})
 	}
 	if err := ctx.Err(); err != nil { // killed at this point
 		return err

@@ -176,6 +176,10 @@ type Guest struct {
 	Ports map[string]int `toml:"ports"` // TCP port of a daemon whose protocol is not known, by the daemon's name
 }
 
+// BySSH tells whether commands reach a guest over its own link, which then cannot
+// be cut for a fence.
+func (g Guest) BySSH() bool { return g.Method == "ssh" }
+
 // Access says where client accesses are counted.
 type Access struct {
 	Source    string   `toml:"source"` // "none", "interface" or "command"
