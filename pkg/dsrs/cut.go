@@ -39,14 +39,18 @@ func (d *DSRS) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
 // their lock: what must not answer is cut off, and its VIPs go when the files can
 // be asked whether they still must.
 func (d *DSRS) stripAtOnce(ctx context.Context) {
+	last := d.files.Load()
+	if len(last.AllVIPs) == 0 {
+		return // they could never be asked: what must not answer is not known
+	}
 	asking := ctx                    // of a silent agent nothing is heard by who waits any more
 	ctx = context.WithoutCancel(ctx) // what is cut off is connected, too; every call has its deadline
 	var mu sync.Mutex
 	var cut []cluster.Guest
-	p := d.placementOf(*d.files.Load())
+	p := d.placementOf(*last)
 	d.eachSeparated(ctx, p, func(host string) {
 		g := d.guest(host)
-		if d.Settings.Guest.Method == "ssh" || d.link(ctx, g, false) != nil {
+		if d.Settings.Guest.BySSH() || d.link(ctx, g, false) != nil {
 			return // it does not run, or the next look
 		}
 		addrs, err := d.addrsWithin(asking, g, d.Settings.DSRS.StripDeadline.D())
@@ -98,7 +102,7 @@ func (d *DSRS) cut(ctx context.Context, g cluster.Guest, s cluster.GuestState) b
 	if d.outage.isCut(g.Host) {
 		return true
 	}
-	if s == cluster.GuestBooting || d.Settings.Guest.Method == "ssh" || d.link(ctx, g, false) != nil {
+	if s == cluster.GuestBooting || d.Settings.Guest.BySSH() || d.link(ctx, g, false) != nil {
 		return false
 	}
 	d.outage.setCut(g, true)

@@ -24,6 +24,7 @@ type DSRS struct {
 	state   State
 	entered time.Time // when state began
 	due     time.Time // the next monitoring
+	seen    bool      // the real server answered while the files were known
 
 	changed <-chan struct{} // the files changed (profile fast)
 	remarks remark.Book

@@ -14,7 +14,10 @@ import (
 const soon = 2 * time.Second
 
 // health is what one look at the real server found.
-type health struct{ ping, hypervisor error }
+type health struct {
+	ping, hypervisor error
+	late             bool // the first ping was not answered
+}
 
 func (h health) ok() bool { return h.ping == nil && h.hypervisor == nil }
 
@@ -30,7 +33,9 @@ func (h health) kind() string {
 
 // look pings the real server and, if it answers, asks its hypervisor.
 func (d *DSRS) look(ctx context.Context) health {
+	began := d.Clock.Now()
 	h := health{ping: d.pingFor(ctx, d.Settings.DSRS.PingTimeout.D())}
+	h.late = d.Clock.Since(began) >= d.beat()
 	if h.ping == nil {
 		h.hypervisor = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.HypervisorAlive(ctx, d.Data.IP) })
 	}
@@ -91,13 +96,29 @@ func (d *DSRS) normal(ctx context.Context) (State, string) {
 // tends its servers.
 func (d *DSRS) examine(ctx context.Context, r ipc.Reply, asked bool) (State, string) {
 	d.due = d.Clock.Now().Add(d.interval())
-	if h := d.look(ctx); !h.ok() {
+	h := d.look(ctx)
+	if !h.ok() {
 		return d.detect(h)
 	}
+	if h.late || asked && !d.seen {
+		d.stripHere(ctx, r, h.late)
+	}
+	d.seen = d.seen || asked
 	if asked && d.news("state", MsgNormal) {
 		d.Log.Info().Str("step", "B1").Msg(MsgNormal)
 	}
 	return d.tendAndRest(ctx, r, asked)
+}
+
+// stripHere is for a host of which it is not known how long it has been answering:
+// dsrs has just started, or it was silent until a moment ago.
+func (d *DSRS) stripHere(ctx context.Context, r ipc.Reply, late bool) {
+	if late {
+		d.stripAnswering(ctx)
+	} else {
+		d.stripSeparated(ctx, r)
+	}
+	d.due = d.Clock.Now().Add(d.interval()) // what is seen from now on must last an interval
 }
 
 // between two monitorings a silent host is no trouble yet. But its servers'

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -356,11 +357,41 @@ func TestFenceThatADbssLeft(t *testing.T) {
 // it is taken off within strip_deadline, although the files know the spare no more.
 func TestSpareStrippedAfterABlip(t *testing.T) {
 	for _, held := range []bool{false, true} {
-		t.Run(fmt.Sprintf("files held %t", held), func(t *testing.T) { strippedAfterABlip(t, held) })
+		t.Run(fmt.Sprintf("files held %t", held), func(t *testing.T) { strippedAfterABlip(t, held, 0) })
 	}
 }
 
-func strippedAfterABlip(t *testing.T, held bool) {
+// The same where dsrs was started shortly before or after the host's return: a
+// dsrs that starts does not know how long its host has been answering.
+func TestSpareStrippedAfterAStart(t *testing.T) {
+	for _, start := range []time.Duration{3400 * time.Millisecond, 3900 * time.Millisecond, 4300 * time.Millisecond} {
+		t.Run(start.String(), func(t *testing.T) { strippedAfterABlip(t, false, start) })
+	}
+}
+
+// A dsrs that could never ask the files cuts nobody off on a host that was silent
+// for a moment.
+func TestUnknownFilesCutNobodyOff(t *testing.T) {
+	in(t, nil, func(w *world) {
+		lock, err := w.files.Hold(w.ctx)
+		w.must(err)
+		defer lock.Close()
+		w.start()
+		w.run.fleet.hook = func(call string) {
+			if strings.HasPrefix(call, "SetLink") {
+				t.Error(call)
+			}
+		}
+		for range 60 { // whatever it does at the time, it looks at the host some time
+			time.Sleep(1500 * time.Millisecond)
+			w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 600 * time.Millisecond}))
+		}
+	})
+}
+
+// strippedAfterABlip plays a blip of 4 s, with the files held at its end, or
+// with a dsrs that starts so long after its begin.
+func strippedAfterABlip(t *testing.T, held bool, start time.Duration) {
 	in(t, nil, func(w *world) {
 		fs := cluster.Guest{Host: "Fs", IP: ip("172.21.14.53"), Real: rs1}
 		vip := ip("172.21.14.106")
@@ -378,7 +409,11 @@ func strippedAfterABlip(t *testing.T, held bool) {
 		}))
 		w.start()
 		time.Sleep(12 * time.Second)
+		if start > 0 {
+			w.stop()
+		}
 		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 4 * time.Second}))
+		began := time.Now()
 		time.Sleep(time.Second)
 		w.must(w.model.AddVIP(w.ctx, f2, vip)) // what pss does after A4-failed
 		w.must(w.files.Update(w.ctx, func(t *cluster.Tables) error {
@@ -386,6 +421,10 @@ func strippedAfterABlip(t *testing.T, held bool) {
 			t.AccessStop = t.AccessStop[:len(t.AccessStop)-1]
 			return nil
 		}))
+		if start > 0 {
+			time.Sleep(start - time.Since(began))
+			w.start()
+		}
 		if held {
 			time.Sleep(2 * time.Second)
 			lock, err := w.files.Hold(w.ctx)
