@@ -1,8 +1,10 @@
 package conffile
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -31,15 +33,38 @@ func BenchmarkView(b *testing.B) {
 
 // BenchmarkUpdate is a change of two files, as A3 makes it.
 func BenchmarkUpdate(b *testing.B) {
+	d := Open(paper(b), Options{})
+	benchmarkUpdate(b, d)
+}
+
+// BenchmarkUpdateWatched is the same while the sif of 300 servers watch, which
+// should not cost it much.
+func BenchmarkUpdateWatched(b *testing.B) {
 	dir := paper(b)
-	d := Open(dir, Options{})
-	edits := []func(*cluster.Tables) error{takeover, func(t *cluster.Tables) error {
-		t.Operation = append(t.Operation, take(&t.Separation, "M1")...)
-		return nil
-	}}
+	ctx, cancel := context.WithCancel(b.Context())
+	var watching sync.WaitGroup
+	for range 300 {
+		changes := Open(dir, Options{}).Watch(ctx)
+		watching.Go(func() {
+			for range changes {
+			}
+		})
+	}
+	defer watching.Wait()
+	defer cancel()
+	benchmarkUpdate(b, Open(dir, Options{}))
+}
+
+func benchmarkUpdate(b *testing.B, d *Dir) {
+	edits := []func(*cluster.Tables) error{takeover, handBack}
 	for i := 0; b.Loop(); i++ {
 		if err := d.Update(ctx, edits[i%2]); err != nil {
 			b.Fatal(err)
 		}
 	}
+}
+
+func handBack(t *cluster.Tables) error {
+	t.Operation = append(t.Operation, take(&t.Separation, "M1")...)
+	return nil
 }

@@ -11,13 +11,21 @@ import (
 	"pss-msbs/pkg/lockedfile"
 )
 
-// quiet is how long the files must have been left alone before a change is
-// told: an editor that writes in place does so in several steps.
-const quiet = 20 * time.Millisecond
+const (
+	// quiet is how long the files must have been left alone before a change is
+	// told: an editor that writes in place does so in several steps.
+	quiet = 20 * time.Millisecond
+	// rest is the least time between two tellings: when many servers are taken
+	// over at once, hundreds of monitors must not look at every single change.
+	rest = 500 * time.Millisecond
+	// handover is how long, on the wall clock, the kernel's events are taken.
+	handover = time.Millisecond
+)
 
 // Watch tells of changes to the seven files until ctx ends; then the channel is
-// closed. Changes that come while nobody receives are told once. Where inotify
-// is off or cannot be had, the poll alone sees them.
+// closed. Changes that come while nobody receives, or within half a second of
+// the last one told, are told once. Where inotify is off or cannot be had, the
+// poll alone sees them.
 func (d *Dir) Watch(ctx context.Context) <-chan struct{} {
 	out := make(chan struct{}, 1)
 	w := &watcher{d: d, seen: d.stamps(), out: out}
@@ -57,49 +65,82 @@ func (w *watcher) subscribe() {
 
 func (w *watcher) run(ctx context.Context) {
 	defer close(w.out)
-	var events chan fsnotify.Event
-	var lost chan error
 	if w.notify != nil {
 		defer w.notify.Close()
-		events, lost = w.notify.Events, w.notify.Errors
 	}
 	if w.cancel != nil {
 		defer w.cancel()
 	}
 	clk := w.d.opt.Clock
-	poll := clk.After(w.d.opt.Poll)
-	var settle <-chan time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case e := <-events:
-			if slices.Contains(Names(), filepath.Base(e.Name)) {
-				settle = clk.After(quiet)
+		case <-clk.After(w.d.opt.Poll): // a new one: a timer that expired in the rest crashes Go 1.26, see clock.Sleep
+			if sameStamps(w.seen, w.d.stamps()) {
+				continue
 			}
+		case <-w.events():
+		case <-w.lost():
 		case <-w.told:
-			settle = clk.After(quiet)
-		case <-lost: // events were dropped: look
-			settle = clk.After(quiet)
-		case <-settle:
-			settle = nil
-			w.look()
-		case <-poll:
-			poll = clk.After(w.d.opt.Poll)
-			w.look()
+		}
+		w.settle(ctx)
+		if w.look() {
+			_ = clk.Sleep(ctx, rest)
+		}
+	}
+}
+
+func (w *watcher) events() <-chan fsnotify.Event {
+	if w.notify == nil {
+		return nil
+	}
+	return w.notify.Events
+}
+
+// lost tells that events were dropped.
+func (w *watcher) lost() <-chan error {
+	if w.notify == nil {
+		return nil
+	}
+	return w.notify.Errors
+}
+
+// settle waits until the files have been left alone for a moment. What comes
+// meanwhile waits in the kernel: a transaction makes some twenty events, and
+// hundreds of watchers that woke at each would keep it from getting on.
+func (w *watcher) settle(ctx context.Context) {
+	for w.d.opt.Clock.Sleep(ctx, quiet) == nil && w.drain() {
+		continue
+	}
+}
+
+// drain takes the events that have come and tells whether one is about the seven files.
+func (w *watcher) drain() (ours bool) {
+	for end := time.After(handover); ; {
+		select {
+		case e := <-w.events():
+			ours = ours || slices.Contains(Names(), filepath.Base(e.Name))
+		case <-w.lost():
+			ours = true
+		case <-w.told:
+			ours = true
+		case <-end:
+			return ours
 		}
 	}
 }
 
 // look tells of a change since the last look.
-func (w *watcher) look() {
+func (w *watcher) look() bool {
 	now := w.d.stamps()
 	if sameStamps(w.seen, now) {
-		return
+		return false
 	}
 	w.seen = now
 	select {
 	case w.out <- struct{}{}:
 	default:
 	}
+	return true
 }

@@ -2,11 +2,14 @@ package conffile
 
 import (
 	"context"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/lockedfile"
 )
 
 const long = 10 * time.Second // fails a test that waits in vain
@@ -52,8 +55,34 @@ func TestWatchWithoutNotifyPolls(t *testing.T) {
 			t.Fatal(err)
 		}
 		<-changes
-		if waited := time.Since(start); waited > 10*time.Second {
+		if waited := time.Since(start); waited > 10*time.Second+2*quiet {
 			t.Errorf("told after %s", waited)
+		}
+		cancel()
+		for range changes {
+		}
+	})
+}
+
+// A poll that falls between the two steps of an editor that writes in place
+// does not tell of half a file.
+func TestPollLetsAnEditorFinish(t *testing.T) {
+	dir := paper(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		whole := read(t, dir, State)
+		changes := Open(dir, Options{NoNotify: true, Poll: time.Second}).Watch(ctx)
+		time.Sleep(990 * time.Millisecond)
+		write(t, dir, State, "")
+		var editor sync.WaitGroup
+		defer editor.Wait()
+		editor.Go(func() {
+			time.Sleep(15 * time.Millisecond)
+			write(t, dir, State, whole+"# by hand\n")
+		})
+		<-changes
+		if got := read(t, dir, State); got == "" {
+			t.Error("told of a file half written")
 		}
 		cancel()
 		for range changes {
@@ -67,4 +96,42 @@ func TestWatchOfNoDirectoryEnds(t *testing.T) {
 	cancel()
 	for range changes {
 	}
+}
+
+// TestWatchTellsABurstOnceARest: what changes again and again is told at once,
+// then no more often than every half second, and the last change not later.
+func TestWatchTellsABurstOnceARest(t *testing.T) {
+	dir := paper(t)
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		disk := lockedfile.NewMemory()
+		for _, name := range Names() {
+			disk.WriteFile(name, []byte(read(t, dir, name)))
+		}
+		d := Open(dir, Options{Poll: time.Hour, Disk: disk})
+		changes := d.Watch(ctx)
+		var told []time.Time
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range changes {
+				told = append(told, time.Now())
+			}
+		}()
+		began := time.Now()
+		edits := []func(*cluster.Tables) error{takeover, handBack}
+		for i := range 40 { // two seconds
+			if err := d.Update(ctx, edits[i%2]); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(50 * time.Millisecond)
+		}
+		ended := time.Now()
+		time.Sleep(time.Minute)
+		cancel()
+		<-done
+		if len(told) < 4 || len(told) > 6 || told[0].Sub(began) > 50*time.Millisecond || told[len(told)-1].Sub(ended) > time.Second {
+			t.Errorf("told %d times, first after %v, last %v after the last change", len(told), told[0].Sub(began), told[len(told)-1].Sub(ended))
+		}
+	})
 }

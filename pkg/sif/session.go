@@ -230,16 +230,11 @@ func (c *session) edit(ctx context.Context, req ipc.Request) result {
 func (c *session) watch(ctx context.Context, reply func(ipc.Reply) error) {
 	changes := c.s.opt.Files.Watch(ctx)
 	for reply(ipc.Reply{OK: true}) == nil {
-		_ = c.s.opt.Clock.Sleep(ctx, watchRest)
 		if _, ok := <-changes; !ok {
 			return
 		}
 	}
 }
-
-// watchRest is the least time between two tellings: when many servers are taken
-// over at once, hundreds of monitors must not look at every single change.
-const watchRest = 500 * time.Millisecond
 
 // spareStart starts the spare's dbss and answers when it monitors.
 func (c *session) spareStart(ctx context.Context, req ipc.Request) result {

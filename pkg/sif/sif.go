@@ -143,7 +143,6 @@ func (s *Server) renew(ctx context.Context) {
 		if !s.copied() {
 			_ = s.opt.Files.Renew(ctx) // files that cannot be used stay out of the copies; the next look alarms
 		}
-		_ = s.opt.Clock.Sleep(ctx, watchRest)
 	}
 }
 
