@@ -66,23 +66,35 @@ func (h *Hands) Change(ctx context.Context, c Change, ready map[string]*Ready) e
 	return nil
 }
 
-// lead carries out the waiting changes until there is none.
+// lead carries out the waiting changes until there is none. Between two holds it
+// gathers again, so that whoever waited for the first goes on before the second.
 func (h *Hands) lead(ctx context.Context) {
-	_ = h.Clock.Sleep(ctx, gather)
-	for {
-		h.queue.mu.Lock()
-		batch := h.queue.waiting
-		h.queue.waiting = nil
-		h.queue.busy = len(batch) > 0
-		h.queue.mu.Unlock()
-		if len(batch) == 0 {
-			return
-		}
+	for more := true; more; {
+		_ = h.Clock.Sleep(ctx, gather)
+		batch := h.queue.take()
 		h.carry(ctx, batch)
+		more = h.queue.more()
 		for _, j := range batch {
 			close(j.done)
 		}
 	}
+}
+
+// take are the changes that wait now.
+func (q *queue) take() []*changing {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	batch := q.waiting
+	q.waiting = nil
+	return batch
+}
+
+// more tells whether others wait; if not, the next to come leads.
+func (q *queue) more() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	q.busy = len(q.waiting) > 0
+	return q.busy
 }
 
 // carry carries out changes under one hold.
