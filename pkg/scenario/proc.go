@@ -211,15 +211,15 @@ func silence(op string) error {
 // dial connects p to the sif of a server.
 func (p *Proc) dial(target string) ipc.DialFunc {
 	return func(ctx context.Context) (net.Conn, error) {
-		l := p.w.socket(target)
-		if l == nil {
+		l, ok := p.w.socket(target)
+		if !ok {
 			return nil, errors.New("connection refused")
 		}
 		raw, err := l.Dial(ctx)
 		if err != nil {
 			return nil, err
 		}
-		c := &wire{Conn: raw, p: p, closed: make(chan struct{})}
+		c := &wire{Conn: raw, p: p, sif: l.p, closed: make(chan struct{})}
 		p.mu.Lock()
 		defer p.mu.Unlock()
 		if p.wires == nil {
@@ -235,6 +235,7 @@ func (p *Proc) dial(target string) ipc.DialFunc {
 type wire struct {
 	net.Conn
 	p      *Proc
+	sif    *Proc
 	closed chan struct{}
 	once   sync.Once
 
@@ -261,6 +262,9 @@ func (c *wire) Write(b []byte) (int, error) {
 
 func (c *wire) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	if c.sif.isDead() { // what it still writes has no effect
+		return 0, errLost
+	}
 	c.mu.Lock()
 	req := c.open
 	c.open = nil

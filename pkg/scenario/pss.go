@@ -87,7 +87,7 @@ func (s spares) ensure(ctx context.Context, dat mgmtdata.Server) error {
 	if s.p.w.held(dat.Host) {
 		return nil
 	}
-	if s.p.w.socket(dat.Host) == nil {
+	if _, ok := s.p.w.socket(dat.Host); !ok {
 		if err := s.p.w.startSpareSif(ctx, s.p, dat.Host, nil); err != nil {
 			return err
 		}
@@ -102,7 +102,7 @@ func (s spares) sif(host string) *ipc.Client {
 
 // Stop implements hands.Monitors.
 func (s spares) Stop(ctx context.Context, host string) error {
-	if s.p.w.socket(host) != nil {
+	if _, ok := s.p.w.socket(host); ok {
 		_, err := s.sif(host).Call(ctx, ipc.Request{Verb: ipc.SpareStop, Host: host})
 		return err
 	}

@@ -321,13 +321,11 @@ func (w *World) listen(p *Proc, l *ipc.MemListener) bool {
 	return true
 }
 
-func (w *World) socket(target string) *ipc.MemListener {
+func (w *World) socket(target string) (l listener, ok bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if l, ok := w.sifs[target]; ok {
-		return l.MemListener
-	}
-	return nil
+	l, ok = w.sifs[target]
+	return l, ok
 }
 
 // bootPoll is how often a waiting boot looks for a free slot.
