@@ -136,11 +136,13 @@ func recorded(t cluster.Tables, group string) cluster.Condition {
 	return t.State[i].Condition
 }
 
-// unborn are the groups that would start a spare which is still being created.
+// unborn are the groups that would start a spare which is still being created, or
+// failed and is created anew.
 func (s *System) unborn(steps plan.Steps) []string {
 	var out []string
+	failed, unknown := s.opt.Abandoned()
 	for _, p := range steps.Of(plan.StartSpare) {
-		if s.spares.claimed(p.Spare) {
+		if s.spares.claimed(p.Spare) || unknown != nil || slices.Contains(failed, p.Spare) {
 			out = append(out, p.Group)
 			if s.said.News("unborn "+p.Group, p.Spare) {
 				s.opt.Log.Info().Str("group", p.Group).Str("spare", p.Spare).Msg("shift waits, its spare is still being created")

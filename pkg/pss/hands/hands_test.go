@@ -358,6 +358,26 @@ func TestNoSpareStartsWhereItSleeps(t *testing.T) {
 	})
 }
 
+// A spare that failed is not brought up, whether it runs or not: it is thrown away first.
+func TestNoFailedSpareStarts(t *testing.T) {
+	for _, runs := range []bool{false, true} {
+		play(t, func(w *world) {
+			ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}
+			w.ok(w.Create(w.ctx, ms, "Mail"))
+			want := cluster.GuestSaved
+			if runs {
+				w.ok(w.model.Restore(w.ctx, ms))
+				want = cluster.GuestRunning
+			}
+			w.abandoned = []string{"Ms"}
+			_, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3)
+			if st, serr := w.model.GuestState(w.ctx, ms); !errors.Is(err, hands.ErrSpent) || serr != nil || st != want {
+				w.Errorf("error %v; Ms is %s, %v; want %s", err, st, serr, want)
+			}
+		})
+	}
+}
+
 // A server whose wake was missed does not sleep until it has proved one.
 func TestUnprovedStaysAwake(t *testing.T) {
 	play(t, func(w *world) {

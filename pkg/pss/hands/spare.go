@@ -14,10 +14,16 @@ import (
 // ErrNotCreated says that a spare has no saved image yet: it is being created.
 var ErrNotCreated = errors.New("the spare is not created yet")
 
+// ErrSpent says that a spare failed: it is thrown away before it serves again.
+var ErrSpent = errors.New("the spare failed and is thrown away first")
+
 // StartSpare brings a spare up on real; it returns once its services answer.
 // The caller must Close the answer, and has Watch run beside this.
 func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr) (*Ready, error) {
 	begun := h.Clock.Now()
+	if err := h.spent(s.Host); err != nil {
+		return nil, fmt.Errorf("cannot start spare %s: %w", s.Host, err)
+	}
 	h.Log.Info().Str("spare", s.Host).Stringer("real", real).Msg("spare server start")
 	ready, err := h.bringUp(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: real}, s.Group)
 	if err != nil {
@@ -26,6 +32,15 @@ func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real netip.A
 	h.Log.Info().Str("spare", s.Host).Stringer("real", real).
 		Stringer("took", h.Took(begun)).Msg("spare server started")
 	return ready, nil
+}
+
+// spent refuses a spare that failed, although it may run and answer.
+func (h *Hands) spent(host string) error {
+	abandoned, err := h.Abandoned()
+	if err == nil && slices.Contains(abandoned, host) {
+		err = ErrSpent
+	}
+	return err
 }
 
 // Watch has a spare monitored by a sif and dbss of its own (paper, Fig. 10(b)).

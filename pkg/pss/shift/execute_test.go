@@ -114,7 +114,7 @@ func (w *world) open(dir string) {
 	free := func(context.Context) (func(), error) { return func() {}, nil }
 	files := conf.Files{Dir: w.conf}
 	w.hands = &hands.Hands{Fleet: flaky{w.model, w}, Files: files, Rescue: files, Monitors: monitors{}, Settings: set, Log: log,
-		Data: func() hands.Data { return data }, Slot: free, Spare: free}
+		Data: func() hands.Data { return data }, Abandoned: func() ([]string, error) { return nil, nil }, Slot: free, Spare: free}
 	w.power = &power.Power{Fleet: w.model, Files: files, Settings: set, Log: log, Wakes: record.Wakes{Dir: dir}}
 }
 
