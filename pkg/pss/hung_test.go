@@ -72,3 +72,20 @@ func TestNoBootOnASleepingHost(t *testing.T) {
 		r.spares()
 	})
 }
+
+// Servers on a real server under load, whose samples take 5 s, are measured.
+func TestSlowServersAreMeasured(t *testing.T) {
+	slow := func(r *rig) {
+		noPS2(r)
+		r.set.Measure.Samples = 1
+		r.slow = 4 * time.Second
+	}
+	play(t, "", slow, func(r *rig) {
+		r.start()
+		r.spares()
+		r.reach(cluster.PS1, 2*time.Minute)
+		if n := r.logged("server not measured"); n > 0 {
+			r.Errorf("%d times a server was not measured\n%s", n, r.log)
+		}
+	})
+}

@@ -12,8 +12,8 @@ import (
 	"pss-msbs/pkg/settings"
 )
 
-// sampleTime is what one sample may take: free and one second of sar.
-const sampleTime = 3 * time.Second
+// askTime is what one question may take that a cycle asks beside measuring.
+const askTime = 3 * time.Second
 
 // measure measures every distinct server in operation, in parallel, each with
 // its own deadline: one that hangs delays the others by that at most.
@@ -56,11 +56,12 @@ func distinct(rows []cluster.ServerRow) []cluster.Guest {
 	return out
 }
 
-// average takes the samples of one server: A_n of equations (1)-(3).
+// average takes the samples of one server: A_n of equations (1)-(3). A sample is
+// free and one second of sar, which take several on a real server under load: the
+// server has four fifths of the cycle.
 func (s *System) average(ctx context.Context, g cluster.Guest) (load.Server, error) {
 	samples := max(s.opt.Settings.Measure.Samples, 1)
-	limit := min(time.Duration(samples)*sampleTime, s.opt.Settings.Measure.Interval.D()*4/5)
-	ctx, cancel := s.opt.Clock.Timeout(ctx, limit)
+	ctx, cancel := s.opt.Clock.Timeout(ctx, s.opt.Settings.Measure.Interval.D()*4/5)
 	defer cancel()
 	out := load.Server{Host: g.Host, Capacity: capacity(s.opt.Settings.ServerOf(g.Host))}
 	var sum Sample
@@ -132,7 +133,7 @@ func vipsOf(t cluster.Tables, group string) []netip.Addr {
 
 // count counts the accesses of this cycle.
 func (s *System) count(ctx context.Context) {
-	ctx, cancel := s.opt.Clock.Timeout(ctx, sampleTime)
+	ctx, cancel := s.opt.Clock.Timeout(ctx, askTime)
 	defer cancel()
 	of, err := s.opt.Accesses.Accesses(ctx)
 	if ctx.Err() == nil {

@@ -219,7 +219,7 @@ func birthplace(t cluster.Tables, group string) netip.Addr {
 
 // saved tells whether the spare is at rest; where nobody says it counts as such.
 func (s *System) saved(ctx context.Context, g cluster.Guest) bool {
-	ctx, cancel := s.opt.Clock.Timeout(ctx, sampleTime)
+	ctx, cancel := s.opt.Clock.Timeout(ctx, askTime)
 	defer cancel()
 	state, err := s.opt.Fleet.GuestState(ctx, g)
 	return err != nil || state == cluster.GuestSaved

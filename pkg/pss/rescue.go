@@ -141,7 +141,7 @@ func basesOf(t cluster.Tables, group string) []netip.Addr {
 
 // take gives a VIP that nobody serves to g, if its services answer.
 func (s *System) take(ctx context.Context, group string, vip netip.Addr, g cluster.Guest) error {
-	short, cancel := s.opt.Clock.Timeout(ctx, sampleTime)
+	short, cancel := s.opt.Clock.Timeout(ctx, askTime)
 	defer cancel()
 	if err := s.hands.Greets(short, g, group); err != nil {
 		return fmt.Errorf("cannot give %v to %s: %w", vip, g.Host, err)

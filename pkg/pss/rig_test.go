@@ -51,6 +51,7 @@ type rig struct {
 	data    hands.Data
 	mon     *monitors
 	log     *syncBuffer
+	slow    time.Duration // what every sample takes besides
 	running context.CancelFunc
 	ended   chan error
 }
@@ -111,9 +112,13 @@ func (m *monitors) hosts() []string {
 	return slices.Sorted(maps.Keys(m.dats))
 }
 
-type meter struct{ in guest.Runner }
+type meter struct {
+	in   guest.Runner
+	slow time.Duration // what every sample takes besides
+}
 
 func (m meter) Measure(ctx context.Context, g cluster.Guest) (pss.Sample, error) {
+	_ = clock.Clock{}.Sleep(ctx, m.slow)
 	r, err := guest.Measure(ctx, m.in, g)
 	return pss.Sample{MemKB: float64(r.MemoryKB), MaxMemKB: float64(r.MaxMemoryKB), CPUPercent: r.CPU, NetKBs: r.NetworkKBs}, err
 }
@@ -187,7 +192,7 @@ func (r *rig) open() {
 func (r *rig) options() pss.Options {
 	failed := ipc.Failed{Dir: filepath.Join(r.dir, "run")}
 	return pss.Options{
-		Fleet: r.fleet, Files: r.files, Rescue: conf.Rescue{Dir: r.conf, Log: zerolog.New(r.log)}, Monitors: r.mon, Meter: meter{r.model}, Accesses: r.model,
+		Fleet: r.fleet, Files: r.files, Rescue: conf.Rescue{Dir: r.conf, Log: zerolog.New(r.log)}, Monitors: r.mon, Meter: meter{r.model, r.slow}, Accesses: r.model,
 		Slot: free, SpareSlot: free,
 		Data:      func() (hands.Data, error) { return r.data, nil },
 		Abandoned: failed.Hosts, Forget: failed.Remove, Moving: ipc.Moves{Dir: filepath.Join(r.dir, "state")},
