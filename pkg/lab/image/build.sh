@@ -51,6 +51,11 @@ isolate=NO
 isolate_network=NO
 END
 echo 'The lab serves this by FTP.' >"$root/srv/ftp/README"
+# What a guest adds to these it writes in memory.
+for f in postfix/main.cf dovecot/local.conf vsftpd.conf; do
+	mv "$root/etc/$f" "$root/etc/$f.lab"
+	ln -s "/run/${f##*/}" "$root/etc/$f"
+done
 
 rm -f "$image.new"
 truncate -s 1G "$image.new"

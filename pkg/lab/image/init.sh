@@ -22,12 +22,12 @@ hostname "$name"
 echo "127.0.0.1 localhost $name" >/etc/hosts
 echo "$name" >/etc/mailname
 echo "$name" >/var/www/html/index.html
-# Every greeting says who greets.
-if ! grep -q "^myhostname = $name\$" /etc/postfix/main.cf; then
-	echo "myhostname = $name" >>/etc/postfix/main.cf
-	echo "login_greeting = $name" >>/etc/dovecot/local.conf
-	echo "ftpd_banner=$name" >>/etc/vsftpd.conf
-fi
+# Every greeting says who greets. Written anew in memory at each boot: what a
+# guest has appended to a file and not flushed when it is killed comes back as
+# zeros, which no daemon takes for its configuration.
+{ cat /etc/postfix/main.cf.lab && echo "myhostname = $name"; } >/run/main.cf
+{ cat /etc/dovecot/local.conf.lab && echo "login_greeting = $name"; } >/run/local.conf
+{ cat /etc/vsftpd.conf.lab && echo "ftpd_banner=$name"; } >/run/vsftpd.conf
 ip link set lo up
 ip addr add "$ip/24" dev eth0
 ip link set eth0 up
