@@ -206,8 +206,12 @@ func (h *Hands) Create(ctx context.Context, g cluster.Guest, group string) error
 		}
 		return fmt.Errorf("cannot create spare %s: %w", g.Host, err)
 	}
-	if err := h.Rest(ctx, g, group); err != nil {
+	saved, err := h.Rest(ctx, g, group)
+	if err != nil {
 		return fmt.Errorf("cannot save spare %s: %w", g.Host, err)
+	}
+	if !saved {
+		return nil // said
 	}
 	h.Log.Info().Str("job", "bg").Str("spare", g.Host).Stringer("real", g.Real).Stringer("took", h.Took(begun)).
 		Msg("spare server created and saved")

@@ -97,7 +97,7 @@ func (h *Hands) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Ad
 			return err
 		}
 	}
-	if err := h.Rest(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: real}, s.Group); err != nil || keep {
+	if _, err := h.Rest(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: real}, s.Group); err != nil || keep {
 		return err
 	}
 	return h.Files.Update(ctx, func(t *cluster.Tables) error {
@@ -123,24 +123,25 @@ func (h *Hands) idle(ctx context.Context, s cluster.SpareRow) error {
 
 // Rest saves a guest without any VIP: a saved guest keeps what it had. One
 // whose services do not answer is thrown away instead, since it would come
-// back as it is; it is created anew.
-func (h *Hands) Rest(ctx context.Context, g cluster.Guest, group string) error {
+// back as it is; it is created anew. It returns whether it is saved.
+func (h *Hands) Rest(ctx context.Context, g cluster.Guest, group string) (saved bool, err error) {
 	st, err := h.stateOf(ctx, g)
 	if err != nil || st == cluster.GuestSaved || st.Dead() {
-		return err
+		return st == cluster.GuestSaved, err
 	}
 	quick, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
 	if err := errors.Join(h.strip(quick, g), h.Greets(quick, g, group)); err != nil {
 		if idle := h.idle(ctx, cluster.SpareRow{Host: g.Host}); idle != nil || ctx.Err() != nil {
-			return errors.Join(err, idle) // the files, or who serves by now, keep it
+			return false, errors.Join(err, idle) // the files, or who serves by now, keep it
 		}
 		h.Log.Warn().Str("spare", g.Host).Err(err).Msg("spare server unhealthy, thrown away")
-		return h.Discard(ctx, g)
+		return false, h.Discard(ctx, g)
 	}
 	long, done := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer done()
-	return h.Fleet.Save(long, g)
+	err = h.Fleet.Save(long, g)
+	return err == nil, err
 }
 
 // Discard destroys a guest.

@@ -76,11 +76,25 @@ func TestTakeFromAStranger(t *testing.T) {
 // A spare that serves by now is neither stripped nor thrown away.
 func TestRestOfServing(t *testing.T) {
 	play(t, func(w *world) {
-		if err := w.Rest(w.ctx, m1, "Mail"); !errors.Is(err, hands.ErrStale) {
+		if _, err := w.Rest(w.ctx, m1, "Mail"); !errors.Is(err, hands.ErrStale) {
 			w.Errorf("error %v", err)
 		}
 		if got := w.model.Holders(ip(101)); !slices.Equal(got, []string{"M1"}) {
 			w.Errorf("101 is held by %v", got)
+		}
+	})
+}
+
+// A spare whose services do not answer is not kept as it is, nor called saved.
+func TestRestOfAnUnhealthySpare(t *testing.T) {
+	play(t, func(w *world) {
+		ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}
+		w.ok(w.Create(w.ctx, ms, "Mail"))
+		w.ok(w.model.Restore(w.ctx, ms))
+		w.ok(w.model.Inject(sim.Fault{Kind: sim.ServiceFreeze, Target: "Ms:postfix"}))
+		saved, err := w.Rest(w.ctx, ms, "Mail")
+		if st, serr := w.model.GuestState(w.ctx, ms); saved || err != nil || serr != nil || !st.Dead() {
+			w.Errorf("saved %v, error %v; Ms is %s, %v", saved, err, st, serr)
 		}
 	})
 }
