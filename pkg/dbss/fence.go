@@ -24,9 +24,10 @@ const (
 	// silentTimeout bounds the last attempt to fence behind a host that was
 	// silent throughout the re-examination; the background job goes on trying.
 	silentTimeout = 200 * time.Millisecond
-	// muteTimeout is the same where only the hypervisor was silent.
+	// muteTimeout is the same where only the hypervisor was silent, and how long
+	// the link may take of a target that the network does not reach.
 	muteTimeout = time.Second
-	// agentTimeout is how long the agent may take before the link is cut, while
+	// agentTimeout is how long a quick means may take before the next is tried, while
 	// clients wait; on a processor of its own it takes some tens of milliseconds.
 	agentTimeout = 300 * time.Millisecond
 )
@@ -65,17 +66,48 @@ type fence struct {
 	means string
 }
 
-// run tries the guest agent first, then the link (guests by ssh: a reset). A
-// target that the network does not reach has nothing to lose by its link, which
-// is the quicker fence.
+// run fences the target. A host that falls silent meanwhile keeps nobody waiting
+// any longer than one that was silent before.
 func (f *fence) run(ctx context.Context) fenceDebt {
 	if f.p.hostSilent {
 		return f.once(ctx, silentTimeout, owed)
 	}
-	if f.p.dead && f.off(ctx, callTimeout) {
+	answering, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	gone := startTask(answering, func(ctx context.Context) error {
+		err := f.awaitSilence(ctx)
+		giveUp()
+		return err
+	})
+	debt := f.answering(answering)
+	gone.stop()
+	if debt == unfenced && gone.err == nil {
+		return f.once(ctx, silentTimeout, owed)
+	}
+	return debt
+}
+
+// awaitSilence is nil as soon as the host is silent.
+func (f *fence) awaitSilence(ctx context.Context) error {
+	for {
+		silent := f.silent(ctx)
+		if ctx.Err() != nil || silent {
+			return ctx.Err()
+		}
+		if err := f.m.clk.Sleep(ctx, silentPoll); err != nil {
+			return err
+		}
+	}
+}
+
+// answering tries the guest agent first, then the link (guests by ssh: a reset). A
+// target that the network does not reach has nothing to lose by its link, which
+// is the quicker fence.
+func (f *fence) answering(ctx context.Context) fenceDebt {
+	if f.p.dead && f.off(ctx, agentTimeout) {
 		return noDebt
 	}
-	if f.p.unreached && !f.p.mute && !f.m.opt.Settings.Guest.BySSH() && f.try(ctx, callTimeout, "link", f.cut) {
+	if f.p.unreached && !f.p.mute && !f.m.opt.Settings.Guest.BySSH() && f.try(ctx, muteTimeout, "link", f.cut) {
 		return linkDown
 	}
 	if !f.p.agentDumb && f.try(ctx, agentTimeout, "agent", f.strip) {
@@ -84,16 +116,7 @@ func (f *fence) run(ctx context.Context) fenceDebt {
 	if f.p.mute {
 		return f.once(ctx, muteTimeout, unfenced)
 	}
-	if debt := f.force(ctx, callTimeout); debt != unfenced {
-		return debt
-	}
-	if f.off(ctx, callTimeout) {
-		return noDebt
-	}
-	if f.silent(ctx) {
-		return owed
-	}
-	return unfenced
+	return f.once(ctx, callTimeout, unfenced)
 }
 
 // once is run where nobody has answered who could do it: everything at the same

@@ -141,3 +141,28 @@ func TestBackupWithdrawn(t *testing.T) {
 		}
 	})
 }
+
+// TestHostFallsSilentInTheFence: a host that answered throughout the re-examination
+// and goes off while its target is fenced does not keep the clients waiting.
+func TestHostFallsSilentInTheFence(t *testing.T) {
+	for _, trouble := range []string{sim.VMShutdown, sim.ServiceFreeze, sim.NetworkCut} {
+		for _, how := range []string{sim.RealShutdown, sim.Partition} {
+			t.Run(trouble+" "+how, func(t *testing.T) {
+				play(t, settings.Fast, func(r *rig) {
+					r.rested("M1")
+					r.taps = once(func(p point) bool { return p.op == "A3" && !p.after }, func() { r.fault(how, "RS1") })
+					target := "M1"
+					if trouble == sim.ServiceFreeze {
+						target = "M1:postfix"
+					}
+					r.fault(trouble, target)
+					r.logged("M1", dbss.MsgConfirmed, 20*time.Second)
+					r.logged("M1", dbss.MsgFunctionRecovered, 1500*time.Millisecond)
+					if r.log.find("M1", dbss.MsgFenceOwed) == "" {
+						t.Error("the strip on return is not owed")
+					}
+				})
+			})
+		}
+	}
+}
