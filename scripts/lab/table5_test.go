@@ -198,7 +198,7 @@ func (r room) inOrder(c *cell) error {
 				return l.Background == background && strings.Contains(l.Text, message)
 			})
 			if n < 0 {
-				return fmt.Errorf("M1's log does not say %q where it should:\n%v", want, lines)
+				return fmt.Errorf("M1's log does not say %q where it should:\n%s", want, text(lines))
 			}
 			rest = rest[n+1:]
 		}
@@ -217,7 +217,7 @@ func (r room) judge(c cell) {
 	if c.undo != "" && gap > pingLimit {
 		r.t.Errorf("the monitor of F1 or M2 did not ping for %v: RS1 stalled it", gap)
 	}
-	r.soonEnough("function", c.trouble.function, c.seen, c.function)
+	r.soonEnough(c)
 	if took := c.back.Sub(c.detected); c.kind == "service-stop" && took > inPlaceLimit {
 		r.t.Errorf("the service was back after %v", took)
 	}
@@ -228,13 +228,22 @@ func (r room) judge(c cell) {
 // boot, which no limit here bounds but recoverLimit.
 const inPlaceLimit = 6 * time.Second
 
-// soonEnough fails where something took longer than in the paper.
-func (r room) soonEnough(what, paper string, from, to time.Time) {
+// soonEnough fails where the function was back later than in the paper.
+func (r room) soonEnough(c cell) {
 	r.t.Helper()
-	limit, err := strconv.ParseFloat(paper, 64)
-	if err == nil && to.Sub(from).Seconds() > limit {
-		r.t.Errorf("%s recovered after %s s, in the paper %s", what, span(from, to), paper)
+	limit, err := strconv.ParseFloat(c.trouble.function, 64)
+	if err == nil && c.function.Sub(c.seen).Seconds() > limit {
+		r.t.Errorf("function recovered after %s s, in the paper %s:\n%s", span(c.seen, c.function), c.trouble.function, text(r.lines("dbss-M1", "", c.at)))
 	}
+}
+
+// text is a part of a log as it is read.
+func text(lines []harness.Line) string {
+	var b strings.Builder
+	for _, l := range lines {
+		fmt.Fprintln(&b, l.At.Format("15:04:05.00"), l.Text)
+	}
+	return b.String()
 }
 
 // pingLimit is how long a monitor that pings every second may not. Usually it is
