@@ -27,7 +27,7 @@ func TestRoom(t *testing.T) {
 // round is section 4.2: the load falls, is nearly nothing, and returns, while a
 // client of each group asks ten times a second.
 func (r room) round() {
-	witness := r.witnessing()
+	witness := r.witnessing(10)
 	began := time.Now()
 	r.load(0)
 	r.within(3*time.Minute, "PS1 in every group", func() error {

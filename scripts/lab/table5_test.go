@@ -118,7 +118,7 @@ func (r room) table5(condition string, troubles []trouble) (cells []cell) {
 // suffer causes one trouble in a condition and waits until it is back.
 func (r room) suffer(condition string, x trouble) cell {
 	r.t.Helper()
-	witness := r.witnessing() // its client is what keeps a group out of PS2, too
+	witness := r.witnessing(1) // as in the paper; its client is what keeps a group out of PS2, too
 	normal := func() error { return r.normal(condition) }
 	r.within(recoverLimit, "the normal state before "+x.name, normal)
 	c := cell{trouble: x, condition: condition, at: time.Now()}
@@ -177,10 +177,26 @@ func (r room) normal(condition string) error {
 	if err := r.settled(condition); err != nil {
 		return err
 	}
+	if err := r.backedUp("M1", "W1"); err != nil {
+		return err
+	}
 	if condition == "Moderate" {
 		return r.power("on", "on", "on")
 	}
 	return r.power("on", "on", "asleep")
+}
+
+// backedUp is nil when the backups of the servers stand by. Those of a real server
+// that returns are created anew; until they have booted, some half a minute, a
+// takeover waits for that boot.
+func (r room) backedUp(servers ...string) error {
+	for _, s := range servers {
+		lines := r.lines("dbss-"+s, "backup server ", time.Time{})
+		if n := len(lines); n == 0 || !strings.Contains(lines[n-1].Text, "backup server paused") {
+			return fmt.Errorf("the backup of %s does not stand by", s)
+		}
+	}
+	return nil
 }
 
 // others are the servers on the real servers that no trouble hits, whose

@@ -22,10 +22,10 @@ type witness struct {
 
 var tally = regexp.MustCompile(`(?m)^(\w+) +(\d+) asked, (\d+) failed, (\d+) late, longest ([0-9.]+) s$`)
 
-// witnessing has a client ask every group ten times a second, and the switch
+// witnessing has a client ask every group rate times a second, and the switch
 // watched, until the returned function is called.
-func (r room) witnessing() (stop func() witness) {
-	client, watch := r.start("client"), r.start("watch")
+func (r room) witnessing(rate int) (stop func() witness) {
+	client, watch := r.start("client", "--rate="+strconv.Itoa(rate)), r.start("watch")
 	return func() (w witness) {
 		r.t.Helper()
 		w.said = string(client())
