@@ -29,7 +29,7 @@ samples = 1
 light = 18
 moderate = 30
 light_streak = 2
-ps2_accesses = 300
+ps2_accesses = 600
 ps2_window = "20s"
 
 [group.Mail]

@@ -5,9 +5,11 @@ import (
 	"encoding/xml"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -124,4 +126,70 @@ func TestGuestsAppendToNoFile(t *testing.T) {
 			t.Errorf("%s appends to a file", s.Name())
 		}
 	}
+}
+
+// TestFillMemory: an order to fill the memory that is given again while it is under
+// way fills it once, and nothing of it outlasts the order to let go. A server that
+// kept its load kept its group in Moderate.
+func TestFillMemory(t *testing.T) {
+	dir := t.TempDir()
+	free := "#!/bin/sh\necho 'Mem: 100000 10000'\n"
+	if err := os.WriteFile(filepath.Join(dir, "free"), []byte(free), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	fill := func(args ...string) *exec.Cmd {
+		cmd := exec.Command("image/fill-memory.sh", args...)
+		cmd.Env = append(os.Environ(), "FILL_MEMORY="+dir, "PATH="+dir+":"+os.Getenv("PATH"))
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		return cmd
+	}
+	want := func(n int, when string) {
+		t.Helper()
+		if got := fillers(t, dir); len(got) != n {
+			t.Errorf("%s %d processes hold memory, want %d", when, len(got), n)
+		}
+	}
+	t.Cleanup(func() {
+		for _, pid := range fillers(t, dir) {
+			_ = syscall.Kill(pid, syscall.SIGKILL)
+		}
+	})
+	var orders []*exec.Cmd
+	for range 4 {
+		orders = append(orders, fill("20", "1"))
+	}
+	for _, o := range orders {
+		if err := o.Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	want(1, "after the order")
+	for _, o := range [][]string{{"0", "3"}, {"20", "2"}} {
+		if err := fill(o...).Wait(); err != nil {
+			t.Error(err)
+		}
+	}
+	want(0, "after all")
+}
+
+// fillers are the living processes that hold memory on behalf of fill-memory in dir.
+func fillers(t *testing.T, dir string) (pids []int) {
+	t.Helper()
+	all, err := filepath.Glob("/proc/[0-9]*")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all {
+		cwd, err := os.Readlink(p + "/cwd")
+		name, nerr := os.ReadFile(p + "/comm")
+		if err != nil || nerr != nil || cwd != dir || strings.TrimSpace(string(name)) != "dd" {
+			continue // a dead one has no directory
+		}
+		if pid, err := strconv.Atoi(filepath.Base(p)); err == nil {
+			pids = append(pids, pid)
+		}
+	}
+	return pids
 }

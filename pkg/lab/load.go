@@ -16,6 +16,7 @@ type loads struct {
 	mu   sync.Mutex
 	want map[string]int  // percent of the memory, by group's letter
 	has  map[string]have // by guest
+	turn int             // of the last order
 }
 
 // have is what a guest was filled to, and by which pid its QEMU was known then.
@@ -83,11 +84,13 @@ func (r *room) fill(ctx context.Context, guest string, percent int) {
 	now := have{percent, pid}
 	r.loads.mu.Lock()
 	was, known := r.loads.has[guest]
+	r.loads.turn++
+	turn := r.loads.turn
 	r.loads.mu.Unlock()
 	if was == now || (!known && percent == 0) {
 		return
 	}
-	if r.inGuest(ctx, guest, "fill-memory", strconv.Itoa(percent)) == nil { // else the next look tries again
+	if r.inGuest(ctx, guest, "fill-memory", strconv.Itoa(percent), strconv.Itoa(turn)) == nil { // else the next look tries again
 		r.loads.mu.Lock()
 		r.loads.has[guest] = now
 		r.loads.mu.Unlock()
