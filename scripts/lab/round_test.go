@@ -31,8 +31,10 @@ func (r room) round() {
 	began := time.Now()
 	r.load(0)
 	r.within(3*time.Minute, "PS1 in every group", func() error {
-		if n := len(r.lines("pss", "condition=Light(PS1)", began)); n < len(groups) {
-			return fmt.Errorf("%d groups were in PS1", n)
+		for _, g := range groups {
+			if len(r.lines("pss", "condition set group="+g+" condition=Light(PS1)", began)) == 0 {
+				return fmt.Errorf("%s was not", g)
+			}
 		}
 		return nil
 	})
