@@ -256,7 +256,7 @@ func (r room) late(c cell) []string {
 	}
 	paper, err := strconv.ParseFloat(c.trouble.function, 64)
 	if took := c.function.Sub(c.seen); err == nil && took.Seconds() > paper {
-		why = append(why, fmt.Sprintf("function recovered after %v, in the paper after %v s:\n%s", took, paper, text(r.lines("dbss-M1", "", c.at))))
+		why = append(why, fmt.Sprintf("function recovered after %.2f s, in the paper %s:\n%s", took.Seconds(), c.trouble.function, text(r.lines("dbss-M1", "", c.at))))
 	}
 	if took := c.back.Sub(c.detected); c.kind == "service-stop" && took > inPlaceLimit {
 		why = append(why, fmt.Sprintf("the service was back after %v", took))
@@ -343,13 +343,6 @@ func row(all []cell) string {
 		between(func(c cell) (a, b time.Time) { return c.at, c.back }), between(func(c cell) (a, b time.Time) { return c.detected, c.back }), or(c.trouble.back),
 		mid(func(c cell) (time.Duration, bool) { return c.witness.longest, true }), fmt.Sprintf("%d of %d", cut, asked),
 	}, "\t")
-}
-
-func span(from, to time.Time) string {
-	if from.IsZero() || to.IsZero() {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", to.Sub(from).Seconds())
 }
 
 // when is the moment of the first line of source with text in it.
