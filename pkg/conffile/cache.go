@@ -56,7 +56,7 @@ func (d *Dir) parsed(r reading, at stamps) reading {
 		return r
 	}
 	r.snap, r.faults = Parse(d.path, r.contents)
-	if at.settled(time.Now()) { // the file system's clock is the wall clock
+	if at.older(settled, time.Now()) { // the file system's clock is the wall clock
 		d.cache.mu.Lock()
 		defer d.cache.mu.Unlock()
 		d.cache.reading, d.cache.stamps = r, at
@@ -74,9 +74,10 @@ func (d *Dir) stamps() stamps {
 	return out
 }
 
-func (s stamps) settled(now time.Time) bool {
+// older tells whether the last change is at least so long ago.
+func (s stamps) older(age time.Duration, now time.Time) bool {
 	for _, st := range s {
-		if age := now.Sub(st.Ctime); age < settled {
+		if now.Sub(st.Ctime) < age {
 			return false
 		}
 	}

@@ -9,15 +9,23 @@ import (
 	"io/fs"
 	"maps"
 	"path/filepath"
+	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/lockedfile"
 )
 
 // View is what the files say now, under the shared lock. Files that cannot be
-// used give *Faults.
+// used give *Faults, unless an editor that writes in place has just begun: then
+// View looks once more.
 func (d *Dir) View(ctx context.Context) (cluster.Tables, error) {
 	s, faults, err := d.Snapshot(ctx)
+	if err == nil && len(faults) > 0 && !d.stamps().older(quiet, time.Now()) {
+		if err := d.opt.Clock.Sleep(ctx, quiet); err != nil {
+			return cluster.Tables{}, err
+		}
+		s, faults, err = d.Snapshot(ctx)
+	}
 	if err != nil {
 		return cluster.Tables{}, err
 	}

@@ -74,12 +74,7 @@ func TestPollLetsAnEditorFinish(t *testing.T) {
 		changes := Open(dir, Options{NoNotify: true, Poll: time.Second}).Watch(ctx)
 		time.Sleep(990 * time.Millisecond)
 		write(t, dir, State, "")
-		var editor sync.WaitGroup
-		defer editor.Wait()
-		editor.Go(func() {
-			time.Sleep(15 * time.Millisecond)
-			write(t, dir, State, whole+"# by hand\n")
-		})
+		defer finish(t, dir, whole)()
 		<-changes
 		if got := read(t, dir, State); got == "" {
 			t.Error("told of a file half written")
@@ -88,6 +83,29 @@ func TestPollLetsAnEditorFinish(t *testing.T) {
 		for range changes {
 		}
 	})
+}
+
+// Somebody who looks between the two steps does not find fault with half a file.
+func TestViewLetsAnEditorFinish(t *testing.T) {
+	dir := paper(t)
+	synctest.Test(t, func(t *testing.T) {
+		whole := read(t, dir, State)
+		write(t, dir, State, "")
+		defer finish(t, dir, whole)()
+		if _, err := Open(dir, Options{}).View(t.Context()); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// finish is the second step of an editor that has emptied a file; it is to be waited for.
+func finish(t *testing.T, dir, whole string) (wait func()) {
+	var editor sync.WaitGroup
+	editor.Go(func() {
+		time.Sleep(15 * time.Millisecond)
+		write(t, dir, State, whole+"# by hand\n")
+	})
+	return editor.Wait
 }
 
 func TestWatchOfNoDirectoryEnds(t *testing.T) {
