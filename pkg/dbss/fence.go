@@ -73,31 +73,22 @@ func (f *fence) run(ctx context.Context) fenceDebt {
 		return f.once(ctx, silentTimeout, owed)
 	}
 	answering, giveUp := context.WithCancel(ctx)
-	defer giveUp()
-	gone := startTask(answering, func(ctx context.Context) error {
-		err := f.awaitSilence(ctx)
+	watch := startTask(answering, func(ctx context.Context) error {
+		for !f.silent(ctx) {
+			if err := f.m.clk.Sleep(ctx, silentPoll); err != nil {
+				return err
+			}
+		}
 		giveUp()
-		return err
+		return nil
 	})
+	defer watch.stop()
+	defer giveUp()
 	debt := f.answering(answering)
-	gone.stop()
-	if debt == unfenced && gone.err == nil {
-		return f.once(ctx, silentTimeout, owed)
+	if debt == unfenced && f.silent(answering) { // at once, where that was given up
+		return owed
 	}
 	return debt
-}
-
-// awaitSilence is nil as soon as the host is silent.
-func (f *fence) awaitSilence(ctx context.Context) error {
-	for {
-		silent := f.silent(ctx)
-		if ctx.Err() != nil || silent {
-			return ctx.Err()
-		}
-		if err := f.m.clk.Sleep(ctx, silentPoll); err != nil {
-			return err
-		}
-	}
 }
 
 // answering tries the guest agent first, then the link (guests by ssh: a reset). A

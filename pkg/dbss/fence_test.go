@@ -166,3 +166,20 @@ func TestHostFallsSilentInTheFence(t *testing.T) {
 		}
 	}
 }
+
+// TestFenceRefusedAtOnce: where everything fails at once, as with a connection that is
+// known to be gone, a silent host is still told from one that answers.
+func TestFenceRefusedAtOnce(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		m1 := "M1"
+		r.taps = once(func(p point) bool { return p.op == "A3" && !p.after }, func() {
+			r.gone.Store(&m1)
+			r.fault(sim.Partition, "RS1")
+		})
+		r.fault(sim.ServiceFreeze, "M1:postfix")
+		r.logged("M1", dbss.MsgConfirmed, 20*time.Second)
+		r.logged("M1", dbss.MsgFenceOwed, 1500*time.Millisecond)
+		r.gone.Store(nil)
+	})
+}

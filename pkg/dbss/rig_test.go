@@ -9,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -44,7 +45,8 @@ type rig struct {
 	log      *logBook
 	taps     func(point) // called before and after every call of a monitor
 	began    time.Time
-	noLaunch bool // hand-over: starting a monitor fails
+	noLaunch bool                   // hand-over: starting a monitor fails
+	gone     atomic.Pointer[string] // the guest whose hypervisor's connection is gone
 
 	mu       sync.Mutex
 	monitors map[string]*running

@@ -55,7 +55,7 @@ func TestLateReexamination(t *testing.T) {
 }
 
 func (t *tapped) Addrs(ctx context.Context, g cluster.Guest) (has []netip.Addr, err error) {
-	err = t.tap(ctx, "Addrs", g.Host, func() error {
+	err = t.drive(ctx, "Addrs", g.Host, func() error {
 		has, err = t.Model.Addrs(ctx, g)
 		return err
 	})

@@ -41,44 +41,69 @@ func (t *tapped) tap(ctx context.Context, op, host string, call func() error) er
 	return err
 }
 
+// drive is tap for what goes by the guest's hypervisor.
+func (t *tapped) drive(ctx context.Context, op, host string, call func() error) error {
+	return t.tap(ctx, op, host, func() error {
+		if err := t.r.refused(host); err != nil {
+			return err
+		}
+		return call()
+	})
+}
+
+func (t *tapped) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
+	if err := t.r.refused(g.Host); err != nil {
+		return "", err
+	}
+	return t.Model.GuestState(ctx, g)
+}
+
+// refused is how a hypervisor's calls end at once whose connection is known to be gone.
+func (r *rig) refused(host string) error {
+	if gone := r.gone.Load(); gone != nil && *gone == host {
+		return cluster.ErrHostSilent
+	}
+	return nil
+}
+
 func (t *tapped) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	return t.tap(ctx, "AddVIP", g.Host, func() error { return t.Model.AddVIP(ctx, g, vip) })
+	return t.drive(ctx, "AddVIP", g.Host, func() error { return t.Model.AddVIP(ctx, g, vip) })
 }
 
 func (t *tapped) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	return t.tap(ctx, "DelVIP", g.Host, func() error { return t.Model.DelVIP(ctx, g, vip) })
+	return t.drive(ctx, "DelVIP", g.Host, func() error { return t.Model.DelVIP(ctx, g, vip) })
 }
 
 func (t *tapped) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
-	return t.tap(ctx, "SetLink", g.Host, func() error { return t.Model.SetLink(ctx, g, up) })
+	return t.drive(ctx, "SetLink", g.Host, func() error { return t.Model.SetLink(ctx, g, up) })
 }
 
 func (t *tapped) Resume(ctx context.Context, g cluster.Guest) error {
-	return t.tap(ctx, "Resume", g.Host, func() error { return t.Model.Resume(ctx, g) })
+	return t.drive(ctx, "Resume", g.Host, func() error { return t.Model.Resume(ctx, g) })
 }
 
 func (t *tapped) Pause(ctx context.Context, g cluster.Guest) error {
-	return t.tap(ctx, "Pause", g.Host, func() error { return t.Model.Pause(ctx, g) })
+	return t.drive(ctx, "Pause", g.Host, func() error { return t.Model.Pause(ctx, g) })
 }
 
 func (t *tapped) Start(ctx context.Context, g cluster.Guest) error {
-	return t.tap(ctx, "Start", g.Host, func() error { return t.Model.Start(ctx, g) })
+	return t.drive(ctx, "Start", g.Host, func() error { return t.Model.Start(ctx, g) })
 }
 
 func (t *tapped) Reset(ctx context.Context, g cluster.Guest) error {
-	return t.tap(ctx, "Reset", g.Host, func() error { return t.Model.Reset(ctx, g) })
+	return t.drive(ctx, "Reset", g.Host, func() error { return t.Model.Reset(ctx, g) })
 }
 
 func (t *tapped) Destroy(ctx context.Context, g cluster.Guest) error {
-	return t.tap(ctx, "Destroy", g.Host, func() error { return t.Model.Destroy(ctx, g) })
+	return t.drive(ctx, "Destroy", g.Host, func() error { return t.Model.Destroy(ctx, g) })
 }
 
 func (t *tapped) Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) error {
-	return t.tap(ctx, "Migrate", g.Host, func() error { return t.Model.Migrate(ctx, g, to) })
+	return t.drive(ctx, "Migrate", g.Host, func() error { return t.Model.Migrate(ctx, g, to) })
 }
 
 func (t *tapped) Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	return t.tap(ctx, "Announce", g.Host, func() error { return t.Model.Announce(ctx, g, vip) })
+	return t.drive(ctx, "Announce", g.Host, func() error { return t.Model.Announce(ctx, g, vip) })
 }
 
 // companion is the sif side of a tap.
@@ -157,5 +182,5 @@ func once(match func(point) bool, f func()) func(point) {
 }
 
 func (t *tapped) RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error {
-	return t.tap(ctx, "RestartDaemon", g.Host, func() error { return t.Model.RestartDaemon(ctx, g, daemon) })
+	return t.drive(ctx, "RestartDaemon", g.Host, func() error { return t.Model.RestartDaemon(ctx, g, daemon) })
 }
