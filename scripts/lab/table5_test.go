@@ -109,27 +109,10 @@ func (r room) onlyPS1() {
 func (r room) table5(condition string, troubles []trouble) (cells []cell) {
 	for range *runs {
 		for _, x := range troubles {
-			r.t.Run(x.name, func(t *testing.T) { cells = append(cells, r.in(t).timed(condition, x)...) })
+			r.t.Run(x.name, func(t *testing.T) { cells = append(cells, r.in(t).suffer(condition, x)) })
 		}
 	}
 	return cells
-}
-
-// timed causes a trouble, and where something took too long once more: the guests'
-// emulated processors share a machine whose neighbours may take it for seconds.
-func (r room) timed(condition string, x trouble) []cell {
-	r.t.Helper()
-	first := r.suffer(condition, x)
-	why := r.late(first)
-	if len(why) == 0 {
-		return []cell{first}
-	}
-	fmt.Printf("LATE %s, once more: %s\n", r.t.Name(), strings.Join(why, "; "))
-	again := r.suffer(condition, x)
-	for _, w := range r.late(again) {
-		r.t.Errorf("%s, and the first time: %s", w, strings.Join(why, "; "))
-	}
-	return []cell{first, again}
 }
 
 // suffer causes one trouble in a condition and waits until it is back.
@@ -245,29 +228,30 @@ func (r room) judge(c cell) {
 	w := c.witness
 	r.t.Logf("the client:\n%s", w.said)
 	w.single(r, c.undo != "")
-	r.t.Logf("longest time between two pings of F1 or M2, by their monitors: %.2f s", w.longestGap(others...).Seconds())
-}
-
-// late is what took too long.
-func (r room) late(c cell) []string {
-	why := c.witness.stale()
-	if gap := c.witness.longestGap(others...); c.undo != "" && gap > pingLimit {
-		why = append(why, fmt.Sprintf("the monitor of F1 or M2 did not ping for %v: RS1 stalled it", gap))
+	gap := w.longestGap(others...)
+	r.t.Logf("longest time between two pings of F1 or M2, by their monitors: %.2f s", gap.Seconds())
+	if c.undo != "" && gap > pingLimit {
+		r.t.Errorf("the monitor of F1 or M2 did not ping for %v: RS1 stalled it", gap)
 	}
-	paper, err := strconv.ParseFloat(c.trouble.function, 64)
-	if took := c.function.Sub(c.seen); err == nil && took.Seconds() > paper {
-		why = append(why, fmt.Sprintf("function recovered after %.2f s, in the paper %s:\n%s", took.Seconds(), c.trouble.function, text(r.lines("dbss-M1", "", c.at))))
-	}
+	r.soonEnough(c)
 	if took := c.back.Sub(c.detected); c.kind == "service-stop" && took > inPlaceLimit {
-		why = append(why, fmt.Sprintf("the service was back after %v", took))
+		r.t.Errorf("the service was back after %v", took)
 	}
-	return why
 }
 
 // inPlaceLimit is how long a daemon may take to stop, start and greet on an
 // emulated processor, which is longer than the paper's 0.89 s; all other targets
 // boot, which no limit here bounds but recoverLimit.
 const inPlaceLimit = 6 * time.Second
+
+// soonEnough fails where the function was back later than in the paper.
+func (r room) soonEnough(c cell) {
+	r.t.Helper()
+	limit, err := strconv.ParseFloat(c.trouble.function, 64)
+	if took := c.function.Sub(c.seen).Seconds(); err == nil && took > limit {
+		r.t.Errorf("function recovered after %.2f s, in the paper %s:\n%s", took, c.trouble.function, text(r.lines("dbss-M1", "", c.at)))
+	}
+}
 
 // text is a part of a log as it is read.
 func text(lines []harness.Line) string {

@@ -51,30 +51,17 @@ func (r room) witnessing(rate int) (stop func() witness) {
 const stripDeadline = time.Second
 
 // single fails unless every VIP had one holder at every instant; with returned,
-// a host that was silent may have been a second one, see stale.
+// a host that was silent may have been a second one for strip_deadline.
 func (w witness) single(r room, returned bool) {
 	r.t.Helper()
 	for _, d := range w.seen.Doubles {
-		if returned {
-			r.t.Logf("the host that returned: %s", double(d))
+		text := fmt.Sprintf("%v answered for %v during %.1f s from %s on", d.MACs, d.VIP, d.For().Seconds(), d.First.Format(time.TimeOnly))
+		if returned && d.For() <= stripDeadline {
+			r.t.Logf("the host that returned: %s", text)
 			continue
 		}
-		r.t.Errorf("two holders: %s", double(d))
+		r.t.Errorf("two holders: %s", text)
 	}
-}
-
-// stale are the second holders that were so for longer than strip_deadline.
-func (w witness) stale() (why []string) {
-	for _, d := range w.seen.Doubles {
-		if d.For() > stripDeadline {
-			why = append(why, "two holders: "+double(d))
-		}
-	}
-	return why
-}
-
-func double(d lab.Double) string {
-	return fmt.Sprintf("%v answered for %v during %.1f s from %s on", d.MACs, d.VIP, d.For().Seconds(), d.First.Format(time.TimeOnly))
 }
 
 // longestGap is the longest time between two pings of any of the servers.
