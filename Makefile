@@ -23,7 +23,7 @@ demo: build ## the paper's evaluation with the real executables on the emulated 
 	@$(BIN)/demo -bin $(BIN)
 
 test: ## units, fuzz seeds, virtual-time scenarios and the four real binaries, with -race; then 200 campaigns without
-	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -tags $(TAGS) -timeout 20m ./...
+	$(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -race -tags $(TAGS) -timeout 40m ./...
 	@$(MAKE) --no-print-directory campaign SEEDS=200
 
 check: ## formatting, module file, vet, staticcheck, import rules
@@ -62,7 +62,7 @@ RUN ?=
 mutations: ## each deliberate defect of testdata/mutations must be caught by the test that it names; RUN=regexp: only those
 	$(GO) run ./scripts/mutate -tags $(TAGS) -run '$(RUN)'
 
-test-lab: build ## the drivers, and the paper's whole evaluation, on real virtual machines (half an hour); root, installs Debian packages
+test-lab: build ## the drivers, and the paper's whole evaluation, on real virtual machines (20 minutes); root, installs Debian packages
 	scripts/lab-deps.sh
 	$(GO) build -trimpath -tags $(TAGS) -o $(BIN)/lab ./scripts/lab
 	$(GO) test -race -tags '$(TAGS) lab' -count=1 -v -timeout 15m ./pkg/lab/...
