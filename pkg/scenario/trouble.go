@@ -181,7 +181,7 @@ func ageFile(path string, d time.Duration) error {
 	if b, err = json.Marshal(aged(v, d)); err != nil {
 		return err
 	}
-	return os.WriteFile(path, b, 0o600)
+	return replace(path, b)
 }
 
 // aged is v with every time in it d earlier.
