@@ -8,10 +8,14 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/conffile"
 )
 
-// loads keeps every server of a group at the load that was asked for: spares
-// start without, and sleeping hosts are reached once they wake.
+// loads keeps every server of a group that is in operation at the load that was
+// asked for: load comes with the clients, so one that has just woken gets its own
+// once it has a VIP.
 type loads struct {
 	mu   sync.Mutex
 	want map[string]int  // percent of the memory, by group's letter
@@ -65,9 +69,14 @@ func (r *room) keepLoaded(ctx context.Context) {
 		r.loads.mu.Lock()
 		want := maps.Clone(r.loads.want)
 		r.loads.mu.Unlock()
+		files, err := conffile.Open(r.Sub("conf"), conffile.Options{Holder: "lab load"}).View(ctx)
+		if err != nil {
+			continue
+		}
 		var all sync.WaitGroup
 		for _, s := range r.plan.Servers {
-			if percent, ok := want[s.Host[:1]]; ok && !strings.Contains(s.Host, "b") {
+			serves := len(cluster.RowsOf(files.Operation, s.Host)) > 0
+			if percent, ok := want[s.Host[:1]]; ok && (percent == 0 || serves) && !strings.Contains(s.Host, "b") {
 				all.Go(func() { r.fill(ctx, s.Host, percent) })
 			}
 		}
