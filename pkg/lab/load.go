@@ -41,7 +41,7 @@ func newLoads() *loads {
 // loadGap is the time between two looks at who lacks load.
 const loadGap = time.Second
 
-// setLoad fills the memory of every server of a group to percent; 0 lets go of it.
+// set has the memory of a group's servers in operation filled to percent; 0 lets go of it.
 func (l *loads) set(group, percent string) error {
 	n, err := strconv.Atoi(percent)
 	if err != nil || n < 0 || n > 80 {
@@ -60,6 +60,7 @@ func (l *loads) set(group, percent string) error {
 
 // keepLoaded applies loads until ctx ends.
 func (r *room) keepLoaded(ctx context.Context) {
+	files := conffile.Open(r.Sub("conf"), conffile.Options{Holder: "lab load"})
 	for {
 		select {
 		case <-ctx.Done():
@@ -69,13 +70,13 @@ func (r *room) keepLoaded(ctx context.Context) {
 		r.loads.mu.Lock()
 		want := maps.Clone(r.loads.want)
 		r.loads.mu.Unlock()
-		files, err := conffile.Open(r.Sub("conf"), conffile.Options{Holder: "lab load"}).View(ctx)
+		rows, err := files.View(ctx)
 		if err != nil {
 			continue
 		}
 		var all sync.WaitGroup
 		for _, s := range r.plan.Servers {
-			serves := len(cluster.RowsOf(files.Operation, s.Host)) > 0
+			serves := len(cluster.RowsOf(rows.Operation, s.Host)) > 0
 			if percent, ok := want[s.Host[:1]]; ok && (percent == 0 || serves) && !strings.Contains(s.Host, "b") {
 				all.Go(func() { r.fill(ctx, s.Host, percent) })
 			}
