@@ -96,4 +96,9 @@ var (
 	ErrHostSilent  = errors.New("the real server does not answer")
 	ErrAgentSilent = errors.New("the guest agent does not answer")
 	ErrNoAnswer    = errors.New("no answer")
+
+	// ErrAgentGone is the hypervisor's prompt word that the guest agent's
+	// channel is closed: the guest is down, reboots or has lost its agent. A
+	// guest that is only slow or held up keeps it open and is merely silent.
+	ErrAgentGone = fmt.Errorf("the guest agent is not connected: %w", ErrAgentSilent)
 )
