@@ -1,0 +1,15 @@
+package instance
+
+import (
+	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/doubt"
+	"pss-msbs/pkg/settings"
+)
+
+// Board is the board of doubts in the run directory.
+func Board(d daemon.Dirs, set settings.Settings, clk clock.Clock) *doubt.Board {
+	b := set.Brake
+	return &doubt.Board{Dir: d.Run, Clock: clk, Targets: func() int { return doubt.Homes(d.Conf) },
+		Brake: doubt.Brake{Share: b.StormShare, Least: b.StormLeast, Window: b.StormWindow.D(), Longest: b.StormLongest.D()}}
+}
