@@ -35,8 +35,8 @@ var rules = []rule{
 	{"pkg/access", with("pkg/command")},
 	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
 	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")}, // the commands of pss fleet
-	{"pkg/daemon", with("pkg/ipc")},                      // companions and monitors are started ready to talk
-	{"pkg/doubt", nouns}, // what monitors tell each other of their targets
+	{"pkg/daemon", with("pkg/ipc")}, // companions and monitors are started ready to talk
+	{"pkg/doubt", nouns},            // what monitors tell each other of their targets
 	{"pkg/instance", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget")}, // how every program begins, and what they share
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings")},
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
