@@ -25,6 +25,7 @@ func (r *reader) check(s Settings) {
 	r.demand(s.Fleet.Speed == 1 || s.Fleet.Driver != "libvirt", "fleet.speed", "only the emulated fleet has a speed: with libvirt it must be 1")
 	r.addrs(s)
 	r.commands(s)
+	r.demand(s.Brake.StormShare > 0 && s.Brake.StormShare <= 1, "brake.storm_share", "must be above 0 and at most 1")
 	r.class(s.Class, "class")
 	r.power(s.Power, "power")
 	for _, ip := range slices.SortedFunc(maps.Keys(s.Reals), netip.Addr.Compare) {

@@ -30,6 +30,8 @@ func Default() Settings {
 		DSRS: DSRS{MonitorInterval: 10 * second, PingTimeout: second, ReexamineCount: 3, WakeTries: 3,
 			RestoreDeadline: 600 * second, StripDeadline: second, BootSlots: 2},
 		Lock: Lock{Wait: 10 * second, Hold: 3 * second},
+		Brake: Brake{StormShare: 0.5, StormLeast: 3, StormWindow: 10 * second, StormLongest: 60 * second,
+			MaxResets: 3, ResetWindow: 600 * second, ResetPause: 120 * second, Migrations: 1, Wakes: 2},
 		Libvirt: Libvirt{URI: "qemu+ssh://root@{ip}/system", ManagementURI: "qemu:///system",
 			SuspendCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "systemctl", "suspend"},
 			RestartCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "systemctl", "restart", "libvirtd"},

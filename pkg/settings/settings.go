@@ -45,6 +45,7 @@ type Settings struct {
 	DBSS    DBSS    `toml:"dbss"`
 	DSRS    DSRS    `toml:"dsrs"`
 	Lock    Lock    `toml:"lock"`
+	Brake   Brake   `toml:"brake"`
 	Libvirt Libvirt `toml:"libvirt"`
 	Guest   Guest   `toml:"guest"`
 	Access  Access  `toml:"access"`
@@ -148,6 +149,20 @@ type DSRS struct {
 type Lock struct {
 	Wait Duration `toml:"wait"` // longest wait for the lock
 	Hold Duration `toml:"hold"` // longest time a hold may keep it
+}
+
+// Brake holds the bounds over all programs together: what is done to a fleet at
+// a time, and when its troubles look like our own (SPEC 5).
+type Brake struct {
+	StormShare   float64  `toml:"storm_share"`   // of the virtual servers that turn doubtful together
+	StormLeast   int      `toml:"storm_least"`   // distinct causes
+	StormWindow  Duration `toml:"storm_window"`  // within which
+	StormLongest Duration `toml:"storm_longest"` // a storm holds takeovers back for so long
+	MaxResets    int      `toml:"max_resets"`    // resets within reset_window
+	ResetWindow  Duration `toml:"reset_window"`
+	ResetPause   Duration `toml:"reset_pause"` // between two of a group, unless the first has answered
+	Migrations   int      `toml:"migrations"`  // backups on their way at once
+	Wakes        int      `toml:"wakes"`       // real servers being woken at once
 }
 
 // Libvirt holds the URI templates; {ip} is the real server's address, {host}
