@@ -41,14 +41,15 @@ type Settings struct {
 	Power      Power                 `toml:"power"`
 	Reals      map[netip.Addr]Power  `toml:"-"` // [real.IP]
 
-	PSS     PSS     `toml:"pss"`
-	DBSS    DBSS    `toml:"dbss"`
-	DSRS    DSRS    `toml:"dsrs"`
-	Lock    Lock    `toml:"lock"`
-	Brake   Brake   `toml:"brake"`
-	Libvirt Libvirt `toml:"libvirt"`
-	Guest   Guest   `toml:"guest"`
-	Access  Access  `toml:"access"`
+	PSS      PSS      `toml:"pss"`
+	DBSS     DBSS     `toml:"dbss"`
+	Detector Detector `toml:"detector"`
+	DSRS     DSRS     `toml:"dsrs"`
+	Lock     Lock     `toml:"lock"`
+	Brake    Brake    `toml:"brake"`
+	Libvirt  Libvirt  `toml:"libvirt"`
+	Guest    Guest    `toml:"guest"`
+	Access   Access   `toml:"access"`
 }
 
 // Fleet says where servers really are.
@@ -130,6 +131,24 @@ type DBSS struct {
 	GivebackCount     int      `toml:"giveback_count"`
 	BudgetRecoveries  int      `toml:"budget_recoveries"`
 	BudgetWindow      Duration `toml:"budget_window"`
+}
+
+// Detector is how sure a monitor must be, and how fast it asks (SPEC 5). Doubt
+// is φ: -log10 of the probability that a sound server would have been as silent.
+type Detector struct {
+	Alarm        float64  `toml:"alarm"` // φ at which trouble is told and the backup resumed
+	Act          float64  `toml:"act"`   // φ at which it is believed
+	Interval     Duration `toml:"interval"`
+	Burst        Duration `toml:"burst"`
+	GreetEvery   Duration `toml:"greet_every"`
+	LeastSilence Duration `toml:"least_silence"`
+	HostSilence  Duration `toml:"host_silence"`
+	HungHost     Duration `toml:"hung_host"`
+	FreezeMost   Duration `toml:"freeze_most"`
+	Overload     Duration `toml:"overload"`
+	Observe      Duration `toml:"observe"`
+	LossFloor    float64  `toml:"loss_floor"`
+	Lateness     Duration `toml:"lateness"`
 }
 
 // DSRS holds the knobs of the monitors of real servers (SPEC 6).
