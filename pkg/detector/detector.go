@@ -146,14 +146,26 @@ func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 		return
 	}
 	w.path.answered(now.Sub(p.sent))
-	w.live(p.sent, now)
 	w.refused = 0
-	if a.Kind == Greet {
-		d.ping.live(p.sent, now)
-	}
-	if a.Kind == Agent {
+	switch a.Kind {
+	case Ping, Greet:
+		d.reached(p.sent, now)
+	case Agent:
 		d.closed = false
 	}
+	w.live(p.sent, now)
+}
+
+// reached notes that the target's network was heard. Where it was out of reach
+// until now its services' silence proves nothing, and they are greeted anew.
+func (d *Detector) reached(sent, now time.Time) {
+	if d.phi(&d.ping, now) >= d.cfg.Act {
+		for _, n := range d.names {
+			d.daemons[n].forget()
+			d.daemons[n].due = now
+		}
+	}
+	d.ping.live(sent, now)
 }
 
 // refuse takes a prompt no: of a service it is a sign of life of its server.
@@ -162,14 +174,14 @@ func (d *Detector) refuse(w *witness, a Answer, now time.Time) {
 	if !ok {
 		return
 	}
-	w.live(p.sent, now)
-	w.refused++
 	switch a.Kind {
 	case Agent:
 		d.closed = true
 	case Greet:
-		d.ping.live(p.sent, now)
+		d.reached(p.sent, now)
 	}
+	w.live(p.sent, now)
+	w.refused++
 }
 
 func (d *Detector) witness(q Question) *witness {
@@ -205,17 +217,21 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 		d.soon(w.due)
 	}
 	d.askPing(now, dark || d.stirred(now), put)
-	if dark || d.stirred(now) {
-		d.askOnce(&d.hyper, Question{Kind: Hypervisor, Patience: d.cfg.HungHost + time.Second}, put)
-		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.cfg.HungHost + time.Second}, put)
+	if dark || doubt || d.stirred(now) {
+		again := time.Second
+		if dark || d.stirred(now) {
+			again = max(d.cfg.Burst, 50*time.Millisecond)
+		}
+		d.askOnce(&d.hyper, Question{Kind: Hypervisor, Patience: d.cfg.HungHost + time.Second}, again, put)
+		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.cfg.HungHost + time.Second}, again, put)
 	}
-	if dark && !d.cfg.NoHost {
-		put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, d.cfg.Burst)
+	if dark {
+		put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, d.pace(now))
 	}
 	if dark && !d.cfg.NoReferences && d.refs.heard.Before(d.since()) {
-		put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, 2*d.cfg.Burst)
+		put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, d.pace(now))
 	}
-	d.askServices(now, doubt, dark, put)
+	d.askServices(now, dark, put)
 	if doubt || dark {
 		d.soon(now.Add(step(now.Sub(d.since()))))
 	}
@@ -240,10 +256,8 @@ func (d *Detector) soon(t time.Time) {
 func (d *Detector) askPing(now time.Time, burst bool, put put) {
 	every := d.cfg.Interval
 	switch {
-	case burst && d.ping.phi(now, now, d.cfg.LossFloor, d.grain()) > 2*d.cfg.Act:
-		every = max(d.cfg.Burst, 200*time.Millisecond)
 	case burst:
-		every = d.cfg.Burst
+		every = d.pace(now)
 	case every == 0 && d.ping.due.IsZero():
 		return
 	}
@@ -259,28 +273,37 @@ func (d *Detector) askPing(now time.Time, burst bool, put put) {
 	}
 }
 
+// pace is the time between questions in the dark: a burst, until more would add
+// nothing to what is known.
+func (d *Detector) pace(now time.Time) time.Duration {
+	if d.phi(&d.ping, now) <= 2*d.cfg.Act {
+		return d.cfg.Burst
+	}
+	return max(d.cfg.Burst, min(now.Sub(d.since())/16, time.Second), 200*time.Millisecond)
+}
+
 // askOnce asks a witness that works: never twice at the same time.
-func (d *Detector) askOnce(w *witness, q Question, put put) {
+func (d *Detector) askOnce(w *witness, q Question, again time.Duration, put put) {
 	if !w.open() {
-		put(w, q, max(d.cfg.Burst, 50*time.Millisecond))
+		put(w, q, again)
 	}
 }
 
 // askServices greets what is due, and what is doubtful again and again. In the
 // dark a greeting is one more way to be heard.
-func (d *Detector) askServices(now time.Time, doubt, dark bool, put put) {
+func (d *Detector) askServices(now time.Time, dark bool, put put) {
 	for _, n := range d.names {
-		w := d.daemons[n]
-		if (doubt || dark) && (d.doubtful(w, now) || dark) && w.due.After(now.Add(d.cfg.GreetEvery)) {
-			w.due = now
-			if len(w.probes) > 0 {
-				w.due = maxTime(now, w.probes[len(w.probes)-1].sent.Add(d.cfg.GreetEvery))
+		w, again := d.daemons[n], 24*time.Hour // until it is examined
+		if dark || d.doubtful(w, now) {
+			again = d.cfg.GreetEvery
+			if w.due.After(now.Add(again)) {
+				w.due = w.asked.Add(again)
 			}
 		}
 		if w.due.IsZero() {
 			continue
 		}
-		put(w, Question{Kind: Greet, Daemon: n, Patience: d.deadline(w)}, 24*time.Hour)
+		put(w, Question{Kind: Greet, Daemon: n, Patience: d.deadline(w)}, again)
 		if w.open() {
 			d.soon(d.overdue(w, now))
 		}

@@ -17,7 +17,9 @@ type probe struct {
 type witness struct {
 	path    path
 	probes  []probe      // in the order of sending
-	due     time.Time    // of the next question
+	asked   time.Time    // the last question
+	due     time.Time    // of the next one
+	began   time.Time    // of a silence longer than probes holds
 	proved  time.Time    // a question sent then was answered
 	heard   time.Time    // when that answer came
 	answers [8]time.Time // when the last ones came, in no order
@@ -33,11 +35,12 @@ const (
 )
 
 func (w *witness) ask(id int, now time.Time, again time.Duration) {
-	w.due = now.Add(again)
-	w.probes = append(w.probes, probe{id: id, sent: now})
-	if over := len(w.probes) - mostProbes; over > 0 {
-		w.probes = slices.Delete(w.probes, 0, over)
+	w.due, w.asked = now.Add(again), now
+	if len(w.probes) == mostProbes {
+		w.began = w.since()
+		w.probes = slices.Delete(w.probes, 0, 1)
 	}
+	w.probes = append(w.probes, probe{id: id, sent: now})
 }
 
 // take removes the probe id.
@@ -92,7 +95,7 @@ func (w *witness) silent(id int, patience time.Duration) {
 func (w *witness) void(id int) { _, _ = w.take(id) }
 
 // forget forgets every open question.
-func (w *witness) forget() { w.probes, w.refused = nil, 0 }
+func (w *witness) forget() { w.probes, w.refused, w.began = w.probes[:0], 0, time.Time{} }
 
 // open tells whether an answer may still come.
 func (w *witness) open() bool {
@@ -105,6 +108,9 @@ func (w *witness) counts(p probe) bool { return p.sent.After(w.proved) }
 // since is when the silence began: the sending of the first question that is
 // not answered; zero where there is none.
 func (w *witness) since() time.Time {
+	if w.began.After(w.proved) {
+		return w.began
+	}
 	for _, p := range w.probes {
 		if w.counts(p) {
 			return p.sent
