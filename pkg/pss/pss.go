@@ -79,6 +79,8 @@ type Options struct {
 	// Slot waits for one of the boot slots that all programs share; SpareSlot
 	// for one of those that are not kept for recoveries.
 	Slot, SpareSlot func(ctx context.Context) (release func(), err error)
+	// WakeSlot waits for one of the wake slots that all programs share; nil: no limit.
+	WakeSlot func(ctx context.Context) (release func(), err error)
 	// Data reads the .dat files.
 	Data func() (hands.Data, error)
 	// Abandoned names the servers whose VIPs are pss's while they stand in
@@ -137,7 +139,7 @@ func New(opt Options) *System {
 	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
 		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
-		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}, Starting: s.hands.Starting}
+		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}, Starting: s.hands.Starting, Slot: opt.WakeSlot}
 	return s
 }
 
