@@ -43,5 +43,5 @@ func (c *command) serve(ctx context.Context, data mgmtdata.Real, base *instance.
 		Sif:   ipc.NewClient(ipc.DialUnix(companion.Socket), "dsrs", base.Clock),
 		Fleet: driver, Monitors: local, Servers: local, Limits: local,
 		Resets: instance.Resets(c.Dirs, base.Settings, base.Clock),
-		Ready: func() error { return daemon.Ready(c.ReadyFD) }}).Run(ctx)
+		Ready:  func() error { return daemon.Ready(c.ReadyFD) }}).Run(ctx)
 }

@@ -13,6 +13,7 @@ import (
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/pss"
@@ -42,6 +43,7 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 		Abandoned: failed.Hosts,
 		Forget:    failed.Remove,
 		Moving:    d.Moves(),
+		Doubts:    instance.Board(d, set, clk).Read,
 		LastGood:  survived(d),
 		Changed:   func() bool { return changed(d, set) },
 		Settings:  set, Clock: clk, Log: log, RunDir: d.Run, StateDir: d.State,

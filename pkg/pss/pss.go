@@ -25,6 +25,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/pss/hands"
@@ -90,6 +91,8 @@ type Options struct {
 	Forget func(host string) error
 	// Moving marks the VIPs whose addresses are being changed.
 	Moving ipc.Moves
+	// Doubts are what the monitors doubt, and which of it cannot be read; nil: nothing.
+	Doubts func() ([]doubt.Doubt, error)
 	// Changed tells whether settings.toml differs from Settings.
 	Changed func() bool
 
@@ -124,6 +127,7 @@ type System struct {
 	rescues claims // groups
 	adopts  claims // servers whose monitor is being started
 	forced  forced
+	relief  relief
 	pauses  patience.Pauses
 	orphans map[string]time.Time // since when nobody monitors a serving backup; only settle uses it
 	report  report
@@ -133,7 +137,7 @@ type System struct {
 
 // New returns a system that has touched nothing yet.
 func New(opt Options) *System {
-	s := &System{opt: opt, decider: load.NewDecider(), looks: make(chan struct{}, 1), orphans: map[string]time.Time{}}
+	s := &System{opt: opt, decider: load.NewDecider(), looks: make(chan struct{}, 1), orphans: map[string]time.Time{}, relief: relief{}}
 	s.said.log = opt.Log
 	s.report = report{path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
 	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,

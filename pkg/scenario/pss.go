@@ -27,7 +27,7 @@ func (w *World) startPSS() *Proc {
 			Monitors: spares{p}, Meter: meter{view{p, w.Model}}, Accesses: view{p, w.Model},
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
 			WakeSlot: p.slot(daemon.Waking, w.Settings.Brake.Wakes),
-			Data:     w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Changed: func() bool { return false }, LastGood: w.survived(),
+			Data:     w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
 			Ready:    func() error { p.isReady(); return nil },
 			Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
 		}).Run(p.ctx)

@@ -51,6 +51,7 @@ type World struct {
 
 	mu    sync.Mutex
 	procs []*Proc
+	pids  int // the last one given
 	kills []kill
 	locks map[string]map[*Proc]bool // monitor locks: an open file may be shared
 	sifs  map[string]listener

@@ -3,12 +3,14 @@ package scenario
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	"pss-msbs/pkg/budget"
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/instance"
 )
 
@@ -84,4 +86,18 @@ func (r resets) Answered(ctx context.Context, target string) error {
 		return errKilled
 	}
 	return r.Resets.Answered(ctx, target)
+}
+
+// board is the board of doubts as p sees it.
+func (p *Proc) board() *doubt.Board {
+	b := instance.Board(p.w.dirs, p.w.Settings, clock.Clock{})
+	b.PID, b.Alive = p.pid, p.w.lives
+	return b
+}
+
+// lives tells whether the program with this pid runs.
+func (w *World) lives(pid int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.procs, func(p *Proc) bool { return p.pid == pid })
 }
