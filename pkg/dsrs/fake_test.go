@@ -252,6 +252,19 @@ func (l *limits) others(woken bool) {
 	}
 }
 
+// woken is how many wake slots are taken.
+func (l *limits) woken() int { l.mu.Lock(); defer l.mu.Unlock(); return l.wakes }
+
+// forbid permits no reset before due.
+func (l *limits) forbid(due time.Time) { l.mu.Lock(); defer l.mu.Unlock(); l.resetDue = due }
+
+// ledger is who was permitted to be reset, and who answered after it.
+func (l *limits) ledger() (resets, answered []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.resets), slices.Clone(l.answered)
+}
+
 func (l *limits) WakeSlot() (func(), error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
