@@ -269,7 +269,7 @@ func (w *World) startDSRS(name string) *Proc {
 		local := local{p}
 		return dsrs.New(dsrs.Deps{Data: dat, Settings: w.Settings, Log: p.logger(),
 			Sif: ipc.NewClient(p.dial(name), "dsrs", clock.Clock{}), Fleet: view{p, w.Model},
-			Monitors: local, Servers: local, Limits: local,
+			Monitors: local, Servers: local, Limits: local, Resets: p.resets(),
 			Ready: func() error { p.isReady(); return nil }}).Run(p.ctx)
 	})
 }
@@ -303,6 +303,16 @@ func (l local) Server(host string) (mgmtdata.Server, error) {
 // BootSlot implements dsrs.Limits.
 func (l local) BootSlot(ctx context.Context) (func(), error) {
 	return l.p.bootSlot(l.p.w.Settings.DSRS.BootSlots)(ctx)
+}
+
+// WakeSlot implements dsrs.Limits.
+func (l local) WakeSlot() (func(), error) {
+	return l.p.trySlot(daemon.Waking, l.p.w.Settings.Brake.Wakes), nil
+}
+
+// MigrationSlot implements dsrs.Limits.
+func (l local) MigrationSlot(ctx context.Context) (func(), error) {
+	return l.p.slot(daemon.Migration, l.p.w.Settings.Brake.Migrations)(ctx)
 }
 
 func (l local) budget(host string) budget.File {
