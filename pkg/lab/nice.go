@@ -60,12 +60,7 @@ func stillBoots(pid int) bool {
 
 // usedCPU is what a process has used of the processors.
 func usedCPU(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(b), ") ") // behind the name, which may have blanks
-	f := strings.Fields(rest)
+	_, f := processStat(pid)
 	const user, system = 11, 12
 	if len(f) <= system {
 		return 0, os.ErrInvalid
