@@ -120,12 +120,18 @@ func (r *room) fault(ctx context.Context, kind, target string) error {
 	if kind != "vm-crash" {
 		return fmt.Errorf("cannot cause %q: no such fault; there are %s", kind, strings.Join(FaultKinds(), " "))
 	}
-	_, pid, err := r.whereabouts(target)
+	return r.signal(target, syscall.SIGKILL)
+}
+
+// signal signals a guest's QEMU: SIGKILL crashes the guest, SIGSTOP holds it up
+// as a busy hypervisor does, SIGCONT lets go of it.
+func (l *Lab) signal(guest string, s syscall.Signal) error {
+	_, pid, err := l.whereabouts(guest)
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return fmt.Errorf("cannot crash %s: %v", target, err)
+	if err := syscall.Kill(pid, s); err != nil {
+		return fmt.Errorf("cannot signal %s: %v", guest, err)
 	}
 	return nil
 }
