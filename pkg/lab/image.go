@@ -60,6 +60,7 @@ case "$(cat /proc/cmdline)" in *lab.trial=1*)
 	poweroff -f
 	;;
 esac
+echo "` + bootMark + `" >/dev/console
 for m in /modules/*; do insmod "$m"; done
 if [ -b /dev/vda ]; then # a full guest
 	mkdir -p /full
