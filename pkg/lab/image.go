@@ -16,7 +16,7 @@ import (
 )
 
 // programs are what the lab needs on the machine.
-var programs = []string{"ip", "unshare", "busybox", "virsh", "libvirtd", "qemu-system-x86_64", "qemu-ga"}
+var programs = []string{"ip", "unshare", "busybox", "virsh", "libvirtd", "qemu-system-x86_64", "qemu-ga", "iptables"}
 
 // modules are what a guest's kernel lacks, in the order in which they load.
 var modules = []string{

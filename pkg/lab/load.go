@@ -103,7 +103,7 @@ func (r *room) fill(ctx context.Context, guest string, w wanted) {
 	if err != nil || !lacks {
 		return
 	}
-	if r.inGuest(ctx, guest, "fill-memory", strconv.Itoa(w.percent), strconv.Itoa(turn)) == nil { // else the next look tries again
+	if r.InGuest(ctx, guest, "fill-memory", strconv.Itoa(w.percent), strconv.Itoa(turn)) == nil { // else the next look tries again
 		r.loads.mu.Lock()
 		r.loads.has[guest] = have{w, life}
 		r.loads.mu.Unlock()

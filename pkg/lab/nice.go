@@ -16,13 +16,14 @@ import (
 // In a machine room the management server, every real server and the client have
 // processors of their own. Here they share a few, and the room is to measure the
 // programs: those go first, then the hypervisors that answer them, guests that
-// serve, whoever asks those, and last what boots.
+// serve, whoever asks those (ClientNice, as nice counts), and last what boots; that
+// as all others on the machine, whose work should slow the room down and not stop it.
 const (
-	programNice  = -10
-	libvirtdNice = -5
-	guestNice    = 3
-	clientNice   = 5
-	bootNice     = 15
+	programNice  = -15
+	libvirtdNice = -10
+	guestNice    = -5
+	ClientNice   = -3
+	bootNice     = 0
 
 	bootCPU    = 7 * time.Second        // what a boot uses of a processor
 	niceGap    = 100 * time.Millisecond // between looks at guests

@@ -40,6 +40,9 @@ func TestRoomPlan(t *testing.T) {
 			t.Errorf("%s is %v, %v", name, h, err)
 		}
 	}
+	if h, err := p.find("management"); err != nil || h.Name != "mgmt" {
+		t.Errorf("the management server is %v, %v", h, err)
+	}
 	if _, err := p.find("RS9"); err == nil {
 		t.Error("RS9 was found")
 	}
@@ -123,6 +126,19 @@ func TestLacks(t *testing.T) {
 		}
 		if _, got := l.lacks("M1", x.now); got != x.lacks {
 			t.Errorf("%s: lacks is %v", x.name, got)
+		}
+	}
+}
+
+func TestParseShare(t *testing.T) {
+	for text, want := range map[string]float64{"5%": 0.05, "0": 0, "99.5%": 0.995} {
+		if got, err := parseShare(text); err != nil || got != want {
+			t.Errorf("%q is %v, %v", text, got, err)
+		}
+	}
+	for _, bad := range []string{"", "%", "100%", "-1%", "NaN", "5%%"} {
+		if got, err := parseShare(bad); err == nil {
+			t.Errorf("%q was taken as %v", bad, got)
 		}
 	}
 }
