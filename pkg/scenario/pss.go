@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/guest"
 	"pss-msbs/pkg/ipc"
@@ -26,8 +25,8 @@ func (w *World) startPSS() *Proc {
 			Monitors: spares{p}, Meter: meter{view{p, w.Model}}, Accesses: view{p, w.Model},
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
 			Data: w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Changed: func() bool { return false }, LastGood: w.survived(),
-			Ready:    func() error { p.isReady(); return nil },
-			Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
+			Ready: func() error { p.isReady(); return nil },
+			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
 		}).Run(p.ctx)
 	})
 }
@@ -74,7 +73,7 @@ func (s spares) Ensure(ctx context.Context, dat mgmtdata.Server) error {
 		if err == nil || s.p.isDead() {
 			return err
 		}
-		if (clock.Clock{}).Sleep(ctx, 200*time.Millisecond) != nil {
+		if s.p.clock().Sleep(ctx, 200*time.Millisecond) != nil {
 			return fmt.Errorf("cannot start the monitor of %s: %w", dat.Host, err)
 		}
 	}
@@ -97,7 +96,7 @@ func (s spares) ensure(ctx context.Context, dat mgmtdata.Server) error {
 }
 
 func (s spares) sif(host string) *ipc.Client {
-	return ipc.NewClient(s.p.dial(host), "pss", clock.Clock{})
+	return ipc.NewClient(s.p.dial(host), "pss", s.p.clock())
 }
 
 // Stop implements hands.Monitors.

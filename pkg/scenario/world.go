@@ -52,6 +52,7 @@ type World struct {
 	mu    sync.Mutex
 	procs []*Proc
 	kills []kill
+	halts []halted
 	locks map[string]map[*Proc]bool // monitor locks: an open file may be shared
 	sifs  map[string]listener
 	slots map[int]*Proc // boot slots
@@ -338,7 +339,7 @@ func (p *Proc) bootSlot(n int) func(context.Context) (func(), error) {
 			if slot := p.w.takeSlot(p, n); slot >= 0 {
 				return sync.OnceFunc(func() { p.w.giveSlot(p, slot) }), nil
 			}
-			if err := (clock.Clock{}).Sleep(ctx, bootPoll); err != nil {
+			if err := p.clock().Sleep(ctx, bootPoll); err != nil {
 				return nil, fmt.Errorf("cannot take a boot slot: %w", err)
 			}
 		}
