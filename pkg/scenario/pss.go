@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/guest"
@@ -28,8 +27,8 @@ func (w *World) startPSS() *Proc {
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
 			WakeSlot: p.slot(daemon.Waking, w.Settings.Brake.Wakes),
 			Data:     w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
-			Ready:    func() error { p.isReady(); return nil },
-			Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
+			Ready: func() error { p.isReady(); return nil },
+			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
 		}).Run(p.ctx)
 	})
 }
@@ -76,7 +75,7 @@ func (s spares) Ensure(ctx context.Context, dat mgmtdata.Server) error {
 		if err == nil || s.p.isDead() {
 			return err
 		}
-		if (clock.Clock{}).Sleep(ctx, 200*time.Millisecond) != nil {
+		if s.p.clock().Sleep(ctx, 200*time.Millisecond) != nil {
 			return fmt.Errorf("cannot start the monitor of %s: %w", dat.Host, err)
 		}
 	}
@@ -99,7 +98,7 @@ func (s spares) ensure(ctx context.Context, dat mgmtdata.Server) error {
 }
 
 func (s spares) sif(host string) *ipc.Client {
-	return ipc.NewClient(s.p.dial(host), "pss", clock.Clock{})
+	return ipc.NewClient(s.p.dial(host), "pss", s.p.clock())
 }
 
 // Stop implements hands.Monitors.

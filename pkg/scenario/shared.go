@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"pss-msbs/pkg/budget"
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/instance"
@@ -33,7 +32,7 @@ func (p *Proc) slot(kind daemon.Work, n int) func(context.Context) (func(), erro
 			if release := p.trySlot(kind, n); release != nil {
 				return release, nil
 			}
-			if err := (clock.Clock{}).Sleep(ctx, slotPoll); err != nil {
+			if err := p.clock().Sleep(ctx, slotPoll); err != nil {
 				return nil, fmt.Errorf("cannot take a %s slot: %w", kind, err)
 			}
 		}
@@ -69,12 +68,12 @@ type resets struct {
 }
 
 func (p *Proc) resets() resets {
-	return resets{p, instance.Resets(p.w.dirs, p.w.Settings, clock.Clock{})}
+	return resets{p, instance.Resets(p.w.dirs, p.w.Settings, p.clock())}
 }
 
 // Permit implements dsrs.Resets.
 func (r resets) Permit(ctx context.Context, target, group string) (time.Time, error) {
-	if r.p.isDead() {
+	if !r.p.runs() {
 		return time.Time{}, errKilled
 	}
 	return r.Resets.Permit(ctx, target, group)
@@ -82,7 +81,7 @@ func (r resets) Permit(ctx context.Context, target, group string) (time.Time, er
 
 // Answered implements dsrs.Resets.
 func (r resets) Answered(ctx context.Context, target string) error {
-	if r.p.isDead() {
+	if !r.p.runs() {
 		return errKilled
 	}
 	return r.Resets.Answered(ctx, target)
@@ -90,9 +89,31 @@ func (r resets) Answered(ctx context.Context, target string) error {
 
 // board is the board of doubts as p sees it.
 func (p *Proc) board() *doubt.Board {
-	b := instance.Board(p.w.dirs, p.w.Settings, clock.Clock{})
+	b := instance.Board(p.w.dirs, p.w.Settings, p.clock())
 	b.PID, b.Alive = p.pid, p.w.lives
 	return b
+}
+
+// doubts is the board of doubts, on which the dead do not post.
+type doubts struct {
+	p *Proc
+	*doubt.Board
+}
+
+// Post implements dbss.Doubts.
+func (d doubts) Post(what doubt.Doubt) error {
+	if !d.p.runs() {
+		return errKilled
+	}
+	return d.Board.Post(what)
+}
+
+// Clear implements dbss.Doubts.
+func (d doubts) Clear(target string) error {
+	if !d.p.runs() {
+		return errKilled
+	}
+	return d.Board.Clear(target)
 }
 
 // lives tells whether the program with this pid runs.

@@ -53,6 +53,7 @@ type World struct {
 	procs []*Proc
 	pids  int // the last one given
 	kills []kill
+	halts []halted
 	locks map[string]map[*Proc]bool // monitor locks: an open file may be shared
 	sifs  map[string]listener
 	slots map[slot]*Proc // of boots, wakes, migrations
