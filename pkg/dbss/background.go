@@ -288,8 +288,8 @@ func (j *job) lookAtBooting(ctx context.Context) {
 // has in memory, so a living one is not.
 func (j *job) lookAtRunning(ctx context.Context) {
 	alive := j.stripped || j.strip(ctx) == nil
-	if alive && j.kind == freeze && !j.mended && !j.restarted && j.booted.IsZero() && !j.stripsOnly() {
-		j.mend(ctx, false) // proved already
+	if alive && j.kind == freeze && !j.mended && !j.reset && !j.restarted && j.booted.IsZero() && !j.stripsOnly() {
+		j.mend(ctx) // proved already
 	}
 	greets, full := j.greets(ctx)
 	if alive && full {
@@ -302,7 +302,7 @@ func (j *job) lookAtRunning(ctx context.Context) {
 		j.badSince = time.Time{} // overloaded at worst
 		return
 	case greets || alive && j.agentAnswers(ctx):
-		j.mend(ctx, greets)
+		j.mend(ctx)
 		return
 	}
 	j.lookAtDead(ctx)
@@ -341,19 +341,16 @@ func (j *job) agentAnswers(ctx context.Context) bool {
 // restarted; in vain: it is reset, for nothing else is left, and it has no VIP
 // to lose (Table 5, "Recovery by server restart"). Where only its network is
 // gone it waits for it.
-func (j *job) mend(ctx context.Context, greets bool) {
-	now, patience := j.m.clk.Now(), j.m.set.GreetTimeout.D()
-	if greets {
-		patience = j.m.set.FreezeDeadline.D()
-	}
+func (j *job) mend(ctx context.Context) {
+	now := j.m.clk.Now()
 	switch {
 	case j.stripsOnly():
-	case j.kind != freeze || j.restarted || !j.booted.IsZero():
+	case j.kind != freeze || j.reset || j.restarted || !j.booted.IsZero():
 		j.judgeCut(now)
 	case !j.mended:
 		j.mended, j.badSince = true, now
 		j.m.restartDaemons(ctx, j.m.opt.Target.Daemons)
-	case now.Sub(j.badSince) >= patience && j.m.ping(ctx, j.g.IP) == nil:
+	case now.Sub(j.badSince) >= j.m.set.GreetTimeout.D() && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
 	}
