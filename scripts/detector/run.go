@@ -1,0 +1,242 @@
+package main
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"pss-msbs/pkg/detector"
+)
+
+// run is one monitor that watches one target in virtual time: the executor of
+// a detector, as dbss is.
+type run struct {
+	w      *world
+	rnd    *rand.Rand
+	d      *detector.Detector
+	p      profile
+	epoch  time.Time
+	now    time.Duration
+	wake   time.Duration // when the detector wants to be asked again
+	tick   time.Duration // of the next monitoring
+	queue  queue
+	paused time.Duration // the pause whose report is on its way
+
+	alarmed bool
+	found   time.Duration // when the fault was believed; never: not yet
+	tally   tally
+	rivals  []rival
+	late    []event // what waits for a program that was stopped
+}
+
+func newRun(r row, p profile, seed uint64, rivals bool) *run {
+	rnd := rand.New(rand.NewPCG(seed, 0x9e3779b97f4a7c15))
+	w := newWorld(r, rnd)
+	n := &run{w: w, rnd: rnd, p: p, d: detector.New(p.config, daemons()), found: never,
+		epoch: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
+	if rivals {
+		n.rivals = newRivals(w, n)
+	}
+	n.tick = w.upTo(examineEvery)
+	n.d.Begin(n.time(0))
+	return n
+}
+
+func (r *run) time(t time.Duration) time.Time { return r.epoch.Add(t) }
+
+// until plays on to end, or until the fault is believed.
+func (r *run) until(end time.Duration) {
+	for r.found == never {
+		next := min(r.wake, r.tick, r.queue.next())
+		if next >= end && r.now < end {
+			r.now = end
+			return
+		}
+		if next < r.now || r.asleep(next) {
+			r.woken()
+		} else {
+			r.now = next
+			r.handle()
+		}
+		r.pass()
+		if r.now >= end {
+			return
+		}
+	}
+}
+
+// asleep puts the program to sleep if it is stopped at t, and wakes it.
+func (r *run) asleep(t time.Duration) bool {
+	s := r.w.stops
+	if s.odd || t < s.from {
+		return false
+	}
+	r.now = max(t, s.to)
+	s.draw()
+	return true
+}
+
+// woken handles what has piled up while the program did not run: its timers
+// have expired and answers lie in its sockets, and which it sees first is luck.
+// A question whose deadline has passed meanwhile is answered or not by the same luck.
+func (r *run) woken() {
+	r.late = r.late[:0]
+	for r.queue.next() <= r.now {
+		e := r.queue.pop()
+		if e.answer.Outcome == detector.Answered && e.deadline <= r.now && r.rnd.IntN(2) == 0 {
+			e.answer.Outcome = detector.Silent
+		}
+		r.late = append(r.late, e)
+	}
+	r.rnd.Shuffle(len(r.late), func(i, j int) { r.late[i], r.late[j] = r.late[j], r.late[i] })
+	if r.rnd.IntN(2) == 0 {
+		r.handleTimers()
+	}
+	for _, e := range r.late {
+		r.take(e)
+		r.step()
+	}
+	r.handleTimers()
+}
+
+// handle does what is due now.
+func (r *run) handle() {
+	for r.queue.next() <= r.now {
+		r.take(r.queue.pop())
+	}
+	r.handleTimers()
+}
+
+func (r *run) handleTimers() {
+	if r.tick <= r.now {
+		r.d.Examine(r.time(r.now))
+		for r.tick <= r.now {
+			r.tick += examineEvery
+		}
+	}
+	r.step()
+}
+
+func (r *run) take(e event) {
+	if e.report {
+		r.d.Rouse(r.time(r.now))
+		return
+	}
+	r.d.Tell(r.time(r.now), e.answer)
+}
+
+// step asks what is to be asked and weighs what is known. The program may be
+// stopped just after it has decided to ask.
+func (r *run) step() {
+	questions, wake := r.d.Ask(r.time(r.now))
+	r.wake = wake.Sub(r.epoch)
+	v := r.d.Verdict(r.time(r.now))
+	sent := r.now
+	if s := r.w.stops; len(questions) > 0 && s.odd && sent >= s.from {
+		sent += s.to - s.from
+		s.draw()
+	}
+	for _, q := range questions {
+		r.ask(q, sent)
+	}
+	r.judge(v)
+	r.now = sent
+}
+
+// ask puts q on the way at sent; its deadline counts from now.
+func (r *run) ask(q detector.Question, sent time.Duration) {
+	e := event{deadline: r.now + q.Patience, answer: detector.Answer{Question: q}}
+	switch q.Kind {
+	case detector.Ping:
+		e.at = r.w.ping(sent)
+	case detector.Host:
+		e.at = r.w.hostPing(sent)
+	case detector.Reference:
+		e.at = r.w.refPing(sent)
+	case detector.Greet:
+		e.at = r.w.greet(sent, q.Daemon == daemons()[0])
+		for _, v := range r.rivals {
+			v.greeted(sent, e.at)
+		}
+	case detector.Hypervisor:
+		e.at, e.answer.State = r.w.hypervisor(sent)
+	case detector.Agent:
+		e.at, e.answer.Outcome = r.w.agent(sent)
+	}
+	if e.at > e.deadline {
+		e.at, e.answer.Outcome = max(e.deadline, sent), detector.Silent
+	}
+	r.queue.push(e)
+}
+
+// pass lets the world go on to now.
+func (r *run) pass() {
+	r.w.pass(r.now)
+	for _, v := range r.rivals {
+		v.pass(r.now)
+	}
+	if next := r.w.pauses.next; r.p.events && next != r.paused && next < never {
+		r.paused = next
+		if r.w.pauses.oddNext {
+			r.report(next + 40*time.Millisecond)
+		}
+	}
+}
+
+// report has the hypervisor's report of at reach the program.
+func (r *run) report(at time.Duration) {
+	r.queue.push(event{at: r.w.call(at), deadline: never, report: true})
+}
+
+// judge counts what the detector thinks.
+func (r *run) judge(v detector.Verdict) {
+	struck := r.now >= r.w.at
+	switch {
+	case v.Level == detector.Believe && struck:
+		r.found = r.now
+	case v.Level == detector.Believe:
+		r.tally.takeover(v, r.w.wouldAnswer(r.now, patience))
+		if r.alarmed {
+			r.tally.Alarms--
+		}
+		r.again(time.Minute)
+	case v.Level == detector.Alarm && !r.alarmed && !struck:
+		r.tally.Alarms++
+		r.alarmed = true
+	case v.Level == detector.Well:
+		r.alarmed = false
+	}
+}
+
+// again begins to watch anew after rest: the target was taken over and is back.
+func (r *run) again(rest time.Duration) {
+	r.now += rest
+	r.queue = r.queue[:0]
+	r.alarmed, r.found = false, never
+	r.d.Begin(r.time(r.now))
+	r.wake = r.now
+}
+
+// patience is how long a client waits for its answer.
+const patience = 5 * time.Second
+
+// strike makes the target wrong from at on, and plays on to that moment.
+func (r *run) strike(f fault, at time.Duration) {
+	r.w.strike(f, at)
+	if r.p.events && r.w.knows < never {
+		r.report(r.w.knows)
+	}
+	r.until(at)
+}
+
+// find returns how long after at the detector believes the fault; never: not
+// within most. Then the target is whole again.
+func (r *run) find(at, most time.Duration) time.Duration {
+	r.until(at + most)
+	found := r.found
+	r.w.mend()
+	r.again(time.Second)
+	if found < never {
+		found -= at
+	}
+	return found
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"math"
+	"math/rand/v2"
+	"time"
+)
+
+// never is later than every run.
+const never = time.Duration(math.MaxInt64 / 4)
+
+// course is how one kind of spell goes in a run: the present or next spell,
+// and the one after it.
+type course struct {
+	spells
+	rnd        *rand.Rand
+	from, to   time.Duration
+	next, last time.Duration // of the spell after
+	odd        bool          // of the present spell: a coin
+	oddNext    bool
+}
+
+func newCourse(s spells, rnd *rand.Rand) *course {
+	c := &course{spells: s, rnd: rnd, from: never, to: never, next: never, last: never}
+	if s.gap > 0 {
+		c.next, c.last = 0, 0
+		c.draw()
+		c.draw()
+	}
+	return c
+}
+
+// draw makes the next spell the present one and draws one after it.
+func (c *course) draw() {
+	c.from, c.to, c.odd = c.next, c.last, c.oddNext
+	c.next = c.last + time.Duration(c.rnd.ExpFloat64()*float64(c.gap))
+	c.last = c.next + c.length()
+	c.oddNext = c.rnd.IntN(2) == 0
+}
+
+func (c *course) length() time.Duration {
+	u := c.rnd.Float64()
+	if c.octaves {
+		return time.Duration(float64(c.least) * math.Pow(float64(c.most)/float64(c.least), u))
+	}
+	return c.least + time.Duration(u*float64(c.most-c.least))
+}
+
+// pass forgets spells that are over at now by more than an answer's time.
+func (c *course) pass(now time.Duration) {
+	for now > c.to && now >= c.next {
+		c.draw()
+	}
+}
+
+// in tells whether t is in a spell, and when that ends.
+func (c *course) in(t time.Duration) (to time.Duration, odd, yes bool) {
+	switch {
+	case t >= c.from && t < c.to:
+		return c.to, c.odd, true
+	case t >= c.next && t < c.last:
+		return c.last, c.oddNext, true
+	}
+	return 0, false, false
+}
