@@ -133,7 +133,7 @@ func (d *Detector) Tell(now time.Time, a Answer) {
 	case Refused:
 		d.refuse(w, a, now)
 	case Silent:
-		w.silent(a.ID, now)
+		w.silent(a.ID, a.Patience)
 	case Void:
 		w.void(a.ID)
 	}
@@ -350,6 +350,29 @@ func (d *Detector) judgeOurselves(now time.Time) {
 
 // mostLate bounds the lateness that is excused: 2^5 times Lateness.
 const mostLate = 5
+
+// Heard tells whether the target has answered a ping and greeted with every
+// service since at.
+func (d *Detector) Heard(at time.Time) bool {
+	heard := !d.ping.proved.Before(at)
+	for _, n := range d.names {
+		heard = heard && !d.daemons[n].proved.Before(at) && d.daemons[n].refused == 0
+	}
+	return heard
+}
+
+// Alive tells whether anything in the target, its agent included, has given a
+// sign of life since at.
+func (d *Detector) Alive(at time.Time) bool {
+	alive := !d.ping.heard.Before(at) || !d.agent.heard.Before(at) && !d.closed
+	for _, n := range d.names {
+		alive = alive || !d.daemons[n].heard.Before(at)
+	}
+	return alive
+}
+
+// Pause stops the clock by which lateness is judged: the next Ask comes when it comes.
+func (d *Detector) Pause() { d.wake = time.Time{} }
 
 // Excuse forgets all silence so far: this program may not have heard the answers.
 func (d *Detector) Excuse() { d.forget() }

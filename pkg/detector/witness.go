@@ -10,7 +10,7 @@ import (
 type probe struct {
 	id    int
 	sent  time.Time
-	ended time.Time // its patience is over; zero: an answer may still come
+	ended time.Time // no answer comes any more; by its whole patience, however soon that was known; zero: one may
 }
 
 // witness is one who is asked, and what of it is not answered yet.
@@ -74,18 +74,18 @@ func (w *witness) live(sent, now time.Time) {
 	}
 }
 
-// silent notes that nobody waits for the answer to id any more.
-func (w *witness) silent(id int, now time.Time) {
+// silent notes that the answer to id did not come within patience, or cannot come.
+func (w *witness) silent(id int, patience time.Duration) {
 	i := slices.IndexFunc(w.probes, func(p probe) bool { return p.id == id })
 	if i < 0 {
 		return
 	}
-	if !w.probes[i].sent.After(w.proved) {
-		w.probes = slices.Delete(w.probes, i, i+1)
-		w.path.unanswered()
+	p := &w.probes[i]
+	if p.ended = p.sent.Add(patience); w.counts(*p) {
 		return
 	}
-	w.probes[i].ended = now
+	w.probes = slices.Delete(w.probes, i, i+1)
+	w.path.unanswered()
 }
 
 // void forgets the probe id: it proves nothing.
@@ -139,7 +139,7 @@ func (w *witness) phi(now, until time.Time, floor, grain float64) float64 {
 			continue
 		}
 		end := now
-		if !p.ended.IsZero() && p.ended.Before(now) {
+		if !p.ended.IsZero() {
 			end = p.ended
 		}
 		sum -= math.Log10(w.path.silence(end.Sub(p.sent), floor, grain))

@@ -111,7 +111,7 @@ func (m *Model) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
 	refused := here && (state == stopped || state == "")
 	err := m.probe(ctx, m.spec.Times.Greet, state == running || refused)
 	if err == nil && refused {
-		err = fmt.Errorf("%w: connection refused", cluster.ErrNoAnswer)
+		err = cluster.ErrRefused
 	}
 	if err != nil {
 		return fmt.Errorf("cannot greet %s at %s: %w", daemon, ip, err)
