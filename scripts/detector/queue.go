@@ -10,6 +10,7 @@ import (
 // hypervisor reporting something.
 type event struct {
 	at       time.Duration
+	asked    time.Duration // when the program decided to ask
 	deadline time.Duration // of the question; never for a report
 	report   bool
 	answer   detector.Answer

@@ -21,6 +21,9 @@ type run struct {
 	queue  queue
 	paused time.Duration // the pause whose report is on its way
 
+	examined time.Duration // the last monitoring
+	whole    bool          // it was answered in full
+
 	alarmed bool
 	found   time.Duration // when the fault was believed; never: not yet
 	tally   tally
@@ -49,6 +52,7 @@ func (r *run) until(end time.Duration) {
 		next := min(r.wake, r.tick, r.queue.next())
 		if next >= end && r.now < end {
 			r.now = end
+			r.pass()
 			return
 		}
 		if next < r.now || r.asleep(next) {
@@ -77,13 +81,18 @@ func (r *run) asleep(t time.Duration) bool {
 
 // woken handles what has piled up while the program did not run: its timers
 // have expired and answers lie in its sockets, and which it sees first is luck.
-// A question whose deadline has passed meanwhile is answered or not by the same luck.
+// A question whose deadline has passed meanwhile is read or given up by the same
+// luck, and void if it is given up late.
 func (r *run) woken() {
 	r.late = r.late[:0]
 	for r.queue.next() <= r.now {
 		e := r.queue.pop()
-		if e.answer.Outcome == detector.Answered && e.deadline <= r.now && r.rnd.IntN(2) == 0 {
-			e.answer.Outcome = detector.Silent
+		answered := e.answer.Outcome == detector.Answered
+		if answered && e.deadline <= r.now && r.rnd.IntN(2) == 0 {
+			e.answer.Outcome, answered = detector.Silent, false
+		}
+		if !answered && e.answer.Outcome == detector.Silent && r.now > e.asked+e.answer.Patience+voidAfter {
+			e.answer.Outcome = detector.Void
 		}
 		r.late = append(r.late, e)
 	}
@@ -98,6 +107,9 @@ func (r *run) woken() {
 	r.handleTimers()
 }
 
+// voidAfter is how late a question may be given up that counts as unanswered.
+const voidAfter = 100 * time.Millisecond
+
 // handle does what is due now.
 func (r *run) handle() {
 	for r.queue.next() <= r.now {
@@ -108,7 +120,9 @@ func (r *run) handle() {
 
 func (r *run) handleTimers() {
 	if r.tick <= r.now {
+		r.d.Pause()
 		r.d.Examine(r.time(r.now))
+		r.examined, r.whole = r.now, false
 		for r.tick <= r.now {
 			r.tick += examineEvery
 		}
@@ -139,12 +153,27 @@ func (r *run) step() {
 		r.ask(q, sent)
 	}
 	r.judge(v)
-	r.now = sent
+	r.now = max(r.now, sent)
+	r.lookAtVIPs()
 }
 
-// ask puts q on the way at sent; its deadline counts from now.
+// lookAtVIPs is what dbss does once its target has answered in full: it asks the
+// agent for its addresses, and hears nothing until it has them.
+func (r *run) lookAtVIPs() {
+	if r.whole || r.alarmed || !r.d.Heard(r.time(r.examined)) {
+		return
+	}
+	r.whole = true
+	if at, outcome := r.w.agent(r.now); outcome == detector.Answered {
+		r.now = min(at, r.now+time.Second)
+	}
+	r.d.Pause()
+	r.wake = r.now
+}
+
+// ask puts q on the way at sent; now is when it was decided to.
 func (r *run) ask(q detector.Question, sent time.Duration) {
-	e := event{deadline: r.now + q.Patience, answer: detector.Answer{Question: q}}
+	e := event{asked: r.now, deadline: sent + q.Patience, answer: detector.Answer{Question: q}}
 	switch q.Kind {
 	case detector.Ping:
 		e.at = r.w.ping(sent)
@@ -163,7 +192,7 @@ func (r *run) ask(q detector.Question, sent time.Duration) {
 		e.at, e.answer.Outcome = r.w.agent(sent)
 	}
 	if e.at > e.deadline {
-		e.at, e.answer.Outcome = max(e.deadline, sent), detector.Silent
+		e.at, e.answer.Outcome = e.deadline, detector.Silent
 	}
 	r.queue.push(e)
 }
@@ -202,8 +231,8 @@ func (r *run) judge(v detector.Verdict) {
 	case v.Level == detector.Alarm && !r.alarmed && !struck:
 		r.tally.Alarms++
 		r.alarmed = true
-	case v.Level == detector.Well:
-		r.alarmed = false
+	case v.Level == detector.Well && r.alarmed:
+		r.alarmed, r.tick = false, r.now
 	}
 }
 
