@@ -20,6 +20,10 @@ const (
 	minimum = 1e-9
 )
 
+// overdueAfter is the natural logarithm of 50: one of fifty sound answers
+// takes so many scales longer than the mean.
+const overdueAfter = 3.912
+
 // answered learns from an answer that took d.
 func (p *path) answered(d time.Duration) {
 	p.count(0)
@@ -72,5 +76,5 @@ func (p *path) silence(d time.Duration, floor, grain float64) float64 {
 // expected is the age at which an answer is overdue: only one of fifty sound
 // answers takes longer.
 func (p *path) expected(grain float64) time.Duration {
-	return time.Duration((p.mean + p.scale(grain)*math.Log(50)) * float64(time.Second))
+	return time.Duration((p.mean + p.scale(grain)*overdueAfter) * float64(time.Second))
 }

@@ -55,12 +55,12 @@ type Verdict struct {
 func (d *Detector) Verdict(now time.Time) Verdict {
 	v := d.network(now)
 	if v.Level <= Doubt && v.Trouble == None {
-		v = d.services(now, v)
+		v = d.serving(now, v)
 	}
 	if v.Level == Believe && !v.Certain {
 		d.restrain(now, &v)
 	}
-	if v.Level > Well {
+	if d.told = v.Level >= Alarm || d.told && v.Level > Well; d.told {
 		v.Evidence = d.evidence(now, v)
 	}
 	return v
@@ -138,14 +138,17 @@ func (d *Detector) believed(now time.Time, v Verdict, silence time.Duration) Tro
 func (d *Detector) agentLives(now time.Time) bool {
 	heard := d.agent.heardBy(now.Add(-grace))
 	return !d.closed && d.word != cluster.GuestPaused && !heard.Before(d.since()) &&
-		d.ping.phi(now, heard, d.cfg.LossFloor, d.grain()) >= d.cfg.Act
+		d.ping.phi(now, heard, d.weighing()) >= d.cfg.Act
 }
 
-// services weighs each service of a target that answers pings.
-func (d *Detector) services(now time.Time, v Verdict) Verdict {
+// serving weighs each service of a target that answers pings.
+func (d *Detector) serving(now time.Time, v Verdict) Verdict {
 	var silent, stopped []string
-	for _, n := range d.names {
-		w := d.daemons[n]
+	for i := range d.services {
+		w, n := &d.services[i].witness, d.services[i].name
+		if w.refused == 0 && w.silence.IsZero() {
+			continue
+		}
 		phi, since := d.phi(w, now), w.since()
 		quiet := d.silence(now, since)
 		switch {
@@ -182,16 +185,18 @@ func (d *Detector) deadline(w *witness) time.Duration {
 // Overloaded names the services that greet, but slowly.
 func (d *Detector) Overloaded() []string {
 	var slow []string
-	for _, n := range d.names {
-		if w := d.daemons[n]; w.path.mean >= d.cfg.Overload.Seconds() {
-			slow = append(slow, n)
+	for i := range d.services {
+		if w := &d.services[i]; w.path.mean >= d.cfg.Overload.Seconds() {
+			slow = append(slow, w.name)
 		}
 	}
 	return slow
 }
 
+func (d *Detector) weighing() weighing { return weighing{floor: d.cfg.LossFloor, grain: d.grain()} }
+
 func (d *Detector) phi(w *witness, now time.Time) float64 {
-	return w.phi(now, now, d.cfg.LossFloor, d.grain())
+	return w.phi(now, now, d.weighing())
 }
 
 // since is when the target fell silent.
@@ -214,11 +219,11 @@ func (d *Detector) evidence(now time.Time, v Verdict) string {
 	} else {
 		say("ping answers")
 	}
-	for _, n := range d.names {
-		if w := d.daemons[n]; w.refused > 0 {
+	for i := range d.services {
+		if w, n := &d.services[i].witness, d.services[i].name; w.refused > 0 {
 			say("%s refuses", n)
-		} else if phi := d.phi(w, now); d.doubtful(w, now) {
-			say("%s silent %.1f s (φ %.1f)", n, now.Sub(w.since()).Seconds(), phi)
+		} else if d.doubtful(w, now) {
+			say("%s silent %.1f s (φ %.1f)", n, now.Sub(w.since()).Seconds(), d.phi(w, now))
 		}
 	}
 	if d.word != "" {
@@ -234,8 +239,8 @@ func (d *Detector) evidence(now time.Time, v Verdict) string {
 	case len(d.agent.probes) > 0:
 		say("agent silent")
 	}
-	if phi := d.phi(&d.host, now); d.doubtful(&d.host, now) {
-		say("host silent (φ %.1f)", phi)
+	if d.doubtful(&d.host, now) {
+		say("host silent (φ %.1f)", d.phi(&d.host, now))
 	}
 	if d.late > 0 {
 		say("own delays %d", d.late)

@@ -22,7 +22,9 @@ type witness struct {
 	heard   time.Time    // when that answer came
 	answers [8]time.Time // when the last ones came, in no order
 	count   int
-	refused int // answers in a row that nobody listens there
+	refused int       // answers in a row that nobody listens there
+	silence time.Time // when it began: the sending of the first question that counts; zero: there is none
+	older   float64   // φ of what was asked in this silence and is kept no longer
 }
 
 // The most questions that are kept of a witness, and how many silent ones in a
@@ -32,17 +34,42 @@ const (
 	outage     = 16
 )
 
-func (w *witness) ask(id int, now time.Time, again time.Duration) {
+// weighing is how silence is weighed just now.
+type weighing struct {
+	floor, grain float64
+}
+
+func (w *witness) ask(id int, now time.Time, again time.Duration, by weighing) {
 	w.due = now.Add(again)
-	w.probes = append(w.probes, probe{id: id, sent: now})
-	if over := len(w.probes) - mostProbes; over > 0 {
-		w.probes = slices.Delete(w.probes, 0, over)
+	if len(w.probes) == mostProbes {
+		w.drop(now, by)
 	}
+	w.probes = append(w.probes, probe{id: id, sent: now})
+	if w.silence.IsZero() {
+		w.silence = now
+	}
+}
+
+// drop keeps the weight of the oldest question, and nothing else of it.
+func (w *witness) drop(now time.Time, by weighing) {
+	if p := w.probes[0]; w.counts(p) {
+		w.older += w.weight(p, now, by)
+	}
+	w.probes = slices.Delete(w.probes, 0, 1)
+}
+
+func (w *witness) find(id int) int {
+	for i := range w.probes {
+		if w.probes[i].id == id {
+			return i
+		}
+	}
+	return -1
 }
 
 // take removes the probe id.
 func (w *witness) take(id int) (probe, bool) {
-	i := slices.IndexFunc(w.probes, func(p probe) bool { return p.id == id })
+	i := w.find(id)
 	if i < 0 {
 		return probe{}, false
 	}
@@ -59,14 +86,21 @@ func (w *witness) live(sent, now time.Time) {
 	if w.heard = now; sent.After(w.proved) {
 		w.proved = sent
 	}
-	lost := 0
-	w.probes = slices.DeleteFunc(w.probes, func(p probe) bool {
-		over := !p.sent.After(w.proved) && !p.ended.IsZero()
-		if over {
+	w.lost()
+	w.restart()
+}
+
+// lost learns from the questions that stay without an answer although a later one has one.
+func (w *witness) lost() {
+	lost, kept := 0, w.probes[:0]
+	for _, p := range w.probes {
+		if !w.counts(p) && !p.ended.IsZero() {
 			lost++
+			continue
 		}
-		return over
-	})
+		kept = append(kept, p)
+	}
+	w.probes = kept
 	if lost < outage {
 		for range lost {
 			w.path.unanswered()
@@ -74,9 +108,20 @@ func (w *witness) live(sent, now time.Time) {
 	}
 }
 
+// restart has the silence begin with the first question that still counts.
+func (w *witness) restart() {
+	w.silence, w.older = time.Time{}, 0
+	for i := range w.probes {
+		if w.counts(w.probes[i]) {
+			w.silence = w.probes[i].sent
+			return
+		}
+	}
+}
+
 // silent notes that the answer to id did not come within patience, or cannot come.
 func (w *witness) silent(id int, patience time.Duration) {
-	i := slices.IndexFunc(w.probes, func(p probe) bool { return p.id == id })
+	i := w.find(id)
 	if i < 0 {
 		return
 	}
@@ -89,14 +134,26 @@ func (w *witness) silent(id int, patience time.Duration) {
 }
 
 // void forgets the probe id: it proves nothing.
-func (w *witness) void(id int) { _, _ = w.take(id) }
+func (w *witness) void(id int) {
+	if p, ok := w.take(id); ok && p.sent.Equal(w.silence) {
+		w.restart()
+	}
+}
 
 // forget forgets every open question.
-func (w *witness) forget() { w.probes, w.refused = nil, 0 }
+func (w *witness) forget() {
+	w.probes, w.refused = w.probes[:0], 0
+	w.silence, w.older = time.Time{}, 0
+}
 
 // open tells whether an answer may still come.
 func (w *witness) open() bool {
-	return slices.ContainsFunc(w.probes, func(p probe) bool { return p.ended.IsZero() })
+	for i := range w.probes {
+		if w.probes[i].ended.IsZero() {
+			return true
+		}
+	}
+	return false
 }
 
 // counts tells whether p is evidence: nothing sent at its time or later was answered.
@@ -104,14 +161,7 @@ func (w *witness) counts(p probe) bool { return p.sent.After(w.proved) }
 
 // since is when the silence began: the sending of the first question that is
 // not answered; zero where there is none.
-func (w *witness) since() time.Time {
-	for _, p := range w.probes {
-		if w.counts(p) {
-			return p.sent
-		}
-	}
-	return time.Time{}
-}
+func (w *witness) since() time.Time { return w.silence }
 
 // heardBy is when the last answer came that was there at t; zero: none is known.
 func (w *witness) heardBy(t time.Time) time.Time {
@@ -126,23 +176,33 @@ func (w *witness) heardBy(t time.Time) time.Time {
 
 // overdue tells whether an answer should have come.
 func (w *witness) overdue(now time.Time, grain float64) bool {
-	since := w.since()
-	return !since.IsZero() && now.Sub(since) >= w.path.expected(grain)
+	return !w.silence.IsZero() && now.Sub(w.silence) >= w.path.expected(grain)
 }
 
 // phi is -log10 of the probability that a sound server is as silent at now;
 // only questions sent by until count.
-func (w *witness) phi(now, until time.Time, floor, grain float64) float64 {
-	sum := 0.0
-	for _, p := range w.probes {
-		if !w.counts(p) || p.sent.After(until) {
-			continue
+func (w *witness) phi(now, until time.Time, by weighing) float64 {
+	if w.silence.IsZero() {
+		return 0
+	}
+	sum := w.older
+	for i := range w.probes {
+		if p := w.probes[i]; w.counts(p) && !p.sent.After(until) {
+			sum += w.weight(p, now, by)
 		}
-		end := now
-		if !p.ended.IsZero() {
-			end = p.ended
-		}
-		sum -= math.Log10(w.path.silence(end.Sub(p.sent), floor, grain))
 	}
 	return sum
+}
+
+// weight is what the silence on p alone amounts to.
+func (w *witness) weight(p probe, now time.Time, by weighing) float64 {
+	end := now
+	if !p.ended.IsZero() {
+		end = p.ended
+	}
+	s := w.path.silence(end.Sub(p.sent), by.floor, by.grain)
+	if s == 1 {
+		return 0
+	}
+	return -math.Log10(s)
 }
