@@ -117,6 +117,13 @@ func maxTime(a, b time.Time) time.Time {
 	return b
 }
 
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
 // stirred tells whether an event was reported a moment ago.
 func (d *Detector) stirred(now time.Time) bool {
 	return !d.roused.IsZero() && now.Sub(d.roused) < rousedFor

@@ -127,18 +127,24 @@ func (d *Detector) believed(now time.Time, v Verdict, silence time.Duration) Tro
 		return None
 	case v.Mute && silence >= d.cfg.HungHost:
 		return HostHung
+	case silence >= d.cfg.FreezeDeadline && !v.Dumb:
+		return Cut // its agent answers, though too slowly to tell when the guest ran
 	case silence >= d.cfg.FreezeDeadline:
 		return Frozen
 	}
 	return None
 }
 
-// agentLives tells whether the agent has answered while pings that came before
-// its answer have not been, and will not be.
+// agentLives tells whether pings were not answered, and will not be, while the
+// agent's answers prove that the guest ran: one that was held up answers those
+// that came before only now.
 func (d *Detector) agentLives(now time.Time) bool {
-	heard := d.agent.heardBy(now.Add(-grace))
-	return !d.closed && d.word != cluster.GuestPaused && !heard.Before(d.since()) &&
-		d.ping.phi(now, heard, d.weighing()) >= d.cfg.Act
+	a := &d.agent
+	if d.closed || d.word == cluster.GuestPaused || a.heard.Before(d.since()) {
+		return false
+	}
+	until := minTime(a.heard, now.Add(-grace))
+	return d.ping.phiBetween(a.steady, until, now, d.weighing()) >= d.cfg.Act
 }
 
 // serving weighs each service of a target that answers pings.
@@ -196,7 +202,7 @@ func (d *Detector) Overloaded() []string {
 func (d *Detector) weighing() weighing { return weighing{floor: d.cfg.LossFloor, grain: d.grain()} }
 
 func (d *Detector) phi(w *witness, now time.Time) float64 {
-	return w.phi(now, now, d.weighing())
+	return w.phi(now, d.weighing())
 }
 
 // since is when the target fell silent.

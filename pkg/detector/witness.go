@@ -11,17 +11,17 @@ type probe struct {
 	id    int
 	sent  time.Time
 	ended time.Time // no answer comes any more; by its whole patience, however soon that was known; zero: one may
+	away  bool      // the server was away when it came: whether it was lost is not known
 }
 
 // witness is one who is asked, and what of it is not answered yet.
 type witness struct {
 	path    path
-	probes  []probe      // in the order of sending
-	due     time.Time    // of the next question
-	proved  time.Time    // a question sent then was answered
-	heard   time.Time    // when that answer came
-	answers [8]time.Time // when the last ones came, in no order
-	count   int
+	probes  []probe   // in the order of sending
+	due     time.Time // of the next question
+	proved  time.Time // a question sent then was answered
+	heard   time.Time // when that answer came
+	steady  time.Time // since when answers have come without a long gap
 	refused int       // answers in a row that nobody listens there
 	silence time.Time // when it began: the sending of the first question that counts; zero: there is none
 	older   float64   // φ of what was asked in this silence and is kept no longer
@@ -33,6 +33,9 @@ const (
 	mostProbes = 32
 	outage     = 16
 )
+
+// longGap is between two answers that do not prove that their server ran all the time.
+const longGap = 500 * time.Millisecond
 
 // weighing is how silence is weighed just now.
 type weighing struct {
@@ -81,8 +84,9 @@ func (w *witness) take(id int) (probe, bool) {
 // live notes a sign of life, heard at now, to a question of sent. Questions that
 // were sent before and whose patience is over were lost on the way.
 func (w *witness) live(sent, now time.Time) {
-	w.answers[w.count%len(w.answers)] = now
-	w.count++
+	if now.Sub(w.heard) > longGap {
+		w.steady = now
+	}
 	if w.heard = now; sent.After(w.proved) {
 		w.proved = sent
 	}
@@ -90,21 +94,33 @@ func (w *witness) live(sent, now time.Time) {
 	w.restart()
 }
 
-// lost learns from the questions that stay without an answer although a later one has one.
+// lost learns from the questions that stay without an answer although a later
+// one has one. Where they are many the server was away, and the path is not to blame.
 func (w *witness) lost() {
-	lost, kept := 0, w.probes[:0]
+	passed := 0
+	for i := range w.probes {
+		if !w.counts(w.probes[i]) {
+			passed++
+		}
+	}
+	kept := w.probes[:0]
 	for _, p := range w.probes {
-		if !w.counts(p) && !p.ended.IsZero() {
-			lost++
-			continue
+		if !w.counts(p) {
+			p.away = p.away || passed >= outage
+			if !p.ended.IsZero() {
+				w.missed(p)
+				continue
+			}
 		}
 		kept = append(kept, p)
 	}
 	w.probes = kept
-	if lost < outage {
-		for range lost {
-			w.path.unanswered()
-		}
+}
+
+// missed learns from a question whose answer never came.
+func (w *witness) missed(p probe) {
+	if !p.away {
+		w.path.unanswered()
 	}
 }
 
@@ -129,8 +145,8 @@ func (w *witness) silent(id int, patience time.Duration) {
 	if p.ended = p.sent.Add(patience); w.counts(*p) {
 		return
 	}
+	w.missed(*p)
 	w.probes = slices.Delete(w.probes, i, i+1)
-	w.path.unanswered()
 }
 
 // void forgets the probe id: it proves nothing.
@@ -163,31 +179,24 @@ func (w *witness) counts(p probe) bool { return p.sent.After(w.proved) }
 // not answered; zero where there is none.
 func (w *witness) since() time.Time { return w.silence }
 
-// heardBy is when the last answer came that was there at t; zero: none is known.
-func (w *witness) heardBy(t time.Time) time.Time {
-	var last time.Time
-	for _, at := range w.answers {
-		if !at.After(t) && at.After(last) {
-			last = at
-		}
-	}
-	return last
-}
-
 // overdue tells whether an answer should have come.
 func (w *witness) overdue(now time.Time, grain float64) bool {
 	return !w.silence.IsZero() && now.Sub(w.silence) >= w.path.expected(grain)
 }
 
-// phi is -log10 of the probability that a sound server is as silent at now;
-// only questions sent by until count.
-func (w *witness) phi(now, until time.Time, by weighing) float64 {
+// phi is -log10 of the probability that a sound server is as silent at now.
+func (w *witness) phi(now time.Time, by weighing) float64 {
 	if w.silence.IsZero() {
 		return 0
 	}
-	sum := w.older
+	return w.older + w.phiBetween(time.Time{}, now, now, by)
+}
+
+// phiBetween is the same of the questions that were sent after from, and by to.
+func (w *witness) phiBetween(from, to, now time.Time, by weighing) float64 {
+	sum := 0.0
 	for i := range w.probes {
-		if p := w.probes[i]; w.counts(p) && !p.sent.After(until) {
+		if p := w.probes[i]; w.counts(p) && p.sent.After(from) && !p.sent.After(to) {
 			sum += w.weight(p, now, by)
 		}
 	}

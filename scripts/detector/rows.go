@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"pss-msbs/pkg/sim"
+)
 
 // spells are times in which something is so: gaps and lengths alternate. Gaps
 // are exponential with mean gap, lengths uniform between least and most, or
@@ -13,18 +17,18 @@ type spells struct {
 // row is one condition of the world.
 type row struct {
 	name     string
-	path     Path   // of management server to target and host, and alike to the references
-	lossy    spells // path has its loss only then; none: always
-	stops    spells // this program gets no processor
-	overload spells // the server greets late
-	pauses   spells // the guest is held by its hypervisor
-	blackout spells // nothing passes between us and the target's host
+	path     sim.Path // of management server to target and host, and alike to the references
+	lossy    spells   // path has its loss only then; none: always
+	stops    spells   // this program gets no processor
+	overload spells   // the server greets late
+	pauses   spells   // the guest is held by its hypervisor
+	blackout spells   // nothing passes between us and the target's host
 	about    string
 }
 
 // lan is a path in a machine room.
-func lan(loss float64) Path {
-	return Path{LossOut: loss, LossBack: loss, Delay: 100 * time.Microsecond, Jitter: 200 * time.Microsecond}
+func lan(loss float64) sim.Path {
+	return sim.Path{LossOut: loss, LossBack: loss, Delay: 100 * time.Microsecond, Jitter: 200 * time.Microsecond}
 }
 
 func rows() []row {

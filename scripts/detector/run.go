@@ -71,7 +71,7 @@ func (r *run) until(end time.Duration) {
 // asleep puts the program to sleep if it is stopped at t, and wakes it.
 func (r *run) asleep(t time.Duration) bool {
 	s := r.w.stops
-	if s.odd || t < s.from {
+	if s.bits&inside != 0 || t < s.from {
 		return false
 	}
 	r.now = max(t, s.to)
@@ -145,7 +145,7 @@ func (r *run) step() {
 	r.wake = wake.Sub(r.epoch)
 	v := r.d.Verdict(r.time(r.now))
 	sent := r.now
-	if s := r.w.stops; len(questions) > 0 && s.odd && sent >= s.from {
+	if s := r.w.stops; len(questions) > 0 && s.bits&inside != 0 && sent >= s.from {
 		sent += s.to - s.from
 		s.draw()
 	}
@@ -205,7 +205,7 @@ func (r *run) pass() {
 	}
 	if next := r.w.pauses.next; r.p.events && next != r.paused && next < never {
 		r.paused = next
-		if r.w.pauses.oddNext {
+		if r.w.pauses.bitsNext&said != 0 {
 			r.report(next + 40*time.Millisecond)
 		}
 	}

@@ -9,6 +9,16 @@ import (
 // never is later than every run.
 const never = time.Duration(math.MaxInt64 / 4)
 
+// coins are thrown for each spell.
+type coins uint64
+
+// What they decide.
+const (
+	inside   coins = 1 << iota // a stop begins between the decision to ask and the asking
+	said                       // a pause is known to the hypervisor
+	dropping                   // what comes during a pause is dropped, not queued
+)
+
 // course is how one kind of spell goes in a run: the present or next spell,
 // and the one after it.
 type course struct {
@@ -16,8 +26,8 @@ type course struct {
 	rnd        *rand.Rand
 	from, to   time.Duration
 	next, last time.Duration // of the spell after
-	odd        bool          // of the present spell: a coin
-	oddNext    bool
+	bits       coins         // of the present spell
+	bitsNext   coins
 }
 
 func newCourse(s spells, rnd *rand.Rand) *course {
@@ -32,10 +42,10 @@ func newCourse(s spells, rnd *rand.Rand) *course {
 
 // draw makes the next spell the present one and draws one after it.
 func (c *course) draw() {
-	c.from, c.to, c.odd = c.next, c.last, c.oddNext
+	c.from, c.to, c.bits = c.next, c.last, c.bitsNext
 	c.next = c.last + time.Duration(c.rnd.ExpFloat64()*float64(c.gap))
 	c.last = c.next + c.length()
-	c.oddNext = c.rnd.IntN(2) == 0
+	c.bitsNext = coins(c.rnd.Uint64())
 }
 
 func (c *course) length() time.Duration {
@@ -54,12 +64,12 @@ func (c *course) pass(now time.Duration) {
 }
 
 // in tells whether t is in a spell, and when that ends.
-func (c *course) in(t time.Duration) (to time.Duration, odd, yes bool) {
+func (c *course) in(t time.Duration) (to time.Duration, bits coins, yes bool) {
 	switch {
 	case t >= c.from && t < c.to:
-		return c.to, c.odd, true
+		return c.to, c.bits, true
 	case t >= c.next && t < c.last:
-		return c.last, c.oddNext, true
+		return c.last, c.bitsNext, true
 	}
-	return 0, false, false
+	return 0, 0, false
 }

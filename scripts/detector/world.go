@@ -6,6 +6,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/detector"
+	"pss-msbs/pkg/sim"
 )
 
 // fault is what is really wrong with the target.
@@ -36,7 +37,7 @@ type world struct {
 	fault fault
 	at    time.Duration // since when it is wrong
 	knows time.Duration // when its hypervisor knows
-	clean Path
+	clean sim.Path
 }
 
 func newWorld(r row, rnd *rand.Rand) *world {
@@ -75,7 +76,7 @@ func (w *world) exp(mean time.Duration) time.Duration {
 }
 
 // path is the network at t.
-func (w *world) path(t time.Duration) Path {
+func (w *world) path(t time.Duration) sim.Path {
 	if w.row.lossy.gap > 0 {
 		if _, _, lossy := w.lossy.in(t); !lossy {
 			return w.clean
@@ -98,6 +99,13 @@ func (w *world) runs(t time.Duration) time.Duration {
 		return to
 	}
 	return t
+}
+
+// drops tells whether what comes at t is dropped, as it is at the end of a
+// migration. A guest that is merely held up has it in its queue.
+func (w *world) drops(t time.Duration) bool {
+	_, bits, paused := w.pauses.in(t)
+	return paused && bits&dropping != 0
 }
 
 // lives tells whether the guest's kernel does anything at t.
@@ -125,7 +133,7 @@ func (w *world) ping(t time.Duration) time.Duration {
 		return never
 	}
 	there := w.runs(t+rtt/2) + w.busy(t, 20*time.Millisecond)
-	if !w.reached(there) {
+	if !w.reached(there) || w.drops(t+rtt/2) {
 		return never
 	}
 	return there + rtt - rtt/2
@@ -186,18 +194,23 @@ func (w *world) hypervisor(t time.Duration) (time.Duration, cluster.GuestState) 
 		}
 		return at, cluster.GuestOff
 	}
-	if _, said, paused := w.pauses.in(at); paused && said {
+	if w.saysPaused(at) {
 		return at, cluster.GuestPaused
 	}
 	return at, cluster.GuestRunning
 }
 
+// saysPaused tells whether the hypervisor calls the guest paused at t.
+func (w *world) saysPaused(t time.Duration) bool {
+	_, bits, paused := w.pauses.in(t)
+	return paused && bits&said != 0
+}
+
 // agent is when the guest agent's word comes; a closed channel is a refusal.
 func (w *world) agent(t time.Duration) (time.Duration, detector.Outcome) {
 	at := w.call(t)
-	_, said, paused := w.pauses.in(at)
 	switch {
-	case paused && said:
+	case w.saysPaused(at):
 		return at + 5*time.Millisecond, detector.Silent
 	case at >= w.at && w.fault == crash:
 		return max(at, w.knows), detector.Refused

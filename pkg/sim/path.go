@@ -1,4 +1,4 @@
-package main
+package sim
 
 import (
 	"math/rand/v2"
