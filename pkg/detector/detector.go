@@ -150,6 +150,20 @@ func (d *Detector) Tell(now time.Time, a Answer) {
 	}
 }
 
+// Quiet is an Ask at sent that asks for a ping alone, its answer after took, and
+// the Ask thereafter in one, for a simulation of years: nothing must be in doubt,
+// no greeting open or due, and took no longer than Grain.
+func (d *Detector) Quiet(sent time.Time, took time.Duration) (wake time.Time) {
+	heard := sent.Add(took)
+	d.judgeOurselves(sent)
+	d.ids++
+	d.ping.path.answered(took)
+	d.ping.live(sent, heard)
+	d.ping.due = sent.Add(d.cfg.Interval)
+	d.wake = d.ping.due
+	return d.wake
+}
+
 // hear takes an answer. What was heard of the target's network speaks for its pings too.
 func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 	p, ok := w.take(a.ID)

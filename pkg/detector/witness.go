@@ -35,7 +35,7 @@ const (
 )
 
 // longGap is between two answers that do not prove that their server ran all the time.
-const longGap = 500 * time.Millisecond
+const longGap = 800 * time.Millisecond
 
 // weighing is how silence is weighed just now.
 type weighing struct {

@@ -20,6 +20,8 @@ type run struct {
 	tick   time.Duration // of the next monitoring
 	queue  queue
 	paused time.Duration // the pause whose report is on its way
+	well   bool          // nothing is in doubt
+	drawn  time.Duration // when the echo of the next ping comes, if that is known; never: not
 
 	examined time.Duration // the last monitoring
 	whole    bool          // it was answered in full
@@ -49,6 +51,7 @@ func (r *run) time(t time.Duration) time.Time { return r.epoch.Add(t) }
 // until plays on to end, or until the fault is believed.
 func (r *run) until(end time.Duration) {
 	for r.found == never {
+		r.skip(end)
 		next := min(r.wake, r.tick, r.queue.next())
 		if next >= end && r.now < end {
 			r.now = end
@@ -66,6 +69,28 @@ func (r *run) until(end time.Duration) {
 			return
 		}
 	}
+}
+
+// skip plays pings that are answered at once, while nothing else is going on
+// and none is due.
+func (r *run) skip(end time.Duration) {
+	if !r.well || len(r.queue) > 0 || r.drawn != 0 || r.p.config.Interval == 0 || r.wake <= r.now {
+		return
+	}
+	last := min(end, r.tick, r.w.quietUntil(r.now), r.w.at) - time.Second
+	if r.wake >= last {
+		return
+	}
+	for r.wake < last {
+		came := r.w.ping(r.wake)
+		if took := came - r.wake; took > r.p.config.Grain {
+			r.drawn = came
+			break
+		}
+		r.now = came
+		r.wake = r.d.Quiet(r.time(r.wake), came-r.wake).Sub(r.epoch)
+	}
+	r.pass()
 }
 
 // asleep puts the program to sleep if it is stopped at t, and wakes it.
@@ -153,6 +178,7 @@ func (r *run) step() {
 		r.ask(q, sent)
 	}
 	r.judge(v)
+	r.well = v.Level == detector.Well && len(r.queue) == 0
 	r.now = max(r.now, sent)
 	r.lookAtVIPs()
 }
@@ -176,7 +202,10 @@ func (r *run) ask(q detector.Question, sent time.Duration) {
 	e := event{asked: r.now, deadline: sent + q.Patience, answer: detector.Answer{Question: q}}
 	switch q.Kind {
 	case detector.Ping:
-		e.at = r.w.ping(sent)
+		if e.at = r.drawn; e.at == 0 {
+			e.at = r.w.ping(sent)
+		}
+		r.drawn = 0
 	case detector.Host:
 		e.at = r.w.hostPing(sent)
 	case detector.Reference:
@@ -240,6 +269,7 @@ func (r *run) judge(v detector.Verdict) {
 func (r *run) again(rest time.Duration) {
 	r.now += rest
 	r.queue = r.queue[:0]
+	r.well, r.drawn = false, 0
 	r.alarmed, r.found = false, never
 	r.d.Begin(r.time(r.now))
 	r.wake = r.now

@@ -73,3 +73,16 @@ func (c *course) in(t time.Duration) (to time.Duration, bits coins, yes bool) {
 	}
 	return 0, 0, false
 }
+
+// after is when the next spell begins; t, in one.
+func (c *course) after(t time.Duration) time.Duration {
+	switch {
+	case t < c.from:
+		return c.from
+	case t < c.to:
+		return t
+	case t < c.next:
+		return c.next
+	}
+	return t
+}

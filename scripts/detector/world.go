@@ -56,6 +56,16 @@ func (w *world) pass(now time.Duration) {
 	}
 }
 
+// quietUntil is when the next spell begins of those that change more than the
+// loss; now, in the midst of one.
+func (w *world) quietUntil(now time.Duration) time.Duration {
+	next := never
+	for _, c := range []*course{w.stops, w.overload, w.pauses, w.blackout} {
+		next = min(next, c.after(now))
+	}
+	return next
+}
+
 // strike makes the target wrong from at on.
 func (w *world) strike(f fault, at time.Duration) {
 	w.fault, w.at, w.knows = f, at, never
