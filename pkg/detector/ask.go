@@ -16,10 +16,10 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.cfg.HungHost + time.Second}, now)
 	}
 	if dark && !d.cfg.NoHost {
-		d.put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, now, d.cfg.Burst)
+		d.put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, now, d.pace(&d.host, now))
 	}
 	if dark && !d.cfg.NoReferences && d.refs.heard.Before(d.since()) {
-		d.put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, now, 2*d.cfg.Burst)
+		d.put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, now, max(2*d.cfg.Burst, d.pace(&d.refs, now)))
 	}
 	d.askServices(now, doubt, dark)
 	if doubt || dark {
@@ -38,7 +38,10 @@ func (d *Detector) put(w *witness, q Question, now time.Time, again time.Duratio
 	if !w.due.After(now) {
 		d.ids++
 		q.ID = d.ids
-		w.ask(q.ID, now, again, d.weighing())
+		if w.full() {
+			w.drop(now, d.gauge(w))
+		}
+		w.ask(q.ID, now, again)
 		d.asked = append(d.asked, q)
 	}
 	d.soon(w.due)
@@ -51,15 +54,21 @@ func (d *Detector) soon(t time.Time) {
 	}
 }
 
-// askPing pings at the interval, and in a burst while it is dark. What is
-// silent beyond doubt is pinged less often: only its return is of interest.
+// pace is the time between pings of w in the dark. What is silent beyond doubt
+// is pinged less often, the less the longer: only its return is of interest.
+func (d *Detector) pace(w *witness, now time.Time) time.Duration {
+	if w.silence.IsZero() || d.phi(w, now) <= 2*d.cfg.Act {
+		return d.cfg.Burst
+	}
+	return max(d.cfg.Burst, min(max(now.Sub(w.silence)/16, 200*time.Millisecond), time.Second))
+}
+
+// askPing pings at the interval, and in a burst while it is dark.
 func (d *Detector) askPing(now time.Time, burst bool) {
 	every := d.cfg.Interval
 	switch {
-	case burst && d.phi(&d.ping, now) > 2*d.cfg.Act:
-		every = max(d.cfg.Burst, 200*time.Millisecond)
 	case burst:
-		every = d.cfg.Burst
+		every = d.pace(&d.ping, now)
 	case every == 0 && d.ping.due.IsZero():
 		return
 	}

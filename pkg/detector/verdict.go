@@ -144,7 +144,7 @@ func (d *Detector) agentLives(now time.Time) bool {
 		return false
 	}
 	until := minTime(a.heard, now.Add(-grace))
-	return d.ping.phiBetween(a.steady, until, now, d.weighing()) >= d.cfg.Act
+	return d.ping.phiBetween(a.steady, until, now, d.gauge(&d.ping)) >= d.cfg.Act
 }
 
 // serving weighs each service of a target that answers pings.
@@ -199,10 +199,14 @@ func (d *Detector) Overloaded() []string {
 	return slow
 }
 
-func (d *Detector) weighing() weighing { return weighing{floor: d.cfg.LossFloor, grain: d.grain()} }
+// gauge weighs the silence of w.
+func (d *Detector) gauge(w *witness) gauge { return w.path.gauge(d.cfg.LossFloor, d.grain()) }
 
 func (d *Detector) phi(w *witness, now time.Time) float64 {
-	return w.phi(now, d.weighing())
+	if w.silence.IsZero() {
+		return 0
+	}
+	return w.phi(now, d.gauge(w))
 }
 
 // since is when the target fell silent.

@@ -1,7 +1,6 @@
 package detector
 
 import (
-	"math"
 	"slices"
 	"time"
 )
@@ -37,26 +36,21 @@ const (
 // longGap is between two answers that do not prove that their server ran all the time.
 const longGap = 800 * time.Millisecond
 
-// weighing is how silence is weighed just now.
-type weighing struct {
-	floor, grain float64
-}
-
-func (w *witness) ask(id int, now time.Time, again time.Duration, by weighing) {
+func (w *witness) ask(id int, now time.Time, again time.Duration) {
 	w.due = now.Add(again)
-	if len(w.probes) == mostProbes {
-		w.drop(now, by)
-	}
 	w.probes = append(w.probes, probe{id: id, sent: now})
 	if w.silence.IsZero() {
 		w.silence = now
 	}
 }
 
+// full tells whether a question must be dropped before the next is asked.
+func (w *witness) full() bool { return len(w.probes) == mostProbes }
+
 // drop keeps the weight of the oldest question, and nothing else of it.
-func (w *witness) drop(now time.Time, by weighing) {
+func (w *witness) drop(now time.Time, by gauge) {
 	if p := w.probes[0]; w.counts(p) {
-		w.older += w.weight(p, now, by)
+		w.older += by.weight(p.age(now))
 	}
 	w.probes = slices.Delete(w.probes, 0, 1)
 }
@@ -185,7 +179,7 @@ func (w *witness) overdue(now time.Time, grain float64) bool {
 }
 
 // phi is -log10 of the probability that a sound server is as silent at now.
-func (w *witness) phi(now time.Time, by weighing) float64 {
+func (w *witness) phi(now time.Time, by gauge) float64 {
 	if w.silence.IsZero() {
 		return 0
 	}
@@ -193,25 +187,20 @@ func (w *witness) phi(now time.Time, by weighing) float64 {
 }
 
 // phiBetween is the same of the questions that were sent after from, and by to.
-func (w *witness) phiBetween(from, to, now time.Time, by weighing) float64 {
+func (w *witness) phiBetween(from, to, now time.Time, by gauge) float64 {
 	sum := 0.0
 	for i := range w.probes {
-		if p := w.probes[i]; w.counts(p) && p.sent.After(from) && !p.sent.After(to) {
-			sum += w.weight(p, now, by)
+		if p := &w.probes[i]; w.counts(*p) && p.sent.After(from) && !p.sent.After(to) {
+			sum += by.weight(p.age(now))
 		}
 	}
 	return sum
 }
 
-// weight is what the silence on p alone amounts to.
-func (w *witness) weight(p probe, now time.Time, by weighing) float64 {
-	end := now
+// age is for how long p has been waited for, by now.
+func (p *probe) age(now time.Time) time.Duration {
 	if !p.ended.IsZero() {
-		end = p.ended
+		return p.ended.Sub(p.sent)
 	}
-	s := w.path.silence(end.Sub(p.sent), by.floor, by.grain)
-	if s == 1 {
-		return 0
-	}
-	return -math.Log10(s)
+	return now.Sub(p.sent)
 }
