@@ -28,20 +28,28 @@ const slotPoll = 100 * time.Millisecond
 // never wait for a slot: what brings a service back (a takeover) takes none.
 func Slot(ctx context.Context, clk clock.Clock, runDir string, kind Work, n int) (release func(), err error) {
 	for {
-		for i := 1; i <= n; i++ {
-			f, err := openLock(filepath.Join(runDir, fmt.Sprintf("%s-%d.lock", kind, i)))
-			if err != nil {
-				return nil, fmt.Errorf("cannot take a %s slot: %v", kind, err)
-			}
-			if tryLock(f) {
-				return func() { f.Close() }, nil
-			}
-			f.Close()
+		if release, err := TrySlot(runDir, kind, n); release != nil || err != nil {
+			return release, err
 		}
 		if err := clk.Sleep(ctx, slotPoll); err != nil {
 			return nil, fmt.Errorf("cannot take a %s slot: all %d are taken: %w", kind, n, err)
 		}
 	}
+}
+
+// TrySlot is Slot without the wait: release is nil where all are taken.
+func TrySlot(runDir string, kind Work, n int) (release func(), err error) {
+	for i := 1; i <= n; i++ {
+		f, err := openLock(filepath.Join(runDir, fmt.Sprintf("%s-%d.lock", kind, i)))
+		if err != nil {
+			return nil, fmt.Errorf("cannot take a %s slot: %v", kind, err)
+		}
+		if tryLock(f) {
+			return func() { f.Close() }, nil
+		}
+		f.Close()
+	}
+	return nil, nil
 }
 
 // BootSlot is Slot for a boot.

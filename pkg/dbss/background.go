@@ -288,6 +288,9 @@ func (j *job) lookAtBooting(ctx context.Context) {
 // has in memory, so a living one is not.
 func (j *job) lookAtRunning(ctx context.Context) {
 	alive := j.stripped || j.strip(ctx) == nil
+	if alive && j.kind == freeze && !j.mended && !j.reset && !j.restarted && j.booted.IsZero() && !j.stripsOnly() {
+		j.mend(ctx) // proved already
+	}
 	greets, full := j.greets(ctx)
 	if alive && full {
 		j.sound(ctx)
@@ -295,10 +298,10 @@ func (j *job) lookAtRunning(ctx context.Context) {
 	}
 	j.good = 0
 	switch {
-	case greets:
+	case greets && j.kind != freeze:
 		j.badSince = time.Time{} // overloaded at worst
 		return
-	case alive && j.agentAnswers(ctx):
+	case greets || alive && j.agentAnswers(ctx):
 		j.mend(ctx)
 		return
 	}
@@ -335,18 +338,19 @@ func (j *job) agentAnswers(ctx context.Context) bool {
 }
 
 // mend is for a target that lives and does not serve. Services that froze are
-// restarted, in vain: it is reset, for nothing else is left; but where only its
-// network is gone it waits for it.
+// restarted; in vain: it is reset, for nothing else is left, and it has no VIP
+// to lose (Table 5, "Recovery by server restart"). Where only its network is
+// gone it waits for it.
 func (j *job) mend(ctx context.Context) {
 	now := j.m.clk.Now()
 	switch {
 	case j.stripsOnly():
-	case j.kind != freeze || j.restarted || !j.booted.IsZero():
+	case j.kind != freeze || j.reset || j.restarted || !j.booted.IsZero():
 		j.judgeCut(now)
 	case !j.mended:
 		j.mended, j.badSince = true, now
 		j.m.restartDaemons(ctx, j.m.opt.Target.Daemons)
-	case j.m.ping(ctx, j.g.IP) == nil:
+	case now.Sub(j.badSince) >= j.m.set.GreetTimeout.D() && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
 	}

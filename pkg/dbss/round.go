@@ -119,53 +119,106 @@ func (m *Monitor) suspect(t trouble, v detector.Verdict, msg string) (State, str
 // one is due. Profile fast: it is pinged meanwhile, and a hypervisor's event or a
 // change of the files is looked at at once.
 func (m *Monitor) monitor(ctx context.Context) (State, string) {
-	round, examined := m.clk.After(m.set.MonitorInterval.D()), m.clk.Now()
+	r := &round{m: m, examined: m.clk.Now(), over: m.clk.After(m.set.MonitorInterval.D())}
+	defer r.end()
 	m.watcher.d.Pause()
-	m.watcher.d.Examine(examined)
-	for sound := false; ; {
+	m.watcher.d.Examine(r.examined)
+	for ctx.Err() == nil {
 		if v := m.watcher.look(); v.Level >= detector.Alarm {
 			return m.detected(v)
 		}
-		if !sound && m.watcher.d.Heard(examined) {
-			sound = true
-			if v, bad := m.found(ctx); bad {
-				return m.suspect(v, detector.Verdict{}, MsgNetworkTrouble)
-			}
-			m.watcher.d.Pause()
-			continue
-		}
-		select {
-		case <-ctx.Done():
-			return Normal, "ending"
-		case <-round:
-			return Normal, "interval"
-		case <-m.changed:
-			if !m.sameView(ctx) {
-				return Normal, "files changed"
-			}
-			m.watcher.d.Pause()
-		case ev := <-m.events:
-			m.rouse(ev)
-		case t := <-m.watcher.told:
-			m.watcher.tell(t)
-		case <-m.watcher.wake:
+		r.answered(ctx)
+		if next, why, over := r.wait(ctx); over {
+			return next, why
 		}
 	}
+	return Normal, "ending"
 }
 
-// found is for a target that has answered in full: its VIPs are looked at, and
-// its backup.
-func (m *Monitor) found(ctx context.Context) (trouble, bool) {
+// round is one monitoring.
+type round struct {
+	m          *Monitor
+	examined   time.Time // when the target was asked for everything
+	over       <-chan time.Time
+	beat       <-chan time.Time
+	sound      bool  // it has answered in full
+	checking   *task // of its VIPs; what it asks may hang with the target
+	announcing *task
+	bad        *trouble // what checking found
+}
+
+func (r *round) end() {
+	r.checking.stop()
+	r.announcing.stop()
+}
+
+// answered is for a target that has just answered in full: its VIPs are looked at.
+func (r *round) answered(ctx context.Context) {
+	m := r.m
+	if r.sound || !m.watcher.d.Heard(r.examined) {
+		return
+	}
+	r.sound = true
 	if !m.greeted {
 		m.greeted = true
 		m.log.Info().Msg(MsgNormal)
 	}
 	m.weighLoad()
-	if t, bad := m.checkVIPs(ctx); bad {
-		return t, true
+	r.checking = startTask(ctx, func(ctx context.Context) error {
+		if t, bad := m.checkVIPs(ctx); bad {
+			r.bad = &t
+		}
+		return nil
+	})
+}
+
+// wait waits for news of the target; over ends the round. While its VIPs are
+// looked at the view of the files stays what it is.
+func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
+	m, changed := r.m, r.m.changed
+	if r.checking != nil {
+		changed = nil
 	}
-	m.backup.keep(ctx)
-	return trouble{}, false
+	if r.beat == nil {
+		r.beat = m.clk.After(m.set.PingInterval.D())
+	}
+	select {
+	case <-ctx.Done():
+	case <-r.over:
+		return Normal, "interval", true
+	case <-r.checking.ended():
+		r.checking = nil
+		if r.bad != nil {
+			next, why = m.suspect(*r.bad, detector.Verdict{}, MsgNetworkTrouble)
+			return next, why, true
+		}
+		m.backup.keep(ctx)
+		m.watcher.d.Pause()
+	case <-changed:
+		if !m.sameView(ctx) {
+			return Normal, "files changed", true
+		}
+		m.watcher.d.Pause()
+	case ev := <-m.events:
+		m.rouse(ev)
+	case t := <-m.watcher.told:
+		m.watcher.tell(t)
+	case <-m.watcher.wake:
+	case <-r.beat:
+		r.announce(ctx)
+	}
+	return "", "", false
+}
+
+// announce repeats the gratuitous ARP of a serving backup, profile fast.
+func (r *round) announce(ctx context.Context) {
+	r.beat = nil
+	if r.m.fast && r.m.standsIn() && !r.announcing.running() && r.checking == nil {
+		r.announcing = startTask(ctx, func(ctx context.Context) error {
+			r.m.announceOwn(ctx)
+			return nil
+		})
+	}
 }
 
 // weighLoad tells of a target that greets, but slowly: it is no trouble, and its

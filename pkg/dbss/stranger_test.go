@@ -33,17 +33,3 @@ func TestTakeoverFromStranger(t *testing.T) {
 		}
 	})
 }
-
-// TestHeldGuestIsLeftAlone: a guest that is held up for some seconds, as by a
-// snapshot, is doubted and not taken over.
-func TestHeldGuestIsLeftAlone(t *testing.T) {
-	play(t, settings.Fast, func(r *rig) {
-		r.rested("M1")
-		r.ok(r.model.Inject(sim.Fault{Kind: sim.VMFreeze, Target: "M1", For: 5 * time.Second}))
-		r.logged("M1", dbss.MsgNetworkTrouble, 2*time.Second)
-		r.logged("M1", dbss.MsgNoTrouble, 10*time.Second)
-		if len(r.tables().Separation) > 0 {
-			t.Errorf("separated: %v", r.tables().Separation)
-		}
-	})
-}

@@ -33,7 +33,7 @@ type telling struct {
 // watch starts to watch the guest that at names.
 func (m *Monitor) watch(ctx context.Context, at func() cluster.Guest) *watcher {
 	w := &watcher{m: m, at: at, told: make(chan telling, 128)}
-	w.d = detector.New(m.detectorConfig(at()), m.opt.Target.Daemons)
+	w.d = detector.New(m.detectorConfig(), m.opt.Target.Daemons)
 	w.ctx, w.cancel = context.WithCancel(ctx)
 	w.d.Begin(m.clk.Now())
 	return w
@@ -47,8 +47,8 @@ const (
 	wallLate  = 100 * time.Millisecond
 )
 
-// detectorConfig is the settings as a detector of g knows them.
-func (m *Monitor) detectorConfig(g cluster.Guest) detector.Config {
+// detectorConfig is the settings as a detector knows them.
+func (m *Monitor) detectorConfig() detector.Config {
 	s := m.opt.Settings.Detector
 	cfg := detector.Config{
 		Alarm: s.Alarm, Act: s.Act, Interval: s.Interval.D(), Burst: max(s.Burst.D(), m.clk.Emulated(2*wallGrain)),
@@ -58,7 +58,6 @@ func (m *Monitor) detectorConfig(g cluster.Guest) detector.Config {
 		Observe: s.Observe.D(), Overload: s.Overload.D(), LossFloor: s.LossFloor,
 		Grain: max(10*time.Millisecond, m.clk.Emulated(wallGrain)), Lateness: max(s.Lateness.D(), m.clk.Emulated(wallLate)),
 		NoReferences: len(m.opt.Settings.Network.References) == 0,
-		NoHost:       g.Real == m.opt.Settings.Management.IP,
 	}
 	if m.opt.Settings.Profile == settings.Paper {
 		cfg.Interval = 0
@@ -141,17 +140,22 @@ func (w *watcher) put(ctx context.Context, g cluster.Guest, q detector.Question)
 		return f.GuestState(ctx, g)
 	case detector.Host:
 		if !g.Real.IsValid() {
-			return "", cluster.ErrNoAnswer
+			return "", errUnknown
 		}
 		return "", f.Ping(ctx, g.Real)
 	}
 	return "", w.m.askReferences(ctx)
 }
 
+// errUnknown is the answer to a question about nobody.
+var errUnknown = errors.New("its real server is not known")
+
 func outcome(err error) detector.Outcome {
 	switch {
 	case err == nil:
 		return detector.Answered
+	case errors.Is(err, errUnknown):
+		return detector.Void
 	case errors.Is(err, cluster.ErrRefused) || errors.Is(err, cluster.ErrAgentGone):
 		return detector.Refused
 	}

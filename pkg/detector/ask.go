@@ -10,18 +10,22 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 	doubt, dark := d.doubt(now)
 	near := dark || d.stirred(now)
 	d.askPing(now, near)
-	if near {
+	if near || doubt {
+		again := time.Second
+		if near {
+			again = max(d.cfg.Burst, 50*time.Millisecond)
+		}
 		d.called = true
-		d.askOnce(&d.hyper, Question{Kind: Hypervisor, Patience: d.cfg.HungHost + time.Second}, now)
-		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.cfg.HungHost + time.Second}, now)
+		d.askOnce(&d.hyper, Question{Kind: Hypervisor, Patience: d.cfg.HungHost + time.Second}, now, again)
+		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.cfg.HungHost + time.Second}, now, again)
 	}
-	if dark && !d.cfg.NoHost {
-		d.put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, now, d.pace(&d.host, now))
+	if dark {
+		d.put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, now, d.pace(now))
 	}
 	if dark && !d.cfg.NoReferences && d.refs.heard.Before(d.since()) {
-		d.put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, now, max(2*d.cfg.Burst, d.pace(&d.refs, now)))
+		d.put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, now, d.pace(now))
 	}
-	d.askServices(now, doubt, dark)
+	d.askServices(now, dark)
 	if doubt || dark {
 		d.soon(now.Add(step(now.Sub(d.since()))))
 	}
@@ -54,13 +58,13 @@ func (d *Detector) soon(t time.Time) {
 	}
 }
 
-// pace is the time between pings of w in the dark. What is silent beyond doubt
-// is pinged less often, the less the longer: only its return is of interest.
-func (d *Detector) pace(w *witness, now time.Time) time.Duration {
-	if w.silence.IsZero() || d.phi(w, now) <= 2*d.cfg.Act {
+// pace is the time between questions in the dark: a burst, until more would add
+// nothing to what is known.
+func (d *Detector) pace(now time.Time) time.Duration {
+	if d.phi(&d.ping, now) <= 2*d.cfg.Act {
 		return d.cfg.Burst
 	}
-	return max(d.cfg.Burst, min(max(now.Sub(w.silence)/16, 200*time.Millisecond), time.Second))
+	return max(d.cfg.Burst, min(now.Sub(d.since())/16, time.Second), 200*time.Millisecond)
 }
 
 // askPing pings at the interval, and in a burst while it is dark.
@@ -68,7 +72,7 @@ func (d *Detector) askPing(now time.Time, burst bool) {
 	every := d.cfg.Interval
 	switch {
 	case burst:
-		every = d.pace(&d.ping, now)
+		every = d.pace(now)
 	case every == 0 && d.ping.due.IsZero():
 		return
 	}
@@ -83,27 +87,27 @@ func (d *Detector) askPing(now time.Time, burst bool) {
 }
 
 // askOnce asks a witness that works: never twice at the same time.
-func (d *Detector) askOnce(w *witness, q Question, now time.Time) {
+func (d *Detector) askOnce(w *witness, q Question, now time.Time, again time.Duration) {
 	if !w.open() {
-		d.put(w, q, now, max(d.cfg.Burst, 50*time.Millisecond))
+		d.put(w, q, now, again)
 	}
 }
 
 // askServices greets what is due, and what is doubtful again and again. In the
 // dark a greeting is one more way to be heard.
-func (d *Detector) askServices(now time.Time, doubt, dark bool) {
+func (d *Detector) askServices(now time.Time, dark bool) {
 	for i := range d.services {
-		s := &d.services[i]
-		if (doubt || dark) && s.due.After(now.Add(d.cfg.GreetEvery)) && (dark || d.doubtful(&s.witness, now)) {
-			s.due = now
-			if n := len(s.probes); n > 0 {
-				s.due = maxTime(now, s.probes[n-1].sent.Add(d.cfg.GreetEvery))
+		s, again := &d.services[i], 24*time.Hour // until it is examined
+		if dark || d.doubtful(&s.witness, now) {
+			again = d.cfg.GreetEvery
+			if s.due.After(now.Add(again)) {
+				s.due = s.asked.Add(again)
 			}
 		}
 		if s.due.IsZero() {
 			continue
 		}
-		d.put(&s.witness, Question{Kind: Greet, Daemon: s.name, Patience: d.deadline(&s.witness)}, now, 24*time.Hour)
+		d.put(&s.witness, Question{Kind: Greet, Daemon: s.name, Patience: d.deadline(&s.witness)}, now, again)
 		d.overdue(&s.witness, now)
 	}
 }
@@ -117,13 +121,6 @@ func (d *Detector) overdue(w *witness, now time.Time) {
 	if at := w.silence.Add(w.path.expected(d.grain())); at.After(now) {
 		d.soon(at)
 	}
-}
-
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
 }
 
 func minTime(a, b time.Time) time.Time {

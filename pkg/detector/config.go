@@ -28,7 +28,6 @@ type Config struct {
 	Lateness  time.Duration // this program runs late where it wakes later than this
 
 	NoReferences bool // no network reference is named
-	NoHost       bool // the target's host is this one
 }
 
 // The weight of an agent whose channel is closed: of a thousand such moments

@@ -171,14 +171,26 @@ func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 		return
 	}
 	w.path.answered(now.Sub(p.sent))
-	w.live(p.sent, now)
 	w.refused = 0
-	if a.Kind == Greet {
-		d.ping.live(p.sent, now)
-	}
-	if a.Kind == Agent {
+	switch a.Kind {
+	case Ping, Greet:
+		d.reached(p.sent, now)
+	case Agent:
 		d.closed = false
 	}
+	w.live(p.sent, now)
+}
+
+// reached notes that the target's network was heard. Where it was out of reach
+// until now its services' silence proves nothing, and they are greeted anew.
+func (d *Detector) reached(sent, now time.Time) {
+	if d.phi(&d.ping, now) >= d.cfg.Act {
+		for i := range d.services {
+			d.services[i].forget()
+			d.services[i].due = now
+		}
+	}
+	d.ping.live(sent, now)
 }
 
 // refuse takes a prompt no: of a service it is a sign of life of its server.
@@ -187,14 +199,14 @@ func (d *Detector) refuse(w *witness, a Answer, now time.Time) {
 	if !ok {
 		return
 	}
-	w.live(p.sent, now)
-	w.refused++
 	switch a.Kind {
 	case Agent:
 		d.closed = true
 	case Greet:
-		d.ping.live(p.sent, now)
+		d.reached(p.sent, now)
 	}
+	w.live(p.sent, now)
+	w.refused++
 }
 
 func (d *Detector) witness(q Question) *witness {

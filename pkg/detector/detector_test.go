@@ -12,8 +12,8 @@ import (
 
 func config() detector.Config {
 	return detector.Config{
-		Alarm: 5, Act: 8, Interval: 500 * time.Millisecond, Burst: 30 * time.Millisecond, GreetEvery: 750 * time.Millisecond,
-		PingPatience: time.Second, LeastSilence: 300 * time.Millisecond, HostSilence: 500 * time.Millisecond, HungHost: 2 * time.Second,
+		Alarm: 5, Act: 8, Interval: 500 * time.Millisecond, Burst: 30 * time.Millisecond, GreetEvery: 600 * time.Millisecond,
+		PingPatience: time.Second, LeastSilence: 400 * time.Millisecond, HostSilence: 500 * time.Millisecond, HungHost: 2 * time.Second,
 		Alarming: 2 * time.Second, FreezeDeadline: 6 * time.Second, FreezeMost: 20 * time.Second, Overload: time.Second,
 		LossFloor: 0.05, Grain: 10 * time.Millisecond, Lateness: 100 * time.Millisecond,
 	}
@@ -119,10 +119,10 @@ func TestTroubles(t *testing.T) {
 		least   time.Duration
 		most    time.Duration
 	}{
-		{"crash, its hypervisor has not noticed", func(w *world) { w.ping, w.greet, w.closed = false, false, true }, detector.Down, 300, 900},
+		{"crash, its hypervisor has not noticed", func(w *world) { w.ping, w.greet, w.closed = false, false, true }, detector.Down, 400, 900},
 		{"crash, its hypervisor says so", func(w *world) { w.ping, w.greet, w.closed, w.state = false, false, true, cluster.GuestCrashed }, detector.Down, 0, 600},
-		{"reboot", func(w *world) { w.ping, w.greet, w.closed, w.state = false, false, true, cluster.GuestBooting }, detector.Down, 300, 900},
-		{"cut", func(w *world) { w.ping, w.greet = false, false }, detector.Cut, 300, 1100},
+		{"reboot", func(w *world) { w.ping, w.greet, w.closed, w.state = false, false, true, cluster.GuestBooting }, detector.Down, 400, 900},
+		{"cut", func(w *world) { w.ping, w.greet = false, false }, detector.Cut, 400, 1100},
 		{"host lost", func(w *world) { w.ping, w.greet, w.host, w.hyper = false, false, false, false }, detector.HostLost, 500, 1200},
 		{"host hung, its kernel answers", func(w *world) { w.ping, w.greet, w.hyper = false, false, false }, detector.HostHung, 2000, 2800},
 		{"kernel frozen", func(w *world) { w.ping, w.greet, w.agent = false, false, false }, detector.Frozen, 6000, 6800},

@@ -86,7 +86,7 @@ func (d *Detector) network(now time.Time) Verdict {
 	v := Verdict{Phi: phi, Since: since, Pinged: !d.doubtful(&d.ping, now)}
 	v.Mute = d.hyper.heard.Before(since) || d.hyper.heard.IsZero()
 	v.Dumb = d.agent.heard.Before(since) || d.agent.heard.IsZero() || d.closed
-	v.HostGone = v.Mute && !v.Pinged && !d.cfg.NoHost && d.phi(&d.host, now) >= d.cfg.Act/2
+	v.HostGone = v.Mute && !v.Pinged && d.phi(&d.host, now) >= d.cfg.Act/2
 	if d.word.Dead() && d.word != "" {
 		v.Level, v.Trouble, v.Certain = Believe, Down, true
 		return v
@@ -166,7 +166,7 @@ func (d *Detector) serving(now time.Time, v Verdict) Verdict {
 		if d.doubtful(w, now) && phi >= v.Phi {
 			v.Level, v.Phi, v.Since = max(v.Level, Doubt), phi, since
 		}
-		if phi >= d.cfg.Alarm && quiet >= d.cfg.Alarming && v.Level < Alarm {
+		if phi >= d.cfg.Alarm/2 && quiet >= d.cfg.Alarming && v.Level < Alarm {
 			v.Level, v.Trouble = Alarm, ServiceFreeze
 			v.Daemons = append(v.Daemons, n)
 		}

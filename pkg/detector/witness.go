@@ -17,7 +17,8 @@ type probe struct {
 type witness struct {
 	path    path
 	probes  []probe   // in the order of sending
-	due     time.Time // of the next question
+	asked   time.Time // the last question
+	due     time.Time // of the next one
 	proved  time.Time // a question sent then was answered
 	heard   time.Time // when that answer came
 	steady  time.Time // since when answers have come without a long gap
@@ -37,7 +38,7 @@ const (
 const longGap = 800 * time.Millisecond
 
 func (w *witness) ask(id int, now time.Time, again time.Duration) {
-	w.due = now.Add(again)
+	w.due, w.asked = now.Add(again), now
 	w.probes = append(w.probes, probe{id: id, sent: now})
 	if w.silence.IsZero() {
 		w.silence = now

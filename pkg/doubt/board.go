@@ -123,7 +123,7 @@ func (b *Board) note(target string, d Doubt) {
 func (b *Board) Read() ([]Doubt, error) {
 	entries, err := os.ReadDir(b.Dir) // sorted
 	if err != nil {
-		return nil, fmt.Errorf("cannot read the doubts: %v", err)
+		return nil, fmt.Errorf("cannot read the doubts: %w", err)
 	}
 	var out []Doubt
 	var bad []error

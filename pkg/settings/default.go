@@ -27,7 +27,7 @@ func Default() Settings {
 		DBSS: DBSS{MonitorInterval: 10 * second, PingInterval: second, PingTimeout: second, GreetTimeout: 2 * second,
 			ReexamineCount: 3, FreezeDeadline: 6 * second, BackupDeadline: 20 * second, RecoverDeadline: 180 * second,
 			GivebackCount: 2, BudgetRecoveries: 5, BudgetWindow: 8 * 3600 * second},
-		Detector: Detector{Alarm: 5, Act: 8, Interval: second / 2, GreetEvery: 3 * second / 4, LeastSilence: 3 * second / 10,
+		Detector: Detector{Alarm: 5, Act: 8, Interval: second / 2, GreetEvery: 3 * second / 5, LeastSilence: 2 * second / 5,
 			HostSilence: second / 2, HungHost: 2 * second, FreezeMost: 20 * second, Overload: second, Observe: 5 * second,
 			LossFloor: 0.05, Lateness: second / 10},
 		DSRS: DSRS{MonitorInterval: 10 * second, PingTimeout: second, ReexamineCount: 3, WakeTries: 3,
@@ -54,7 +54,7 @@ func (s Settings) WithProfile(p Profile) Settings {
 	re, burst := 200*Duration(time.Millisecond), 30*Duration(time.Millisecond)
 	wait := 10 * second // a magic packet does not hurt a host that is booting anyway
 	if p == Paper {
-		re, burst, wait = second, second, 55*second
+		re, burst, wait = second, second/2, 55*second
 	}
 	s.Detector.Burst = burst
 	s.DBSS.ReexamineInterval, s.DSRS.ReexamineInterval, s.DSRS.RestartWait = re, re, wait

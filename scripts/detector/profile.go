@@ -4,28 +4,40 @@ import (
 	"time"
 
 	"pss-msbs/pkg/detector"
+	"pss-msbs/pkg/settings"
 )
 
 // profile is how a monitor of this system watches.
 type profile struct {
 	name   string
 	config detector.Config
-	events bool // the hypervisor's reports are heard
+	every  time.Duration // monitor interval
+	events bool          // the hypervisor's reports are heard
 }
 
-// examineEvery is the monitor interval of the paper.
-const examineEvery = 10 * time.Second
-
+// profiles are those of the default settings.
 func profiles() []profile {
-	fast := detector.Config{
-		Alarm: 5, Act: 8, Interval: 500 * time.Millisecond, Burst: 30 * time.Millisecond, GreetEvery: 750 * time.Millisecond,
-		PingPatience: time.Second, LeastSilence: 300 * time.Millisecond, HostSilence: 500 * time.Millisecond, HungHost: 2 * time.Second,
-		Alarming: 2 * time.Second, FreezeDeadline: 6 * time.Second, FreezeMost: 20 * time.Second, Observe: 5 * time.Second,
-		Overload: time.Second, LossFloor: 0.05, Grain: 10 * time.Millisecond, Lateness: 100 * time.Millisecond,
+	fast := settings.Default().WithProfile(settings.Fast)
+	paper := settings.Default().WithProfile(settings.Paper)
+	return []profile{
+		{"fast", config(fast), fast.DBSS.MonitorInterval.D(), true},
+		{"paper", config(paper), paper.DBSS.MonitorInterval.D(), false},
 	}
-	paper := fast
-	paper.Interval, paper.Burst = 0, time.Second
-	return []profile{{"fast", fast, true}, {"paper", paper, false}}
+}
+
+// config is what dbss makes of the settings.
+func config(set settings.Settings) detector.Config {
+	s, b := set.Detector, set.DBSS
+	cfg := detector.Config{
+		Alarm: s.Alarm, Act: s.Act, Interval: s.Interval.D(), Burst: s.Burst.D(), GreetEvery: s.GreetEvery.D(),
+		PingPatience: b.PingTimeout.D(), LeastSilence: s.LeastSilence.D(), HostSilence: s.HostSilence.D(), HungHost: s.HungHost.D(),
+		Alarming: b.GreetTimeout.D(), FreezeDeadline: b.FreezeDeadline.D(), FreezeMost: max(s.FreezeMost.D(), b.FreezeDeadline.D()),
+		Observe: s.Observe.D(), Overload: s.Overload.D(), LossFloor: s.LossFloor, Grain: 10 * time.Millisecond, Lateness: s.Lateness.D(),
+	}
+	if set.Profile == settings.Paper {
+		cfg.Interval = 0
+	}
+	return cfg
 }
 
 // daemons are the services of the target.

@@ -6,13 +6,21 @@ import (
 	"pss-msbs/pkg/detector"
 )
 
-// event comes to the program at its time: the answer to a question, or the
-// hypervisor reporting something.
+// kind is what an event is.
+type kind int
+
+const (
+	told     kind = iota // an answer
+	reported             // the hypervisor reports something
+	looked               // the target's VIPs have been looked at
+)
+
+// event comes to the program at its time.
 type event struct {
 	at       time.Duration
 	asked    time.Duration // when the program decided to ask
-	deadline time.Duration // of the question; never for a report
-	report   bool
+	deadline time.Duration // of the question
+	kind     kind
 	answer   detector.Answer
 }
 

@@ -91,7 +91,10 @@ type pacemaker struct {
 	tally tally
 }
 
-const pacemakerTimeout = 20 * time.Second
+const (
+	pacemakerInterval = 10 * time.Second
+	pacemakerTimeout  = 20 * time.Second
+)
 
 func (p *pacemaker) name() string       { return "Pacemaker" }
 func (p *pacemaker) pass(time.Duration) {}
@@ -108,7 +111,7 @@ func (p *pacemaker) greeted(sent, came time.Duration) {
 func (p *pacemaker) detects(_ fault, at time.Duration) time.Duration {
 	next := p.r.tick
 	for next < at {
-		next += examineEvery
+		next += pacemakerInterval
 	}
 	return next + pacemakerTimeout
 }

@@ -41,7 +41,7 @@ func newRun(r row, p profile, seed uint64, rivals bool) *run {
 	if rivals {
 		n.rivals = newRivals(w, n)
 	}
-	n.tick = w.upTo(examineEvery)
+	n.tick = w.upTo(p.every)
 	n.d.Begin(n.time(0))
 	return n
 }
@@ -112,8 +112,8 @@ func (r *run) woken() {
 	r.late = r.late[:0]
 	for r.queue.next() <= r.now {
 		e := r.queue.pop()
-		answered := e.answer.Outcome == detector.Answered
-		if answered && e.deadline <= r.now && r.rnd.IntN(2) == 0 {
+		answered := e.kind != told || e.answer.Outcome == detector.Answered
+		if e.kind == told && answered && e.deadline <= r.now && r.rnd.IntN(2) == 0 {
 			e.answer.Outcome, answered = detector.Silent, false
 		}
 		if !answered && e.answer.Outcome == detector.Silent && r.now > e.asked+e.answer.Patience+voidAfter {
@@ -149,18 +149,21 @@ func (r *run) handleTimers() {
 		r.d.Examine(r.time(r.now))
 		r.examined, r.whole = r.now, false
 		for r.tick <= r.now {
-			r.tick += examineEvery
+			r.tick += r.p.every
 		}
 	}
 	r.step()
 }
 
 func (r *run) take(e event) {
-	if e.report {
+	switch e.kind {
+	case reported:
 		r.d.Rouse(r.time(r.now))
-		return
+	case looked:
+		r.d.Pause()
+	default:
+		r.d.Tell(r.time(r.now), e.answer)
 	}
-	r.d.Tell(r.time(r.now), e.answer)
 }
 
 // step asks what is to be asked and weighs what is known. The program may be
@@ -183,18 +186,16 @@ func (r *run) step() {
 	r.lookAtVIPs()
 }
 
-// lookAtVIPs is what dbss does once its target has answered in full: it asks the
-// agent for its addresses, and hears nothing until it has them.
+// lookAtVIPs is what dbss does once its target has answered in full: beside its
+// watch it asks the agent for the target's addresses.
 func (r *run) lookAtVIPs() {
 	if r.whole || r.alarmed || !r.d.Heard(r.time(r.examined)) {
 		return
 	}
 	r.whole = true
-	if at, outcome := r.w.agent(r.now); outcome == detector.Answered {
-		r.now = min(at, r.now+time.Second)
-	}
-	r.d.Pause()
-	r.wake = r.now
+	at, _ := r.w.agent(r.now)
+	at = min(at, r.now+time.Second)
+	r.queue.push(event{at: at, deadline: never, kind: looked})
 }
 
 // ask puts q on the way at sent; now is when it was decided to.
@@ -242,7 +243,7 @@ func (r *run) pass() {
 
 // report has the hypervisor's report of at reach the program.
 func (r *run) report(at time.Duration) {
-	r.queue.push(event{at: r.w.call(at), deadline: never, report: true})
+	r.queue.push(event{at: r.w.call(at), deadline: never, kind: reported})
 }
 
 // judge counts what the detector thinks.

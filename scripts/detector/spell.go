@@ -9,6 +9,14 @@ import (
 // never is later than every run.
 const never = time.Duration(math.MaxInt64 / 4)
 
+// spells are times in which something is so: gaps and lengths alternate. Gaps
+// are exponential with mean gap, lengths as likely anywhere between least and
+// most, or in each octave.
+type spells struct {
+	gap, least, most time.Duration
+	octaves          bool
+}
+
 // coins are thrown for each spell.
 type coins uint64
 
