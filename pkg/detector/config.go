@@ -34,6 +34,6 @@ type Config struct {
 // one is an agent's own trouble.
 const agentGone = 3.0
 
-// grace is how long after its agent's answer a guest may still owe answers to
-// pings that came before: both wait for the same processor.
+// grace is how long a guest that runs may owe the answer to a ping: it waits for
+// the same processor as its agent.
 const grace = 60 * time.Millisecond

@@ -47,31 +47,39 @@ type Answer struct {
 
 // Detector watches one target. Its methods are for one goroutine.
 type Detector struct {
-	cfg     Config
-	names   []string // of the daemons
-	ping    witness
-	host    witness
-	agent   witness
-	hyper   witness
-	refs    witness
-	daemons map[string]*witness
+	cfg      Config
+	ping     witness
+	host     witness
+	agent    witness
+	hyper    witness
+	refs     witness
+	services []service
 
 	ids    int
-	began  time.Time // of the observation
-	roused time.Time // by an event; zero: not
-	wake   time.Time // when Ask wanted to be asked again
-	late   int       // health of this program: 0 is well (Lifeguard)
-	timely time.Time // since when it has not been late
+	asked  []Question // by the last Ask; its space is used again
+	began  time.Time  // of the observation
+	roused time.Time  // by an event; zero: not
+	wake   time.Time  // when Ask wanted to be asked again
+	late   int        // health of this program: 0 is well (Lifeguard)
+	timely time.Time  // since when it has not been late
 
 	word   cluster.GuestState // the hypervisor's last word in this doubt
 	closed bool               // the agent's channel was closed in this doubt
+	called bool               // witnesses were asked in this doubt
+	told   bool               // an alarm was, and it is not over
+}
+
+// service is a daemon of the target.
+type service struct {
+	name string
+	witness
 }
 
 // New returns a detector of a server with these service daemons.
 func New(cfg Config, daemons []string) *Detector {
-	d := &Detector{cfg: cfg, names: daemons, daemons: map[string]*witness{}}
-	for _, n := range daemons {
-		d.daemons[n] = &witness{}
+	d := &Detector{cfg: cfg, services: make([]service, len(daemons))}
+	for i, n := range daemons {
+		d.services[i].name = n
 	}
 	return d
 }
@@ -87,26 +95,29 @@ func (d *Detector) Begin(now time.Time) {
 }
 
 func (d *Detector) forget() {
-	for _, w := range d.witnesses() {
+	d.ping.forget()
+	d.ping.due = time.Time{}
+	for i := range d.services {
+		d.services[i].forget()
+		d.services[i].due = time.Time{}
+	}
+	d.dismiss()
+}
+
+// dismiss sends the witnesses away that are asked in doubt only.
+func (d *Detector) dismiss() {
+	for _, w := range [...]*witness{&d.host, &d.agent, &d.hyper, &d.refs} {
 		w.forget()
 		w.due = time.Time{}
 	}
-	d.word, d.closed = "", false
-}
-
-func (d *Detector) witnesses() []*witness {
-	all := []*witness{&d.ping, &d.host, &d.agent, &d.hyper, &d.refs}
-	for _, n := range d.names {
-		all = append(all, d.daemons[n])
-	}
-	return all
+	d.word, d.closed, d.called = "", false, false
 }
 
 // Examine has the target pinged and every service greeted now.
 func (d *Detector) Examine(now time.Time) {
 	d.ping.due = now
-	for _, n := range d.names {
-		d.daemons[n].due = now
+	for i := range d.services {
+		d.services[i].due = now
 	}
 }
 
@@ -139,6 +150,20 @@ func (d *Detector) Tell(now time.Time, a Answer) {
 	}
 }
 
+// Quiet is an Ask at sent that asks for a ping alone, its answer after took, and
+// the Ask thereafter in one, for a simulation of years: nothing must be in doubt,
+// no greeting open or due, and took no longer than Grain.
+func (d *Detector) Quiet(sent time.Time, took time.Duration) (wake time.Time) {
+	heard := sent.Add(took)
+	d.judgeOurselves(sent)
+	d.ids++
+	d.ping.path.answered(took)
+	d.ping.live(sent, heard)
+	d.ping.due = sent.Add(d.cfg.Interval)
+	d.wake = d.ping.due
+	return d.wake
+}
+
 // hear takes an answer. What was heard of the target's network speaks for its pings too.
 func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 	p, ok := w.take(a.ID)
@@ -160,9 +185,9 @@ func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 // until now its services' silence proves nothing, and they are greeted anew.
 func (d *Detector) reached(sent, now time.Time) {
 	if d.phi(&d.ping, now) >= d.cfg.Act {
-		for _, n := range d.names {
-			d.daemons[n].forget()
-			d.daemons[n].due = now
+		for i := range d.services {
+			d.services[i].forget()
+			d.services[i].due = now
 		}
 	}
 	d.ping.live(sent, now)
@@ -197,160 +222,12 @@ func (d *Detector) witness(q Question) *witness {
 	case Reference:
 		return &d.refs
 	}
-	return d.daemons[q.Daemon]
-}
-
-// Ask returns what to ask now, and when to come back unless something is told before.
-func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
-	d.judgeOurselves(now)
-	d.wake = now.Add(time.Minute)
-	doubt, dark := d.doubt(now)
-	put := func(w *witness, q Question, again time.Duration) {
-		if w.due.After(now) {
-			d.soon(w.due)
-			return
-		}
-		d.ids++
-		q.ID = d.ids
-		w.ask(q.ID, now, again)
-		ask = append(ask, q)
-		d.soon(w.due)
-	}
-	d.askPing(now, dark || d.stirred(now), put)
-	if dark || doubt || d.stirred(now) {
-		again := time.Second
-		if dark || d.stirred(now) {
-			again = max(d.cfg.Burst, 50*time.Millisecond)
-		}
-		d.askOnce(&d.hyper, Question{Kind: Hypervisor, Patience: d.cfg.HungHost + time.Second}, again, put)
-		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.cfg.HungHost + time.Second}, again, put)
-	}
-	if dark {
-		put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, d.pace(now))
-	}
-	if dark && !d.cfg.NoReferences && d.refs.heard.Before(d.since()) {
-		put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, d.pace(now))
-	}
-	d.askServices(now, dark, put)
-	if doubt || dark {
-		d.soon(now.Add(step(now.Sub(d.since()))))
-	}
-	return ask, d.wake
-}
-
-// step is how soon a doubt is weighed again that has lasted for d.
-func step(d time.Duration) time.Duration {
-	return min(max(d/16, 10*time.Millisecond), 500*time.Millisecond)
-}
-
-type put = func(*witness, Question, time.Duration)
-
-func (d *Detector) soon(t time.Time) {
-	if t.Before(d.wake) {
-		d.wake = t
-	}
-}
-
-// askPing pings at the interval, and in a burst while it is dark. What is
-// silent beyond doubt is pinged less often: only its return is of interest.
-func (d *Detector) askPing(now time.Time, burst bool, put put) {
-	every := d.cfg.Interval
-	switch {
-	case burst:
-		every = d.pace(now)
-	case every == 0 && d.ping.due.IsZero():
-		return
-	}
-	if burst && d.ping.due.After(now.Add(every)) {
-		d.ping.due = now
-	}
-	if every == 0 {
-		every = 24 * time.Hour // profile paper: when it is examined
-	}
-	put(&d.ping, Question{Kind: Ping, Patience: d.cfg.PingPatience}, every)
-	if d.ping.open() {
-		d.soon(d.overdue(&d.ping, now))
-	}
-}
-
-// pace is the time between questions in the dark: a burst, until more would add
-// nothing to what is known.
-func (d *Detector) pace(now time.Time) time.Duration {
-	if d.phi(&d.ping, now) <= 2*d.cfg.Act {
-		return d.cfg.Burst
-	}
-	return max(d.cfg.Burst, min(now.Sub(d.since())/16, time.Second), 200*time.Millisecond)
-}
-
-// askOnce asks a witness that works: never twice at the same time.
-func (d *Detector) askOnce(w *witness, q Question, again time.Duration, put put) {
-	if !w.open() {
-		put(w, q, again)
-	}
-}
-
-// askServices greets what is due, and what is doubtful again and again. In the
-// dark a greeting is one more way to be heard.
-func (d *Detector) askServices(now time.Time, dark bool, put put) {
-	for _, n := range d.names {
-		w, again := d.daemons[n], 24*time.Hour // until it is examined
-		if dark || d.doubtful(w, now) {
-			again = d.cfg.GreetEvery
-			if w.due.After(now.Add(again)) {
-				w.due = w.asked.Add(again)
-			}
-		}
-		if w.due.IsZero() {
-			continue
-		}
-		put(w, Question{Kind: Greet, Daemon: n, Patience: d.deadline(w)}, again)
-		if w.open() {
-			d.soon(d.overdue(w, now))
+	for i := range d.services {
+		if d.services[i].name == q.Daemon {
+			return &d.services[i].witness
 		}
 	}
-}
-
-// overdue is when the first open question becomes doubtful, if it is not by now.
-func (d *Detector) overdue(w *witness, now time.Time) time.Time {
-	at := w.since().Add(w.path.expected(d.grain()))
-	if !at.After(now) {
-		return now.Add(time.Minute)
-	}
-	return at
-}
-
-func maxTime(a, b time.Time) time.Time {
-	if a.After(b) {
-		return a
-	}
-	return b
-}
-
-// stirred tells whether an event was reported a moment ago.
-func (d *Detector) stirred(now time.Time) bool {
-	return !d.roused.IsZero() && now.Sub(d.roused) < rousedFor
-}
-
-// doubt tells whether a service is doubtful, and whether the whole target is
-// (dark). When neither is, the words of this doubt are forgotten.
-func (d *Detector) doubt(now time.Time) (service, dark bool) {
-	dark = d.doubtful(&d.ping, now)
-	for _, n := range d.names {
-		service = service || d.doubtful(d.daemons[n], now)
-	}
-	if !service && !dark && !d.stirred(now) {
-		d.word, d.closed = "", false
-		for _, w := range []*witness{&d.host, &d.agent, &d.hyper, &d.refs} {
-			w.forget()
-			w.due = time.Time{}
-		}
-	}
-	return service, dark
-}
-
-// doubtful tells whether an answer is overdue, or was a refusal.
-func (d *Detector) doubtful(w *witness, now time.Time) bool {
-	return w.refused > 0 || w.overdue(now, d.grain())
+	return &d.ping // no such daemon is ever asked
 }
 
 // judgeOurselves voids all silence when this program was asleep: the answers
@@ -378,8 +255,8 @@ const mostLate = 5
 // service since at.
 func (d *Detector) Heard(at time.Time) bool {
 	heard := !d.ping.proved.Before(at)
-	for _, n := range d.names {
-		heard = heard && !d.daemons[n].proved.Before(at) && d.daemons[n].refused == 0
+	for i := range d.services {
+		heard = heard && !d.services[i].proved.Before(at) && d.services[i].refused == 0
 	}
 	return heard
 }
@@ -388,8 +265,8 @@ func (d *Detector) Heard(at time.Time) bool {
 // sign of life since at.
 func (d *Detector) Alive(at time.Time) bool {
 	alive := !d.ping.heard.Before(at) || !d.agent.heard.Before(at) && !d.closed
-	for _, n := range d.names {
-		alive = alive || !d.daemons[n].heard.Before(at)
+	for i := range d.services {
+		alive = alive || !d.services[i].heard.Before(at)
 	}
 	return alive
 }

@@ -20,6 +20,10 @@ const (
 	minimum = 1e-9
 )
 
+// overdueAfter is the natural logarithm of 50: one of fifty sound answers
+// takes so many scales longer than the mean.
+const overdueAfter = 3.912
+
 // answered learns from an answer that took d.
 func (p *path) answered(d time.Duration) {
 	p.count(0)
@@ -49,28 +53,43 @@ func (p *path) loss() float64 {
 	return min(0.9, q+2*math.Sqrt(q*(1-q)/n))
 }
 
-// late is the probability that an answer that is not lost takes longer than d.
-// The tail is exponential, heavier than what a normal distribution would have:
-// a busy server's answers come in bunches.
-func (p *path) late(d time.Duration, grain float64) float64 {
-	over := d.Seconds() - p.mean
-	if over <= 0 {
-		return 1
-	}
-	return math.Exp(-over / p.scale(grain))
-}
-
 func (p *path) scale(grain float64) float64 { return max(2*p.dev, grain, minimum) }
 
-// silence is the probability that a sound server has not answered a question
-// of age d; never below floor: a lost packet may always have its own reason.
-func (p *path) silence(d time.Duration, floor, grain float64) float64 {
-	loss := p.loss()
-	return min(1, max(floor, loss+(1-loss)*p.late(d, grain)))
+// gauge weighs silence on a path as it is now.
+type gauge struct {
+	loss        float64 // probability that an answer never comes
+	mean, scale float64 // seconds
+	settled     float64 // weight of a question that can only be lost; 0: not computed yet
+}
+
+// gauge returns the gauge of p. A packet may always be lost for a reason of its
+// own: no silence is less probable than floor.
+func (p *path) gauge(floor, grain float64) gauge {
+	return gauge{loss: max(p.loss(), floor), mean: p.mean, scale: p.scale(grain)}
+}
+
+// settledAfter is after how many scales an answer that is not lost is there:
+// e to the -20 is nothing beside any loss.
+const settledAfter = 20
+
+// weight is -log10 of the probability that a sound server has not answered a
+// question of age d. The tail of its answer times is exponential, heavier than
+// that of a normal distribution: a busy server's answers come in bunches.
+func (g *gauge) weight(d time.Duration) float64 {
+	over := (d.Seconds() - g.mean) / g.scale
+	switch {
+	case over <= 0:
+		return 0
+	case over < settledAfter:
+		return -math.Log10(g.loss + (1-g.loss)*math.Exp(-over))
+	case g.settled == 0:
+		g.settled = -math.Log10(g.loss)
+	}
+	return g.settled
 }
 
 // expected is the age at which an answer is overdue: only one of fifty sound
 // answers takes longer.
 func (p *path) expected(grain float64) time.Duration {
-	return time.Duration((p.mean + p.scale(grain)*math.Log(50)) * float64(time.Second))
+	return time.Duration((p.mean + p.scale(grain)*overdueAfter) * float64(time.Second))
 }

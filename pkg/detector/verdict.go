@@ -55,12 +55,12 @@ type Verdict struct {
 func (d *Detector) Verdict(now time.Time) Verdict {
 	v := d.network(now)
 	if v.Level <= Doubt && v.Trouble == None {
-		v = d.services(now, v)
+		v = d.serving(now, v)
 	}
 	if v.Level == Believe && !v.Certain {
 		d.restrain(now, &v)
 	}
-	if v.Level > Well {
+	if d.told = v.Level >= Alarm || d.told && v.Level > Well; d.told {
 		v.Evidence = d.evidence(now, v)
 	}
 	return v
@@ -127,25 +127,34 @@ func (d *Detector) believed(now time.Time, v Verdict, silence time.Duration) Tro
 		return None
 	case v.Mute && silence >= d.cfg.HungHost:
 		return HostHung
+	case silence >= d.cfg.FreezeDeadline && !v.Dumb:
+		return Cut // its agent answers, though too slowly to tell when the guest ran
 	case silence >= d.cfg.FreezeDeadline:
 		return Frozen
 	}
 	return None
 }
 
-// agentLives tells whether the agent has answered while pings that came before
-// its answer have not been, and will not be.
+// agentLives tells whether pings were not answered, and will not be, while the
+// agent's answers prove that the guest ran: one that was held up answers those
+// that came before only now.
 func (d *Detector) agentLives(now time.Time) bool {
-	heard := d.agent.heardBy(now.Add(-grace))
-	return !d.closed && d.word != cluster.GuestPaused && !heard.Before(d.since()) &&
-		d.ping.phi(now, heard, d.cfg.LossFloor, d.grain()) >= d.cfg.Act
+	a := &d.agent
+	if d.closed || d.word == cluster.GuestPaused || a.heard.Before(d.since()) {
+		return false
+	}
+	until := minTime(a.heard, now.Add(-grace))
+	return d.ping.phiBetween(a.steady, until, now, d.gauge(&d.ping)) >= d.cfg.Act
 }
 
-// services weighs each service of a target that answers pings.
-func (d *Detector) services(now time.Time, v Verdict) Verdict {
+// serving weighs each service of a target that answers pings.
+func (d *Detector) serving(now time.Time, v Verdict) Verdict {
 	var silent, stopped []string
-	for _, n := range d.names {
-		w := d.daemons[n]
+	for i := range d.services {
+		w, n := &d.services[i].witness, d.services[i].name
+		if w.refused == 0 && w.silence.IsZero() {
+			continue
+		}
 		phi, since := d.phi(w, now), w.since()
 		quiet := d.silence(now, since)
 		switch {
@@ -182,16 +191,22 @@ func (d *Detector) deadline(w *witness) time.Duration {
 // Overloaded names the services that greet, but slowly.
 func (d *Detector) Overloaded() []string {
 	var slow []string
-	for _, n := range d.names {
-		if w := d.daemons[n]; w.path.mean >= d.cfg.Overload.Seconds() {
-			slow = append(slow, n)
+	for i := range d.services {
+		if w := &d.services[i]; w.path.mean >= d.cfg.Overload.Seconds() {
+			slow = append(slow, w.name)
 		}
 	}
 	return slow
 }
 
+// gauge weighs the silence of w.
+func (d *Detector) gauge(w *witness) gauge { return w.path.gauge(d.cfg.LossFloor, d.grain()) }
+
 func (d *Detector) phi(w *witness, now time.Time) float64 {
-	return w.phi(now, now, d.cfg.LossFloor, d.grain())
+	if w.silence.IsZero() {
+		return 0
+	}
+	return w.phi(now, d.gauge(w))
 }
 
 // since is when the target fell silent.
@@ -214,11 +229,11 @@ func (d *Detector) evidence(now time.Time, v Verdict) string {
 	} else {
 		say("ping answers")
 	}
-	for _, n := range d.names {
-		if w := d.daemons[n]; w.refused > 0 {
+	for i := range d.services {
+		if w, n := &d.services[i].witness, d.services[i].name; w.refused > 0 {
 			say("%s refuses", n)
-		} else if phi := d.phi(w, now); d.doubtful(w, now) {
-			say("%s silent %.1f s (φ %.1f)", n, now.Sub(w.since()).Seconds(), phi)
+		} else if d.doubtful(w, now) {
+			say("%s silent %.1f s (φ %.1f)", n, now.Sub(w.since()).Seconds(), d.phi(w, now))
 		}
 	}
 	if d.word != "" {
@@ -234,8 +249,8 @@ func (d *Detector) evidence(now time.Time, v Verdict) string {
 	case len(d.agent.probes) > 0:
 		say("agent silent")
 	}
-	if phi := d.phi(&d.host, now); d.doubtful(&d.host, now) {
-		say("host silent (φ %.1f)", phi)
+	if d.doubtful(&d.host, now) {
+		say("host silent (φ %.1f)", d.phi(&d.host, now))
 	}
 	if d.late > 0 {
 		say("own delays %d", d.late)
