@@ -16,6 +16,7 @@ func (m *Model) settle() {
 			m.settleSilence(h)
 		}
 		m.index()
+		m.settleSound()
 		for vip := range m.holders {
 			m.settleServing(vip)
 		}
