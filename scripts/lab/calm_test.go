@@ -178,10 +178,10 @@ func (r room) lives() map[string]lab.Life {
 }
 
 // What monitors say when they act on a server, not just think about it.
-var acts = regexp.MustCompile(`target server (separated|fenced|restart\b)|backup server (start\b|in operation)|real server restart\b|service program restart\b`)
+var acts = regexp.MustCompile(`(target|virtual) server (separated|fenced|restart\b)|backup server (start\b|in operation)|real server restart\b|(service program|virtualization software) restart\b`)
 
 // alarms are what they say when they think about it.
-var alarms = regexp.MustCompile(`trouble detected|re-examined|overloaded|doubt`)
+var alarms = regexp.MustCompile(`trouble (detected|gone|is not believed)|re-examined|overloaded|may not be reset|waits for others`)
 
 // noTakeover fails for every act of a monitor since then, and counts its alarms.
 func (r room) noTakeover(since time.Time) {
