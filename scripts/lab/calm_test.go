@@ -117,9 +117,11 @@ func (r room) held() {
 			}
 		}
 	}()
+	defer func() { // also where the test fails meanwhile
+		close(stop)
+		<-done
+	}()
 	r.unharmed(1)
-	close(stop)
-	<-done
 }
 
 // holdGap is the time between two servers that are held up.
