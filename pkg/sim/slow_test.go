@@ -242,3 +242,17 @@ func TestAPauseIsReported(t *testing.T) {
 		}
 	})
 }
+
+// A crash is the hypervisor's word 0.1 s after it, not before; the agent's channel
+// is closed at once.
+func TestTheHypervisorTellsOfACrash(t *testing.T) {
+	play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
+		ok(t, m.Inject(sim.Fault{Kind: sim.VMCrash, Target: "M1"}))
+		is(t, ctx, m, m1, cluster.GuestRunning)
+		if err := m.SetClock(ctx, m1); !errors.Is(err, cluster.ErrAgentGone) {
+			t.Errorf("agent: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		is(t, ctx, m, m1, cluster.GuestCrashed)
+	})
+}
