@@ -40,6 +40,14 @@ func (c Clock) Wall(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / c.Speed)
 }
 
+// Emulated is how long the wall clock's d is in emulated time.
+func (c Clock) Emulated(d time.Duration) time.Duration {
+	if c.Speed == 0 || c.Speed == 1 {
+		return d
+	}
+	return time.Duration(float64(d) * c.Speed)
+}
+
 // After is time.After for an emulated duration.
 func (c Clock) After(d time.Duration) <-chan time.Time {
 	if d <= 0 { // see Sleep

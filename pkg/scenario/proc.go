@@ -31,6 +31,7 @@ type Proc struct {
 	Program, Name string // as "dbss", "M1"; pss has no name
 
 	w      *World
+	pid    int
 	ctx    context.Context
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when it says that it is ready
@@ -50,6 +51,8 @@ func (w *World) spawn(program, name string, prepare func(*Proc), body func(*Proc
 	p := &Proc{Program: program, Name: name, w: w, ready: make(chan struct{}), ended: make(chan struct{}), wires: map[*wire]struct{}{}, halt: &clock.Halt{}}
 	p.ctx, p.cancel = context.WithCancel(w.ctx)
 	w.mu.Lock()
+	w.pids++
+	p.pid = w.pids
 	w.procs = append(w.procs, p)
 	if prepare != nil {
 		prepare(p)

@@ -197,7 +197,10 @@ func (p *Proc) dbss(dat mgmtdata.Server) *dbss.Monitor {
 		Companion: ipc.NewClient(p.dial(dat.Host), "dbss", p.clock()),
 		Monitors:  others{p},
 		Budget:    ledger{p, budget.File{Path: p.w.dirs.Budget(dat.Host), Host: dat.Host, Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()}},
+		Doubts:    doubts{p, p.board()},
+		Resets:    p.resets(),
 		BootSlot:  p.bootSlot(set.DSRS.BootSlots),
+		MoveSlot:  p.slot(daemon.Migration, set.Brake.Migrations),
 		Ready:     p.isReady,
 		Clock:     p.clock(),
 	})
@@ -270,7 +273,7 @@ func (w *World) startDSRS(name string) *Proc {
 		local := local{p}
 		return dsrs.New(dsrs.Deps{Data: dat, Settings: w.Settings, Log: p.logger(),
 			Sif: ipc.NewClient(p.dial(name), "dsrs", p.clock()), Fleet: view{p, w.Model},
-			Monitors: local, Servers: local, Limits: local,
+			Monitors: local, Servers: local, Limits: local, Resets: p.resets(),
 			Clock: p.clock(), Ready: func() error { p.isReady(); return nil }}).Run(p.ctx)
 	})
 }
@@ -304,6 +307,16 @@ func (l local) Server(host string) (mgmtdata.Server, error) {
 // BootSlot implements dsrs.Limits.
 func (l local) BootSlot(ctx context.Context) (func(), error) {
 	return l.p.bootSlot(l.p.w.Settings.DSRS.BootSlots)(ctx)
+}
+
+// WakeSlot implements dsrs.Limits.
+func (l local) WakeSlot() (func(), error) {
+	return l.p.trySlot(daemon.Waking, l.p.w.Settings.Brake.Wakes), nil
+}
+
+// MigrationSlot implements dsrs.Limits.
+func (l local) MigrationSlot(ctx context.Context) (func(), error) {
+	return l.p.slot(daemon.Migration, l.p.w.Settings.Brake.Migrations)(ctx)
 }
 
 func (l local) budget(host string) budget.File {

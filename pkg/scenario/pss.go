@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/guest"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
@@ -24,7 +25,8 @@ func (w *World) startPSS() *Proc {
 			Fleet: view{p, w.Model}, Files: conf.Files{Dir: dir}, Rescue: conf.Rescue{Dir: dir, Log: p.logger()},
 			Monitors: spares{p}, Meter: meter{view{p, w.Model}}, Accesses: view{p, w.Model},
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
-			Data: w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Changed: func() bool { return false }, LastGood: w.survived(),
+			WakeSlot: p.slot(daemon.Waking, w.Settings.Brake.Wakes),
+			Data:     w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
 			Ready: func() error { p.isReady(); return nil },
 			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
 		}).Run(p.ctx)

@@ -36,7 +36,7 @@ func (m *Model) probe(ctx context.Context, ask func() answer) error {
 		return err
 	}
 	if a.refused {
-		return fmt.Errorf("%w: connection refused", cluster.ErrNoAnswer)
+		return cluster.ErrRefused
 	}
 	return nil
 }

@@ -58,7 +58,7 @@ type identity struct {
 
 // known are the errors whose identity survives the wire, the more special first.
 func known() []identity {
-	return []identity{{"gone", cluster.ErrAgentGone}, {"host", cluster.ErrHostSilent}, {"agent", cluster.ErrAgentSilent},
+	return []identity{{"gone", cluster.ErrAgentGone}, {"refused", cluster.ErrRefused}, {"host", cluster.ErrHostSilent}, {"agent", cluster.ErrAgentSilent},
 		{"answer", cluster.ErrNoAnswer}, {"deadline", context.DeadlineExceeded}}
 }
 
