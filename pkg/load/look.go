@@ -72,34 +72,37 @@ func (d *Decider) open(g Group, m *memory, out *Decision, at *gate, c cluster.Co
 		if wants && ls > r.Moderate {
 			out.Refused = fmt.Sprintf("would be moderate: %.0f %%", ls)
 		}
-	case calm >= at.need, wants && at.need <= r.Look.Lighter:
+	case calm >= at.need && (c == cluster.PS1 || float64(calm) >= PS2*float64(at.need)), wants && at.need <= r.Look.Lighter && Short > 0 && (c==cluster.PS1 || Short>1):
 		out.Want, out.Why = c, why
 	}
 }
 
-// settle notices a change of condition: a lighter one that did not last four times
-// as long as it took to enter it takes twice as long the next time.
+// settle notices a change of condition: a lighter one that did not last long, by
+// the time that it took to enter it, takes twice as long the next time.
 func (m *memory) settle(g Group, now time.Time) {
+	look := g.Rules.Look
 	for _, c := range []cluster.Condition{cluster.PS1, cluster.PS2} {
-		at := m.gates[c]
+		at, is := m.gates[c], !c.Lighter(g.Condition)
 		if at == nil {
-			at = &gate{need: g.Rules.Look.Lighter, inside: !c.Lighter(g.Condition), entered: now}
+			at = &gate{need: look.Lighter, inside: is, entered: now}
 			m.gates[c] = at
 		}
-		was, is := at.inside, !c.Lighter(g.Condition)
-		switch {
-		case is && !was:
+		if is == at.inside {
+			continue
+		}
+		switch stay := now.Sub(at.entered); {
+		case is:
 			at.entered = now
-		case was && !is && now.Sub(at.entered) < 4*at.need:
-			at.need = min(2*at.need, g.Rules.Look.Longest)
-		case was && !is:
-			at.need = max(at.need/2, g.Rules.Look.Lighter)
+		case stay < time.Duration(Worth*float64(at.need)):
+			at.need = min(2*at.need, look.Longest)
+		default:
+			at.need = max(at.need/2, look.Lighter)
 		}
-		if was != is {
-			at.inside, at.calm, at.strain = is, 0, 0
-		}
+		at.inside, at.calm, at.strain = is, 0, 0
 	}
 }
+
+var Worth, Short, PS2 = 4.0, 1.0, 1.0
 
 // rest counts calm; hurt counts strain.
 func (at *gate) rest(over float64, passed time.Duration) time.Duration {

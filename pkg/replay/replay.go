@@ -190,7 +190,7 @@ func (r *replayer) groups(n int) []load.Group {
 func (r *replayer) group(i, n int) load.Group {
 	now, s := r.stands(), r.tables.State[i]
 	class := r.in.Settings.ClassOf(s.Group)
-	g := load.Group{Name: s.Group, Condition: s.Condition, Rules: rules(class, r.in.Settings.TypeOf(s.Group)),
+	g := load.Group{Name: s.Group, Condition: s.Condition, Rules: ahead.Rules(class, r.in.Settings.TypeOf(s.Group)),
 		Separated: now.separated[s.Group], Ahead: now.ahead[s.Group]}
 	var accesses float64
 	for _, server := range now.serving[s.Group] {

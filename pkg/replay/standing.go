@@ -10,7 +10,6 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/plan"
-	"pss-msbs/pkg/settings"
 )
 
 // standing is what follows from the tables in force, which change seldom.
@@ -134,11 +133,4 @@ func separated(t cluster.Tables, group string) []netip.Addr {
 		}
 	}
 	return out
-}
-
-func rules(c settings.Class, kind cluster.Type) load.Rules {
-	return load.Rules{Type: kind, Light: c.Light, Moderate: c.Moderate, LightStreak: c.LightStreak,
-		ModerateStreak: c.ModerateStreak, Accesses: c.PS2Accesses, AccessStreak: c.PS2Streak,
-		Look: load.Look{On: c.LookAhead, Failure: c.FailureLoad, Urgent: c.UrgentLoad, Lighter: c.LighterAfter.D(),
-			Heavier: c.HeavierAfter.D(), Longest: c.LighterLongest.D()}}
 }
