@@ -28,9 +28,14 @@ func (v View) Layouts(group string) map[cluster.Condition]load.Layout {
 	out := map[cluster.Condition]load.Layout{}
 	for _, c := range []cluster.Condition{cluster.PS1, cluster.PS2} {
 		if l, why := v.Homes.LayoutOf(v.Tables, group, c); why == "" {
-			held := v.held(group, l)
-			out[c] = load.Layout{Places: v.places(held), Losses: v.losses(held)}
+			out[c] = load.Layout{Places: v.places(v.held(group, l))}
 		}
+	}
+	if l, ok := out[cluster.PS1]; ok {
+		moderate, _ := v.Homes.LayoutOf(v.Tables, group, cluster.Moderate) // never refused
+		ps1, _ := v.Homes.LayoutOf(v.Tables, group, cluster.PS1)
+		l.Losses = v.losses(v.held(group, ps1), v.held(group, moderate))
+		out[cluster.PS1] = l
 	}
 	return out
 }
@@ -72,8 +77,9 @@ func (v View) places(held map[netip.Addr]cluster.Guest) []load.Place {
 
 // losses are the failures of each real server that serves the group: a server
 // with a backup is replaced by it, the VIPs of one without go to the group's
-// server with fewest VIPs, as pss does it (SPEC 4).
-func (v View) losses(held map[netip.Addr]cluster.Guest) []load.Loss {
+// server with fewest VIPs, as pss does it (SPEC 4). Later are those of the group
+// in Moderate.
+func (v View) losses(held, later map[netip.Addr]cluster.Guest) []load.Loss {
 	var reals []netip.Addr
 	for _, g := range held {
 		reals = append(reals, g.Real)
@@ -81,7 +87,7 @@ func (v View) losses(held map[netip.Addr]cluster.Guest) []load.Loss {
 	slices.SortFunc(reals, netip.Addr.Compare)
 	var out []load.Loss
 	for _, real := range slices.Compact(reals) {
-		out = append(out, load.Loss{Real: real, Places: v.places(v.without(real, held))})
+		out = append(out, load.Loss{Real: real, Places: v.places(v.without(real, held)), Later: v.places(v.without(real, later))})
 	}
 	return out
 }
@@ -178,5 +184,7 @@ func Robust(t cluster.Tables, steps plan.Steps, decisions []load.Decision) (plan
 	if len(whys) == 0 {
 		return steps, nil
 	}
-	return slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool { return s.Do == plan.SuspendReal }), whys
+	return slices.DeleteFunc(slices.Clone(steps), func(s plan.Step) bool {
+		return s.Do == plan.SuspendReal || s.Do == plan.StopSpare && s.Keep // stopped with its real server only
+	}), whys
 }

@@ -1,10 +1,8 @@
 package load
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"pss-msbs/pkg/cluster"
 )
@@ -26,11 +24,12 @@ type Place struct {
 }
 
 // Loss is who would serve a group once a real server has failed: backups where
-// the failed servers have them, else the group's other servers. No place means
-// that nobody would.
+// the failed servers have them, else the group's other servers; first those that
+// are awake, then, the group being back in Moderate, those that were woken too. No
+// place means that nobody would.
 type Loss struct {
-	Real   netip.Addr
-	Places []Place
+	Real          netip.Addr
+	Places, Later []Place
 }
 
 // Layout is a group's servers in a condition that it is not in.
@@ -60,18 +59,18 @@ func (d *Decider) ahead(g Group, places []Place) Loads {
 }
 
 // fragile says which failure of a real server the group would not stand in PS1,
-// or nothing.
+// or nothing: once the real servers that sleep have woken, the load must not be
+// above moderate; until then, for the seconds that it takes, not above Look.Failure.
 func (d *Decider) fragile(g Group) string {
-	l, ok := g.Ahead[cluster.PS1]
-	if !ok {
-		return ""
-	}
-	for _, loss := range slices.SortedFunc(slices.Values(l.Losses), func(a, b Loss) int { return cmp.Compare(a.Real.String(), b.Real.String()) }) {
+	for _, loss := range g.Ahead[cluster.PS1].Losses {
 		if len(loss.Places) == 0 {
 			return fmt.Sprintf("nobody would serve %s without %v", g.Name, loss.Real)
 		}
 		if ls := d.ahead(g, loss.Places).Ls; ls > g.Rules.Look.Failure {
 			return fmt.Sprintf("%s would be at %.0f %% without %v", g.Name, ls, loss.Real)
+		}
+		if ls := d.ahead(g, loss.Later).Ls; ls > g.Rules.Moderate {
+			return fmt.Sprintf("%s would stay moderate without %v: %.0f %%", g.Name, loss.Real, ls)
 		}
 	}
 	return ""

@@ -18,7 +18,7 @@ func Default() Settings {
 		Measure:   Measure{Interval: 10 * second, Samples: 3},
 		Class: Class{Light: 30, Moderate: 50, LightStreak: 4, ModerateStreak: 1,
 			PS2Accesses: 10, PS2Window: 60 * second, PS2Streak: 1, MonitorAccessesPerSecond: 1,
-			FailureLoad: 100, UrgentLoad: 75, LighterAfter: 300 * second, HeavierAfter: 60 * second, LighterLongest: 4 * 3600 * second},
+			FailureLoad: 100, UrgentLoad: 75, LighterAfter: 90 * second, HeavierAfter: 180 * second, LighterLongest: 4 * 3600 * second},
 		Group:   map[string]Group{},
 		Server:  Server{MemoryKB: 2097152, Cores: 1, NetworkMbps: 1000},
 		Servers: map[string]ServerSpec{},

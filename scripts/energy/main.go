@@ -24,9 +24,6 @@ func main() {
 	heavier := flag.Duration("heavier", 0, "")
 	longest := flag.Duration("longest", 0, "")
 	failure := flag.Float64("failure", 0, "")
-	flag.Float64Var(&load.Worth, "worth", 4, "")
-	flag.Float64Var(&load.Short, "short", 2, "")
-	flag.Float64Var(&load.PS2, "ps2", 1, "")
 	flag.Parse()
 	t, err := conffile.Open("testdata/paper", conffile.Options{Holder: "energy"}).View(context.Background())
 	if err != nil {
