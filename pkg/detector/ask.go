@@ -28,6 +28,9 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 	d.askServices(now, dark)
 	if doubt || dark {
 		d.soon(now.Add(step(now.Sub(d.since()))))
+		if least := d.since().Add(d.cfg.LeastSilence); dark && least.After(now) {
+			d.soon(least)
+		}
 	}
 	return d.asked, d.wake
 }
@@ -61,7 +64,7 @@ func (d *Detector) soon(t time.Time) {
 // pace is the time between questions in the dark: a burst, until more would add
 // nothing to what is known.
 func (d *Detector) pace(now time.Time) time.Duration {
-	if d.phi(&d.ping, now) <= 2*d.cfg.Act {
+	if d.phi(&d.ping, now) <= 2*d.cfg.Act || d.agentSpeaks() && d.phiWhileItRan(now) < d.cfg.Act {
 		return d.cfg.Burst
 	}
 	return max(d.cfg.Burst, min(now.Sub(d.since())/16, time.Second), 200*time.Millisecond)

@@ -295,8 +295,5 @@ func (r *run) find(at, most time.Duration) time.Duration {
 	found := r.found
 	r.w.mend()
 	r.again(time.Second)
-	if found < never {
-		found -= at
-	}
-	return found
+	return since(found, at)
 }
