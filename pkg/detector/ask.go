@@ -40,8 +40,12 @@ func step(d time.Duration) time.Duration {
 	return min(max(d/16, 10*time.Millisecond), 500*time.Millisecond)
 }
 
-// put asks w if a question is due, and plans the next one for again later.
+// put asks w if a question is due, and plans the next one for again later, or
+// sooner by a later call.
 func (d *Detector) put(w *witness, q Question, now time.Time, again time.Duration) {
+	if due := w.asked.Add(again); w.due.After(due) {
+		w.due = due
+	}
 	if !w.due.After(now) {
 		d.ids++
 		q.ID = d.ids
@@ -79,9 +83,6 @@ func (d *Detector) askPing(now time.Time, burst bool) {
 	case every == 0 && d.ping.due.IsZero():
 		return
 	}
-	if burst && d.ping.due.After(now.Add(every)) {
-		d.ping.due = now
-	}
 	if every == 0 {
 		every = 24 * time.Hour // profile paper: when it is examined
 	}
@@ -103,9 +104,6 @@ func (d *Detector) askServices(now time.Time, dark bool) {
 		s, again := &d.services[i], 24*time.Hour // until it is examined
 		if dark || d.doubtful(&s.witness, now) {
 			again = d.cfg.GreetEvery
-			if s.due.After(now.Add(again)) {
-				s.due = s.asked.Add(again)
-			}
 		}
 		if s.due.IsZero() {
 			continue
