@@ -50,6 +50,16 @@ func homes(d daemon.Dirs) plan.Known {
 	return known.Homes()
 }
 
+// backups are the backups of servers as far as the .dat files tell, by host.
+func backups(d daemon.Dirs) map[string]string {
+	known, _ := data{d.Conf}.read()
+	out := map[string]string{}
+	for _, s := range known.Servers {
+		out[s.Host] = s.Backup
+	}
+	return out
+}
+
 // invalid has faults of files printed as they are, with exit code 2.
 func invalid(err error) error {
 	var faults *conffile.Faults

@@ -35,7 +35,7 @@ func (c replayCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	if err != nil {
 		return invalid(err)
 	}
-	out := replay.Run(replay.Input{Tables: t, Settings: set, Homes: homes(d)}, trace)
+	out := replay.Run(replay.Input{Tables: t, Settings: set, Homes: homes(d), Backups: backups(d)}, trace)
 	if c.JSON {
 		return out.WriteJSON(os.Stdout)
 	}

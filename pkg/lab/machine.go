@@ -81,7 +81,7 @@ func (m *machine) startLibvirtd() error {
 	if err := m.cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start libvirtd of %s: %v", m.Name, err)
 	}
-	weigh(m.cmd.Process.Pid, libvirtdNice) // not renice, which its guests would inherit
+	renice(m.cmd.Process.Pid, libvirtdNice)
 	m.ended = make(chan struct{})
 	go func(cmd *exec.Cmd, ended chan struct{}) {
 		_ = cmd.Wait() // reaps it; killAll ends it

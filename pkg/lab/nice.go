@@ -16,14 +16,15 @@ import (
 // In a machine room the management server, every real server and the client have
 // processors of their own. Here they share a few, and the room is to measure the
 // programs: those go first, then the hypervisors that answer them, guests that
-// serve, whoever asks those (ClientNice, as nice counts), and last what boots; that
-// as all others on the machine, whose work should slow the room down and not stop it.
+// serve, whoever asks those (ClientNice, as nice counts), and last what boots. All
+// of them go before whatever else the machine does, which would only add its own
+// delays to the room's.
 const (
-	programNice  = -15
-	libvirtdNice = -10
-	guestNice    = -5
-	ClientNice   = -3
-	bootNice     = 0
+	programNice  = -18
+	libvirtdNice = -12
+	guestNice    = -8
+	ClientNice   = -6
+	bootNice     = -4
 
 	bootCPU    = 7 * time.Second        // what a boot uses of a processor
 	niceGap    = 100 * time.Millisecond // between looks at guests

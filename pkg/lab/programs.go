@@ -36,7 +36,7 @@ func (r *room) launch(ctx context.Context) error {
 			}))
 		})
 	}
-	keep(loadBalancer, 0, "haproxy", "-db", "-f", r.balancerFile())
+	keep(loadBalancer, guestNice, "haproxy", "-db", "-f", r.balancerFile())
 	for _, s := range r.plan.Servers {
 		if s.Home != "" {
 			keep(management, programNice, filepath.Join(r.opt.Bin, "dbss"), r.flags(filepath.Join(r.Sub("conf"), s.Host+".dat"))...)

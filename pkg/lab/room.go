@@ -53,6 +53,7 @@ func RunRoom(ctx context.Context, opt RoomOptions, progress io.Writer, ready fun
 			return err
 		}
 	}
+	renice(os.Getpid(), programNice) // it is what hosts boot and wake by
 	fmt.Fprintln(progress, "building switch, three real servers, management server, load balancer and client")
 	l, err := Up(ctx, Room(disk), opt.Dir)
 	if err != nil {

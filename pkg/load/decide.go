@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"net/netip"
 	"slices"
+	"time"
 
 	"pss-msbs/pkg/cluster"
 )
@@ -17,6 +18,7 @@ type Rules struct {
 	ModerateStreak int     // cycles of moderate load in a row until Moderate
 	Accesses       float64 // x: client accesses over the window up to which PS2 is allowed
 	AccessStreak   int     // cycles with at most x accesses in a row until PS2
+	Look           Look    // zero: the published rules, which look at the load as it is only
 }
 
 // Server is one server in operation (a backup or a spare too).
@@ -33,9 +35,10 @@ type Group struct {
 	Condition cluster.Condition // as the state file records it
 	Rules     Rules
 	Servers   []Server
-	Separated []netip.Addr // its VIPs that stand only in separation
-	Accesses  float64      // client accesses z - k*y over the last y seconds
-	FullTime  bool         // accesses have been counted for a whole window y
+	Separated []netip.Addr                 // its VIPs that stand only in separation
+	Accesses  float64                      // client accesses z - k*y over the last y seconds
+	FullTime  bool                         // accesses have been counted for a whole window y
+	Ahead     map[cluster.Condition]Layout // the servers in PS1 and PS2 where those are possible; only for Rules.Look
 }
 
 // Decision is what a cycle found out about a group. Want is the recorded
@@ -50,9 +53,11 @@ type Decision struct {
 	Condition cluster.Condition // recorded at the time
 	Want      cluster.Condition
 	IfRefused cluster.Condition
-	Light     int // cycles of light load in a row
-	Moderate  int // cycles of moderate load in a row
-	Quiet     int // cycles in PS1 with few accesses in a row
+	Refused   string // why a lighter condition is not wanted though the load is light, from looking ahead
+	Fragile   string // why no real server may sleep with the group in PS1, from looking ahead
+	Light     int    // cycles of light load in a row
+	Moderate  int    // cycles of moderate load in a row
+	Quiet     int    // cycles in PS1 with few accesses in a row
 }
 
 // Shifts tells whether the group wants another condition than it has.
@@ -62,6 +67,7 @@ func (d Decision) Shifts() bool { return d.Want != d.Condition }
 // before. It is not safe for concurrent use.
 type Decider struct {
 	before map[string]Reading // by host: measured in the cycle before
+	at     time.Time          // of the cycle before
 	groups map[string]*memory
 }
 
@@ -72,6 +78,7 @@ type memory struct {
 	light     int
 	moderate  int
 	quiet     int
+	gates     map[cluster.Condition]*gate // by lighter condition, only for Rules.Look
 }
 
 // NewDecider starts without a past: every class is moderate.
@@ -79,13 +86,18 @@ func NewDecider() *Decider {
 	return &Decider{before: map[string]Reading{}, groups: map[string]*memory{}}
 }
 
-// Cycle decides one cycle for all groups and returns one decision a group, in
-// their order.
-func (d *Decider) Cycle(groups []Group) []Decision {
+// Cycle decides one cycle, measured at the time at, for all groups and returns
+// one decision a group, in their order.
+func (d *Decider) Cycle(at time.Time, groups []Group) []Decision {
 	out := make([]Decision, len(groups))
 	measured := map[string]Reading{}
+	var passed time.Duration
+	if !d.at.IsZero() {
+		passed = at.Sub(d.at)
+	}
+	d.at = at
 	for i, g := range groups {
-		out[i] = d.decide(g)
+		out[i] = d.decide(g, passed)
 		for _, s := range g.Servers {
 			if s.Measured {
 				measured[s.Host] = s.Reading
@@ -97,10 +109,10 @@ func (d *Decider) Cycle(groups []Group) []Decision {
 }
 
 // decide runs one group through Fig. 5 and Fig. 6.
-func (d *Decider) decide(g Group) Decision {
+func (d *Decider) decide(g Group, passed time.Duration) Decision {
 	m := d.groups[g.Name]
 	if m == nil {
-		m = &memory{class: cluster.ModerateLoad, condition: g.Condition}
+		m = &memory{class: cluster.ModerateLoad, condition: g.Condition, gates: map[cluster.Condition]*gate{}}
 		d.groups[g.Name] = m
 	}
 	out := Decision{Group: g.Name, Class: cluster.UnknownLoad, Condition: g.Condition, Want: g.Condition}
@@ -112,7 +124,11 @@ func (d *Decider) decide(g Group) Decision {
 		m.class = classify(out.Loads.Ls, g.Rules, m.class)
 		out.Class = m.class
 		m.count(g)
-		m.want(g, &out)
+		if g.Rules.Look.On {
+			d.look(g, m, &out, passed)
+		} else {
+			m.want(g, &out)
+		}
 	}
 	out.Light, out.Moderate, out.Quiet = m.light, m.moderate, m.quiet
 	m.condition = g.Condition
@@ -142,13 +158,18 @@ func (d *Decider) loads(g Group) Loads {
 	servers = slices.CompactFunc(servers, func(a, b Server) bool { return a.Host == b.Host })
 	used := make([]usage, len(servers))
 	for i, s := range servers {
-		var before *Reading
-		if r, ok := d.before[s.Host]; ok {
-			before = &r
-		}
-		used[i] = usage{use: Predict(s.Reading, before, s.Capacity), max: s.Capacity}
+		used[i] = d.usage(s)
 	}
 	return groupLoads(used, g.Rules.Type)
+}
+
+// usage is a server's predicted load.
+func (d *Decider) usage(s Server) usage {
+	var before *Reading
+	if r, ok := d.before[s.Host]; ok {
+		before = &r
+	}
+	return usage{use: Predict(s.Reading, before, s.Capacity), max: s.Capacity}
 }
 
 // classify is Fig. 6(a): between the thresholds the last class stays, so that

@@ -4,12 +4,15 @@ import (
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
 	"pss-msbs/pkg/cluster"
 )
+
+var start = time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 
 var web = Rules{Type: cluster.CPUNet, Light: 30, Moderate: 50, LightStreak: 4, ModerateStreak: 1, Accesses: 10, AccessStreak: 1}
 
@@ -86,7 +89,7 @@ func TestDecider(t *testing.T) {
 				if before = a; !s.Measured {
 					before = unmeasured
 				}
-				got := d.Cycle([]Group{{Name: "Web", Condition: y.condition, Rules: c.rules, Servers: []Server{s}, Accesses: y.accesses, FullTime: true}})[0]
+				got := d.Cycle(start, []Group{{Name: "Web", Condition: y.condition, Rules: c.rules, Servers: []Server{s}, Accesses: y.accesses, FullTime: true}})[0]
 				if got.Class != y.class || got.Want != y.want || got.Examined && got.Loads.Ls != y.ls {
 					t.Errorf("cycle %d: got %+v, want Ls %v %s, want %s", i+1, got, y.ls, y.class, y.want)
 				}
@@ -97,7 +100,7 @@ func TestDecider(t *testing.T) {
 
 // TestRefusedPS1FromPS2 asks for Moderate when nothing can be redundant.
 func TestRefusedPS1FromPS2(t *testing.T) {
-	got := NewDecider().Cycle([]Group{{Name: "Web", Condition: cluster.PS2, Rules: web, Servers: []Server{at("W1", 20)}, Accesses: 11}})[0]
+	got := NewDecider().Cycle(start, []Group{{Name: "Web", Condition: cluster.PS2, Rules: web, Servers: []Server{at("W1", 20)}, Accesses: 11}})[0]
 	if got.Want != cluster.PS1 || got.IfRefused != cluster.Moderate || !got.Shifts() {
 		t.Errorf("got %+v", got)
 	}
@@ -108,12 +111,12 @@ func TestNoPS2BeforeAFullWindow(t *testing.T) {
 	d := NewDecider()
 	g := Group{Name: "Web", Condition: cluster.PS1, Rules: web, Servers: []Server{at("W1", 20)}}
 	for range 3 {
-		if got := d.Cycle([]Group{g})[0]; got.Shifts() {
+		if got := d.Cycle(start, []Group{g})[0]; got.Shifts() {
 			t.Fatalf("before a full window: %+v", got)
 		}
 	}
 	g.FullTime = true
-	if got := d.Cycle([]Group{g})[0]; got.Want != cluster.PS2 {
+	if got := d.Cycle(start, []Group{g})[0]; got.Want != cluster.PS2 {
 		t.Errorf("after a full window: %+v", got)
 	}
 }
@@ -124,7 +127,7 @@ func TestNotExamined(t *testing.T) {
 	d := NewDecider()
 	broken := at("F1", 0)
 	broken.Measured = false
-	first := d.Cycle([]Group{
+	first := d.Cycle(start, []Group{
 		{Name: "Mail", Condition: cluster.Moderate, Rules: web, Servers: []Server{at("M1", 20)}, Separated: []netip.Addr{netip.MustParseAddr("172.21.14.104"), netip.MustParseAddr("172.21.14.101")}},
 		{Name: "FTP", Condition: cluster.Moderate, Rules: web, Servers: []Server{broken, at("F2", 20)}},
 		{Name: "Web", Condition: cluster.Moderate, Rules: web, Servers: []Server{at("W1", 20)}},
@@ -138,7 +141,7 @@ func TestNotExamined(t *testing.T) {
 	if diff := cmp.Diff(want, whys); diff != "" {
 		t.Errorf("(-want +got)\n%s", diff)
 	}
-	second := d.Cycle([]Group{{Name: "FTP", Condition: cluster.Moderate, Rules: web, Servers: []Server{at("F1", 20), at("F2", 30)}}})[0]
+	second := d.Cycle(start, []Group{{Name: "FTP", Condition: cluster.Moderate, Rules: web, Servers: []Server{at("F1", 20), at("F2", 30)}}})[0]
 	if second.Loads.Ls != 30 { // F1 is new: 20; F2 rises from 20: 2*30-20 = 40; (20+40)/2
 		t.Errorf("got %+v, want Ls 30", second.Loads)
 	}
@@ -146,7 +149,7 @@ func TestNotExamined(t *testing.T) {
 
 // TestDistinctServers: a server that holds two VIPs counts once.
 func TestDistinctServers(t *testing.T) {
-	got := NewDecider().Cycle([]Group{{Name: "Web", Condition: cluster.PS2, Rules: web, Servers: []Server{at("W1", 10), at("W2", 40), at("W1", 10)}}})[0]
+	got := NewDecider().Cycle(start, []Group{{Name: "Web", Condition: cluster.PS2, Rules: web, Servers: []Server{at("W1", 10), at("W2", 40), at("W1", 10)}}})[0]
 	if got.Loads.Ls != 25 {
 		t.Errorf("got %+v, want Ls 25", got.Loads)
 	}
@@ -166,7 +169,7 @@ func TestDeciderNeverJumps(t *testing.T) {
 				s.Measured = rapid.IntRange(0, 9).Draw(rt, "measured") > 0
 				g.Servers = append(g.Servers, s)
 			}
-			got := d.Cycle([]Group{g})[0]
+			got := d.Cycle(start, []Group{g})[0]
 			for _, l := range []float64{got.Loads.Mem, got.Loads.CPU, got.Loads.Net, got.Loads.Ls} {
 				if !(l >= 0 && l <= 100.0000001) {
 					rt.Fatalf("load out of range: %+v", got.Loads)

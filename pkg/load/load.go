@@ -74,6 +74,16 @@ func groupLoads(servers []usage, kind cluster.Type) Loads {
 	return l
 }
 
+// Measured is equations (4)-(9) with the readings as they are, for who knows the
+// load of a cycle and need not predict it.
+func Measured(servers []Server, kind cluster.Type) Loads {
+	used := make([]usage, len(servers))
+	for i, s := range servers {
+		used[i] = usage{use: Predict(s.Reading, nil, s.Capacity), max: s.Capacity}
+	}
+	return groupLoads(used, kind)
+}
+
 // ratio is a/b, and 0 where there is nothing to measure against.
 func ratio(a, b float64) float64 {
 	if b <= 0 {

@@ -21,10 +21,11 @@ func (s *System) cycle(ctx context.Context) {
 		return
 	}
 	groups := s.groups(t, servers)
-	decisions := s.decider.Cycle(groups)
+	decisions := s.decider.Cycle(s.opt.Clock.Now(), groups)
 	s.relieve(decisions)
 	for _, d := range decisions {
 		s.tell(d)
+		s.foresee(d)
 	}
 	s.report.cycle(groups, decisions, s.opt.Settings.Measure.Interval.D())
 	if good {

@@ -7,6 +7,7 @@ import (
 	"sync"
 	"time"
 
+	"pss-msbs/pkg/ahead"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/settings"
@@ -91,22 +92,20 @@ func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load
 	out := make([]load.Group, 0, len(t.State))
 	for _, row := range t.State {
 		class := s.opt.Settings.ClassOf(row.Group)
-		g := load.Group{Name: row.Group, Condition: row.Condition, Rules: rules(class, s.opt.Settings.TypeOf(row.Group)),
+		g := load.Group{Name: row.Group, Condition: row.Condition, Rules: ahead.Rules(class, s.opt.Settings.TypeOf(row.Group)),
 			Separated: unserved(t, row.Group)}
 		for _, server := range distinct(t.Operation) {
 			if cluster.RowsOf(t.Operation, server.Host)[0].Group == row.Group {
 				g.Servers = append(g.Servers, servers[server.Host])
 			}
 		}
+		if class.LookAhead {
+			g.Ahead = s.ahead(t).Layouts(row.Group)
+		}
 		g.Accesses, g.FullTime = s.counts.Clients(now, vipsOf(t, row.Group), class)
 		out = append(out, g)
 	}
 	return out
-}
-
-func rules(c settings.Class, kind cluster.Type) load.Rules {
-	return load.Rules{Type: kind, Light: c.Light, Moderate: c.Moderate, LightStreak: c.LightStreak,
-		ModerateStreak: c.ModerateStreak, Accesses: c.PS2Accesses, AccessStreak: c.PS2Streak}
 }
 
 // unserved are the VIPs of group that stand only in separation.

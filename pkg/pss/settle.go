@@ -108,7 +108,7 @@ func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
 	for _, group := range s.unborn(homes.Make(t, wants)) {
 		wants[group] = recorded(t, group)
 	}
-	return s.without(t, homes.Make(t, wants))
+	return s.without(t, s.robust(t, homes.Make(t, wants), decisions))
 }
 
 // want is what a group wants, and what instead if that is refused. A decision

@@ -6,10 +6,10 @@ package replay
 
 import (
 	"encoding/json"
-	"net/netip"
 	"slices"
 	"time"
 
+	"pss-msbs/pkg/ahead"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/plan"
@@ -20,7 +20,8 @@ import (
 type Input struct {
 	Tables   cluster.Tables
 	Settings settings.Settings
-	Homes    plan.Known // from the .dat files; may be nil
+	Homes    plan.Known        // from the .dat files; may be nil
+	Backups  map[string]string // by host, from the .dat files; may be nil
 }
 
 // CycleResult is one cycle. Conditions and watts are those in force during it.
@@ -46,6 +47,11 @@ type Summary struct {
 	AlwaysOnWh   float64 `json:"always_on_wh"` // all real servers awake all the time
 	SavedPercent float64 `json:"saved_percent"`
 	Shifts       int     `json:"shifts"` // changes of condition, each group's counted
+	ShiftsADay   float64 `json:"shifts_a_day"`
+	// NotRedundant are the minutes in PS2, Strained those in a lighter condition
+	// under a load above moderate; each group's counted.
+	NotRedundant float64 `json:"minutes_not_redundant"`
+	Strained     float64 `json:"minutes_strained"`
 }
 
 // Result is a replayed trace.
@@ -64,19 +70,43 @@ func Run(in Input, trace []Cycle) Result {
 		out.Groups = append(out.Groups, s.Group)
 		r.accesses = append(r.accesses, nil)
 	}
+	var all time.Duration
 	for n := range trace {
-		hours := r.lasts(n).Hours()
+		lasts := r.lasts(n)
+		all += lasts
 		watts := r.watts()
-		out.Summary.EnergyWh += float64(watts * hours)
-		out.Summary.AlwaysOnWh += float64(r.alwaysOn() * hours)
-		decisions := r.decider.Cycle(r.groups(n))
+		out.Summary.EnergyWh += float64(watts * lasts.Hours())
+		out.Summary.AlwaysOnWh += float64(r.alwaysOn() * lasts.Hours())
+		groups := r.groups(n)
+		decisions := r.decider.Cycle(trace[n].At, groups)
+		out.Summary.count(groups, decisions, lasts)
 		out.Cycles = append(out.Cycles, CycleResult{Time: trace[n].Time, Groups: results(decisions), Watts: watts})
 		out.Summary.Shifts += r.shift(decisions)
 	}
-	if s := &out.Summary; s.AlwaysOnWh > 0 {
+	out.Summary.finish(all)
+	return out
+}
+
+// count adds what a cycle's conditions cost.
+func (s *Summary) count(groups []load.Group, decisions []load.Decision, lasts time.Duration) {
+	for i, d := range decisions {
+		if d.Condition == cluster.PS2 {
+			s.NotRedundant += lasts.Minutes()
+		}
+		if d.Condition != cluster.Moderate && d.Examined && load.Measured(groups[i].Servers, groups[i].Rules.Type).Ls > groups[i].Rules.Moderate {
+			s.Strained += lasts.Minutes()
+		}
+	}
+}
+
+// finish computes what follows from the sums over a trace that lasts all.
+func (s *Summary) finish(all time.Duration) {
+	if s.AlwaysOnWh > 0 {
 		s.SavedPercent = (s.AlwaysOnWh - s.EnergyWh) / s.AlwaysOnWh * 100
 	}
-	return out
+	if all > 0 {
+		s.ShiftsADay = float64(s.Shifts) / (all.Hours() / 24)
+	}
 }
 
 // replayer is a replay under way.
@@ -86,6 +116,7 @@ type replayer struct {
 	decider  *load.Decider
 	trace    []Cycle
 	accesses [][]float64 // by group and cycle
+	standing standing    // what follows from the tables in force
 }
 
 // lasts is how long cycle n lasts: until the next one, the last as long as the
@@ -129,7 +160,7 @@ func (r *replayer) shift(decisions []load.Decision) int {
 	for _, d := range decisions {
 		wants[d.Group] = d.Want
 	}
-	steps := r.in.Homes.Make(r.tables, wants)
+	steps := r.make(wants)
 	again := false
 	for _, d := range decisions {
 		if d.IfRefused != "" && steps.Refused(d.Group) != "" {
@@ -137,53 +168,39 @@ func (r *replayer) shift(decisions []load.Decision) int {
 		}
 	}
 	if again {
-		steps = r.in.Homes.Make(r.tables, wants)
+		steps = r.make(wants)
 	}
-	r.tables = r.in.Homes.Apply(r.tables, steps)
+	steps, _ = ahead.Robust(r.tables, steps, decisions)
+	if slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Do != plan.Refuse }) {
+		r.tables, r.standing = r.in.Homes.Apply(r.tables, steps), standing{}
+	}
 	return len(steps.Of(plan.SetState))
 }
 
 // groups is what cycle n measures.
 func (r *replayer) groups(n int) []load.Group {
-	homes := r.in.Homes.Homes(r.tables)
 	out := make([]load.Group, len(r.tables.State))
-	for i, s := range r.tables.State {
-		class := r.in.Settings.ClassOf(s.Group)
-		g := load.Group{Name: s.Group, Condition: s.Condition, Rules: rules(class, r.in.Settings.TypeOf(s.Group)),
-			Separated: separated(r.tables, s.Group)}
-		var accesses float64
-		for _, host := range serving(r.tables, s.Group) {
-			server, n := r.measure(host, homes, r.trace[n].Rows)
-			g.Servers = append(g.Servers, server)
-			accesses += n
-		}
-		r.accesses[i] = append(r.accesses[i], accesses)
-		g.Accesses, g.FullTime = r.window(i, n, class.PS2Window.D())
-		out[i] = g
+	for i := range out {
+		out[i] = r.group(i, n)
 	}
 	return out
 }
 
-// measure is a serving server's reading: its own row and those of the homes of
-// the other VIPs it holds, so that a trace recorded with every server on shows
-// what one server would carry for several. CPU is added in cores, memory is the
-// greatest of them.
-func (r *replayer) measure(host string, homes map[netip.Addr]cluster.Guest, rows map[string]Row) (load.Server, float64) {
-	spec := r.in.Settings.ServerOf(host)
-	s := load.Server{Host: host, Capacity: load.Capacity{MemKB: float64(spec.MemoryKB), Cores: float64(spec.Cores), NetKBs: load.RatedKBs(spec.NetworkMbps)}}
+// group is what cycle n measures of the group of row i.
+func (r *replayer) group(i, n int) load.Group {
+	now, s := r.stands(), r.tables.State[i]
+	class := r.in.Settings.ClassOf(s.Group)
+	g := load.Group{Name: s.Group, Condition: s.Condition, Rules: ahead.Rules(class, r.in.Settings.TypeOf(s.Group)),
+		Separated: now.separated[s.Group], Ahead: now.ahead[s.Group]}
 	var accesses float64
-	for _, h := range stoodFor(r.tables, host, homes) {
-		row, ok := rows[h]
-		if !ok {
-			continue
-		}
-		s.Measured = true
-		s.Reading.MemKB = max(s.Reading.MemKB, row.Reading.MemKB)
-		s.Reading.NetKBs += row.Reading.NetKBs
-		s.Reading.CPUPercent += float64(row.Reading.CPUPercent * (float64(r.in.Settings.ServerOf(h).Cores) / float64(max(1, spec.Cores))))
-		accesses += row.Accesses
+	for _, server := range now.serving[s.Group] {
+		measured, n := server.measure(r.trace[n].Rows)
+		g.Servers = append(g.Servers, measured)
+		accesses += n
 	}
-	return s, accesses
+	r.accesses[i] = append(r.accesses[i], accesses)
+	g.Accesses, g.FullTime = r.window(i, n, class.PS2Window.D())
+	return g
 }
 
 // window sums the group's accesses in the cycles with time in (t-y, t], and
@@ -194,47 +211,6 @@ func (r *replayer) window(group, n int, y time.Duration) (float64, bool) {
 		sum += r.accesses[group][i]
 	}
 	return sum, r.trace[n].At.Sub(r.trace[0].At) >= y
-}
-
-// stoodFor returns the hosts whose rows make up host's reading: itself and the
-// homes of the VIPs it holds.
-func stoodFor(t cluster.Tables, host string, homes map[netip.Addr]cluster.Guest) []string {
-	out := []string{host}
-	for _, v := range cluster.VIPsOf(cluster.RowsOf(t.Operation, host)) {
-		if h, ok := homes[v]; ok && !slices.Contains(out, h.Host) {
-			out = append(out, h.Host)
-		}
-	}
-	return out
-}
-
-// serving returns the group's distinct servers in operation, by name.
-func serving(t cluster.Tables, group string) []string {
-	var out []string
-	for _, r := range t.Operation {
-		if r.Group == group {
-			out = append(out, r.Host)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// separated returns the group's VIPs that stand only in separation.
-func separated(t cluster.Tables, group string) []netip.Addr {
-	var out []netip.Addr
-	served := cluster.VIPsOf(t.Operation)
-	for _, r := range t.Separation {
-		if r.Group == group && !slices.Contains(served, r.VIP) {
-			out = append(out, r.VIP)
-		}
-	}
-	return out
-}
-
-func rules(c settings.Class, kind cluster.Type) load.Rules {
-	return load.Rules{Type: kind, Light: c.Light, Moderate: c.Moderate, LightStreak: c.LightStreak,
-		ModerateStreak: c.ModerateStreak, Accesses: c.PS2Accesses, AccessStreak: c.PS2Streak}
 }
 
 func results(decisions []load.Decision) map[string]GroupResult {

@@ -37,6 +37,14 @@ func (w *World) violated() error {
 	return nil
 }
 
+// harmed is the first harm that was done to a server that would have answered.
+func (w *World) harmed() error {
+	for _, h := range w.Model.Harms() {
+		return fmt.Errorf("harm %s at %.2f: %s", h.Kind, h.At.Sub(w.log.began).Seconds(), h.What)
+	}
+	return nil
+}
+
 // kill is the end of a program by kill -9.
 type kill struct {
 	who string

@@ -197,7 +197,7 @@ func (w *World) Close() {
 }
 
 // told are the kinds of the fleet's own record that stand in the log.
-var told = []string{"real", "vip", "power", "client", "migrated", "violation", "exception"}
+var told = []string{"real", "vip", "power", "client", "migrated", "violation", "exception", "harm"}
 
 // Log is the merged log so far: of all programs, and what became of the fleet.
 func (w *World) Log() string {

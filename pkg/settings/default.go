@@ -17,7 +17,8 @@ func Default() Settings {
 		Fleet:     Fleet{Driver: "libvirt", Speed: 1},
 		Measure:   Measure{Interval: 10 * second, Samples: 3},
 		Class: Class{Light: 30, Moderate: 50, LightStreak: 4, ModerateStreak: 1,
-			PS2Accesses: 10, PS2Window: 60 * second, PS2Streak: 1, MonitorAccessesPerSecond: 1},
+			PS2Accesses: 10, PS2Window: 60 * second, PS2Streak: 1, MonitorAccessesPerSecond: 1,
+			FailureLoad: 100, UrgentLoad: 75, LighterAfter: 90 * second, HeavierAfter: 180 * second, LighterLongest: 4 * 3600 * second},
 		Group:   map[string]Group{},
 		Server:  Server{MemoryKB: 2097152, Cores: 1, NetworkMbps: 1000},
 		Servers: map[string]ServerSpec{},
@@ -57,6 +58,7 @@ func (s Settings) WithProfile(p Profile) Settings {
 		re, burst, wait = second, second/2, 55*second
 	}
 	s.Detector.Burst = burst
+	s.Class.LookAhead = p != Paper
 	s.DBSS.ReexamineInterval, s.DSRS.ReexamineInterval, s.DSRS.RestartWait = re, re, wait
 	return s
 }

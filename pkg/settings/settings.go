@@ -85,6 +85,12 @@ type Class struct {
 	PS2Window                Duration `toml:"ps2_window"`      // y
 	PS2Streak                int      `toml:"ps2_streak"`      // cycles
 	MonitorAccessesPerSecond float64  `toml:"monitor_accesses_per_second"`
+	LookAhead                bool     `toml:"look_ahead"`      // a lighter condition only where the load fits there; by the profile
+	FailureLoad              float64  `toml:"failure_load"`    // percent; Ls of a PS1 group after a real server's failure up to which another may sleep
+	UrgentLoad               float64  `toml:"urgent_load"`     // percent; Ls above: back to Moderate at once
+	LighterAfter             Duration `toml:"lighter_after"`   // how long a load fits before a lighter condition
+	HeavierAfter             Duration `toml:"heavier_after"`   // how long it does not before a heavier one
+	LighterLongest           Duration `toml:"lighter_longest"` // what lighter_after grows to where lighter conditions do not last
 }
 
 // Group is [group.NAME]: the server type and overrides of [class].

@@ -11,8 +11,9 @@ import (
 )
 
 // agent does do in the guest after d. A guest that boots or is off has no
-// agent connected: refused at once. Where the agent's channel is open and nobody
-// answers, in a guest that is frozen or held, the call hangs.
+// agent connected, one that is paused none that could answer: refused at once.
+// Where the agent's channel is open and nobody answers, in a guest that is frozen
+// or held without the hypervisor's saying so, the call hangs.
 func (m *Model) agent(ctx context.Context, g cluster.Guest, d time.Duration, do func(*instance) error) error {
 	slow := time.Duration(0)
 	first := func(i *instance) error {
@@ -32,7 +33,7 @@ func (m *Model) agentStep(ctx context.Context, g cluster.Guest, d time.Duration,
 		err := m.call(ctx, g.Real, d, func(h *host) error {
 			i := h.on[g.Host]
 			switch {
-			case i == nil || i.state != cluster.GuestRunning || i.agentDead:
+			case i == nil || i.state != cluster.GuestRunning || i.agentDead || i.isPaused():
 				return m.agentless(h, g.Host)
 			case i.frozen || i.agentHung:
 				hangs = true
@@ -58,11 +59,16 @@ func (m *Model) agentStep(ctx context.Context, g cluster.Guest, d time.Duration,
 	}
 }
 
+// isPaused tells whether the hypervisor says so; then it refuses calls of the agent.
+func (i *instance) isPaused() bool {
+	return i.state == cluster.GuestPaused || i.state == cluster.GuestRunning && i.stall != nil && i.stall.says == cluster.GuestPaused
+}
+
 // agentless is the error of a call of an agent whose channel is closed; one that
 // was paused has an agent, though none that answers.
 func (m *Model) agentless(h *host, name string) error {
 	err := fmt.Errorf("%w: it is %s", cluster.ErrAgentSilent, m.stateOn(h, name))
-	if i := h.on[name]; i != nil && i.state == cluster.GuestPaused {
+	if i := h.on[name]; i != nil && i.isPaused() {
 		return err
 	}
 	return &wireError{text: err.Error(), is: cluster.ErrAgentGone}

@@ -237,6 +237,7 @@ func (m *Model) heal(target string) error {
 	part, err := m.partOf(target)
 	if err == nil {
 		m.mend(part, nil)
+		m.mend(partHypervisor+part, nil) // where it is a real server
 	}
 	switch {
 	case target == partManagement:

@@ -38,6 +38,7 @@ type Model struct {
 	cut     bool // the management server's own network is gone
 	subs    map[*subscriber]struct{}
 	holders map[netip.Addr][]*instance // every guest with the VIP configured, reachable or not
+	held    []netip.Addr               // its keys in order
 
 	record record
 	lb     balancer

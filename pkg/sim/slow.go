@@ -41,6 +41,9 @@ func (m *Model) hold(i *instance, d time.Duration, says cluster.GuestState) erro
 	}
 	s := &stall{over: make(chan struct{}), from: m.now, says: says}
 	i.stall = s
+	if says == cluster.GuestPaused {
+		m.publish(i.at, i.Host, cluster.EventPaused, 0)
+	}
 	if d > 0 {
 		s.until = m.now.Add(d)
 		m.after(d, func() { m.letGo(i, s) })
@@ -53,6 +56,9 @@ func (m *Model) letGo(i *instance, s *stall) {
 	if s != nil && i.stall == s {
 		close(s.over)
 		i.stall, m.dirty = nil, true
+		if s.says == cluster.GuestPaused && i.state == cluster.GuestRunning {
+			m.publish(i.at, i.Host, cluster.EventResumed, 0)
+		}
 	}
 }
 

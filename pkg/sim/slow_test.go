@@ -23,22 +23,22 @@ func took(do func() error) (time.Duration, error) {
 func TestHeldGuestAnswersAfterwards(t *testing.T) {
 	for says, want := range map[cluster.GuestState]cluster.GuestState{"": cluster.GuestRunning, cluster.GuestPaused: cluster.GuestPaused} {
 		play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
+			begin := time.Now()
 			ok(t, m.Inject(sim.Fault{Kind: sim.VMStall, Target: "M1", For: 3 * time.Second, Says: says}))
 			is(t, ctx, m, m1, want)
 			if pings(ctx, m, m1) || greets(ctx, m, m1.IP, "postfix") || len(whoHas(t, ctx, m, vip1)) != 0 {
 				t.Error("it answers while it is held")
 			}
 			brief, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
-			if err := m.SetClock(brief, m1); !errors.Is(err, cluster.ErrAgentSilent) || errors.Is(err, cluster.ErrAgentGone) || brief.Err() == nil {
-				t.Errorf("agent: %v", err)
+			err := m.SetClock(brief, m1)
+			if !errors.Is(err, cluster.ErrAgentSilent) || errors.Is(err, cluster.ErrAgentGone) || (brief.Err() == nil) != (says == cluster.GuestPaused) {
+				t.Errorf("agent of a guest that is %s: %v", want, err)
 			}
 			cancel()
-			for name, look := range map[string]func() error{"ping": func() error { return m.Ping(ctx, m1.IP) },
-				"greeting": func() error { return m.Greet(ctx, m1.IP, "postfix") }, "agent": func() error { return m.SetClock(ctx, m1) }} {
-				if err := look(); err != nil {
-					t.Errorf("%s: %v", name, err)
-				}
+			if err := m.Ping(ctx, m1.IP); err != nil || time.Since(begin) < 3*time.Second {
+				t.Errorf("ping after %v: %v", time.Since(begin), err)
 			}
+			ok(t, m.SetClock(ctx, m1))
 			is(t, ctx, m, m1, cluster.GuestRunning)
 			if !greets(ctx, m, vip1, "postfix") {
 				t.Error("it lost its VIP")
@@ -205,5 +205,54 @@ func TestClientsOfAnOverloadedServerWait(t *testing.T) {
 		if c := s.Clients[0]; err != nil || c.Failed > 0 || c.Longest < 3.5 || c.Longest > 4.6 {
 			t.Errorf("%+v (%v)", c, err)
 		}
+	})
+}
+
+// Whoever waits in a stall that the hypervisor does not speak of is answered at its end.
+func TestWhoWaitsIsAnsweredAtTheEndOfAStall(t *testing.T) {
+	for name, look := range map[string]func(context.Context, *sim.Model) error{
+		"ping":     func(ctx context.Context, m *sim.Model) error { return m.Ping(ctx, m1.IP) },
+		"greeting": func(ctx context.Context, m *sim.Model) error { return m.Greet(ctx, m1.IP, "postfix") },
+		"agent":    func(ctx context.Context, m *sim.Model) error { return m.SetClock(ctx, m1) },
+	} {
+		play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
+			ok(t, m.Inject(sim.Fault{Kind: sim.VMStall, Target: "M1", For: 2 * time.Second}))
+			if d, err := took(func() error { return look(ctx, m) }); err != nil || d < 2*time.Second || d > 2100*time.Millisecond {
+				t.Errorf("%s after %v: %v", name, d, err)
+			}
+		})
+	}
+}
+
+func TestAPauseIsReported(t *testing.T) {
+	play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
+		ctx, cancel := context.WithCancel(ctx)
+		events, err := m.Events(ctx, rs1)
+		ok(t, err)
+		ok(t, m.Inject(sim.Fault{Kind: sim.VMStall, Target: "M1", For: time.Second}))
+		time.Sleep(2 * time.Second)
+		ok(t, m.Inject(sim.Fault{Kind: sim.VMStall, Target: "W1", For: time.Second, Says: cluster.GuestPaused}))
+		for _, want := range []cluster.EventKind{cluster.EventPaused, cluster.EventResumed} {
+			if e := <-events; e.Kind != want || e.Host != "W1" {
+				t.Errorf("%s of %s, want %s of W1", e.Kind, e.Host, want)
+			}
+		}
+		cancel()
+		for range events { // closed once its context ends
+		}
+	})
+}
+
+// A crash is the hypervisor's word 0.1 s after it, not before; the agent's channel
+// is closed at once.
+func TestTheHypervisorTellsOfACrash(t *testing.T) {
+	play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
+		ok(t, m.Inject(sim.Fault{Kind: sim.VMCrash, Target: "M1"}))
+		is(t, ctx, m, m1, cluster.GuestRunning)
+		if err := m.SetClock(ctx, m1); !errors.Is(err, cluster.ErrAgentGone) {
+			t.Errorf("agent: %v", err)
+		}
+		time.Sleep(100 * time.Millisecond)
+		is(t, ctx, m, m1, cluster.GuestCrashed)
 	})
 }

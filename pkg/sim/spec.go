@@ -123,7 +123,7 @@ type Times struct {
 	SetLink           time.Duration
 	Migrate           time.Duration
 
-	AgentGone, Rebooted, Shutdown, Crashed time.Duration // from the fault to the event (LAB)
+	AgentGone, Rebooted, Shutdown, Crashed time.Duration // from the fault to the event (LAB; a crash takes up to 1.9 s where init does not reap QEMU at once)
 	Disconnected                           time.Duration // from a host's silence to the connection's close
 
 	// What a greeting takes more, at most, at 100 % CPU (it grows from 70 % on), and
