@@ -28,6 +28,9 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 	d.askServices(now, dark)
 	if doubt || dark {
 		d.soon(now.Add(step(now.Sub(d.since()))))
+		if least := d.since().Add(d.cfg.LeastSilence); dark && least.After(now) {
+			d.soon(least)
+		}
 	}
 	return d.asked, d.wake
 }
@@ -37,8 +40,12 @@ func step(d time.Duration) time.Duration {
 	return min(max(d/16, 10*time.Millisecond), 500*time.Millisecond)
 }
 
-// put asks w if a question is due, and plans the next one for again later.
+// put asks w if a question is due, and plans the next one for again later, or
+// sooner by a later call.
 func (d *Detector) put(w *witness, q Question, now time.Time, again time.Duration) {
+	if due := w.asked.Add(again); w.due.After(due) {
+		w.due = due
+	}
 	if !w.due.After(now) {
 		d.ids++
 		q.ID = d.ids
@@ -61,7 +68,7 @@ func (d *Detector) soon(t time.Time) {
 // pace is the time between questions in the dark: a burst, until more would add
 // nothing to what is known.
 func (d *Detector) pace(now time.Time) time.Duration {
-	if d.phi(&d.ping, now) <= 2*d.cfg.Act {
+	if d.phi(&d.ping, now) <= 2*d.cfg.Act || d.agentSpeaks() && d.phiWhileItRan(now) < d.cfg.Act {
 		return d.cfg.Burst
 	}
 	return max(d.cfg.Burst, min(now.Sub(d.since())/16, time.Second), 200*time.Millisecond)
@@ -75,9 +82,6 @@ func (d *Detector) askPing(now time.Time, burst bool) {
 		every = d.pace(now)
 	case every == 0 && d.ping.due.IsZero():
 		return
-	}
-	if burst && d.ping.due.After(now.Add(every)) {
-		d.ping.due = now
 	}
 	if every == 0 {
 		every = 24 * time.Hour // profile paper: when it is examined
@@ -100,9 +104,6 @@ func (d *Detector) askServices(now time.Time, dark bool) {
 		s, again := &d.services[i], 24*time.Hour // until it is examined
 		if dark || d.doubtful(&s.witness, now) {
 			again = d.cfg.GreetEvery
-			if s.due.After(now.Add(again)) {
-				s.due = s.asked.Add(again)
-			}
 		}
 		if s.due.IsZero() {
 			continue

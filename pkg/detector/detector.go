@@ -150,16 +150,35 @@ func (d *Detector) Tell(now time.Time, a Answer) {
 	}
 }
 
-// Quiet is an Ask at sent that asks for a ping alone, its answer after took, and
-// the Ask thereafter in one, for a simulation of years: nothing must be in doubt,
-// no greeting open or due, and took no longer than Grain.
+// QuietUntil is when anything but a ping is due next; zero: something is in
+// doubt, or an answer is open.
+func (d *Detector) QuietUntil() time.Time {
+	if d.called || d.ping.open() || d.ping.due.IsZero() {
+		return time.Time{}
+	}
+	until := d.ping.due.Add(time.Hour)
+	for i := range d.services {
+		s := &d.services[i]
+		if s.open() || s.refused > 0 {
+			return time.Time{}
+		}
+		if !s.due.IsZero() {
+			until = minTime(until, s.due)
+		}
+	}
+	return until
+}
+
+// Quiet is an Ask at sent, the answer after took to the ping that it asks for,
+// and the Ask thereafter in one, for a simulation of years: sent must be before
+// QuietUntil and took no longer than Grain.
 func (d *Detector) Quiet(sent time.Time, took time.Duration) (wake time.Time) {
 	heard := sent.Add(took)
 	d.judgeOurselves(sent)
 	d.ids++
 	d.ping.path.answered(took)
 	d.ping.live(sent, heard)
-	d.ping.due = sent.Add(d.cfg.Interval)
+	d.ping.asked, d.ping.due = sent, sent.Add(d.cfg.Interval)
 	d.wake = d.ping.due
 	return d.wake
 }

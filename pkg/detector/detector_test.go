@@ -25,11 +25,11 @@ type world struct {
 	closed, refuse                        bool
 	state                                 cluster.GuestState
 	loss                                  float64 // of a ping, there and back
-	greets                                time.Duration
+	greets, agents                        time.Duration
 }
 
 func sound() world {
-	return world{ping: true, host: true, agent: true, hyper: true, refs: true, greet: true, state: cluster.GuestRunning, greets: 3 * time.Millisecond}
+	return world{ping: true, host: true, agent: true, hyper: true, refs: true, greet: true, state: cluster.GuestRunning, greets: 3 * time.Millisecond, agents: 60 * time.Millisecond}
 }
 
 func (w world) answer(rnd *rand.Rand, q detector.Question) (after time.Duration, a detector.Answer) {
@@ -48,7 +48,7 @@ func (w world) answer(rnd *rand.Rand, q detector.Question) (after time.Duration,
 			a.Outcome = detector.Refused
 		}
 	case detector.Agent:
-		yes, d = w.agent && w.hyper || w.closed && w.hyper, 60*time.Millisecond
+		yes, d = w.agent && w.hyper || w.closed && w.hyper, w.agents
 		if w.closed {
 			a.Outcome, d = detector.Refused, 10*time.Millisecond
 		}

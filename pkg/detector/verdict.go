@@ -135,16 +135,22 @@ func (d *Detector) believed(now time.Time, v Verdict, silence time.Duration) Tro
 	return None
 }
 
-// agentLives tells whether pings were not answered, and will not be, while the
-// agent's answers prove that the guest ran: one that was held up answers those
-// that came before only now.
+// agentLives tells whether pings were not answered, and will not be, while the guest ran.
 func (d *Detector) agentLives(now time.Time) bool {
-	a := &d.agent
-	if d.closed || d.word == cluster.GuestPaused || a.heard.Before(d.since()) {
-		return false
-	}
-	until := minTime(a.heard, now.Add(-grace))
-	return d.ping.phiBetween(a.steady, until, now, d.gauge(&d.ping)) >= d.cfg.Act
+	return d.agentSpeaks() && d.phiWhileItRan(now) >= d.cfg.Act
+}
+
+// agentSpeaks tells whether the agent has answered since the target fell silent.
+func (d *Detector) agentSpeaks() bool {
+	return !d.closed && d.word != cluster.GuestPaused && !d.agent.heard.Before(d.since())
+}
+
+// phiWhileItRan is φ of the pings that were sent while the agent's answers prove
+// that the guest ran. One that was held up owes no answer to those before, and
+// its agent may be the first to speak when it runs again.
+func (d *Detector) phiWhileItRan(now time.Time) float64 {
+	until := minTime(d.agent.heard, now.Add(-grace))
+	return d.ping.phiBetween(d.agent.steady, until, now, d.gauge(&d.ping))
 }
 
 // serving weighs each service of a target that answers pings.

@@ -4,7 +4,6 @@ import "time"
 
 // rival is another system's rule, in the same world.
 type rival interface {
-	name() string
 	pass(now time.Duration)                          // the world has come to now
 	greeted(sent, came time.Duration)                // a greeting asked for at sent came at came; never: not
 	detects(f fault, at time.Duration) time.Duration // when it believes a fault of at; never: not
@@ -12,7 +11,7 @@ type rival interface {
 }
 
 func newRivals(w *world, r *run) []rival {
-	return []rival{newAdverts(w, time.Second, "keepalived 1 s"), newAdverts(w, time.Second/10, "keepalived 0.1 s"), &pacemaker{w: w, r: r}}
+	return []rival{newAdverts(w, time.Second), newAdverts(w, time.Second/10), &pacemaker{w: w, r: r}}
 }
 
 // adverts is keepalived's rule at the backup: the master sends an advert each
@@ -20,7 +19,6 @@ func newRivals(w *world, r *run) []rival {
 // priority 100) the backup takes over. A master that is held sends none.
 type adverts struct {
 	w      *world
-	title  string
 	every  time.Duration
 	down   time.Duration
 	next   time.Duration // sending of the next advert
@@ -29,11 +27,10 @@ type adverts struct {
 	tally  tally
 }
 
-func newAdverts(w *world, every time.Duration, title string) *adverts {
-	return &adverts{w: w, title: title, every: every, down: 3*every + every*156/256, next: w.upTo(every)}
+func newAdverts(w *world, every time.Duration) *adverts {
+	return &adverts{w: w, every: every, down: 3*every + every*156/256, next: w.upTo(every)}
 }
 
-func (a *adverts) name() string               { return a.title }
 func (a *adverts) greeted(_, _ time.Duration) {}
 func (a *adverts) counts() tally              { return a.tally }
 
@@ -96,7 +93,6 @@ const (
 	pacemakerTimeout  = 20 * time.Second
 )
 
-func (p *pacemaker) name() string       { return "Pacemaker" }
 func (p *pacemaker) pass(time.Duration) {}
 func (p *pacemaker) counts() tally      { return p.tally }
 func (p *pacemaker) greeted(sent, came time.Duration) {

@@ -21,6 +21,7 @@ type run struct {
 	queue  queue
 	paused time.Duration // the pause whose report is on its way
 	well   bool          // nothing is in doubt
+	slowly bool          // nothing is skipped: only tests want that
 	drawn  time.Duration // when the echo of the next ping comes, if that is known; never: not
 
 	examined time.Duration // the last monitoring
@@ -74,10 +75,14 @@ func (r *run) until(end time.Duration) {
 // skip plays pings that are answered at once, while nothing else is going on
 // and none is due.
 func (r *run) skip(end time.Duration) {
-	if !r.well || len(r.queue) > 0 || r.drawn != 0 || r.p.config.Interval == 0 || r.wake <= r.now {
+	if r.slowly || !r.well || len(r.queue) > 0 || r.drawn != 0 || r.p.config.Interval == 0 || r.wake <= r.now {
 		return
 	}
-	last := min(end, r.tick, r.w.quietUntil(r.now), r.w.at) - time.Second
+	alone := r.d.QuietUntil()
+	if alone.IsZero() {
+		return
+	}
+	last := min(end, r.tick, r.w.quietUntil(r.now), r.w.at, alone.Sub(r.epoch)) - time.Second
 	if r.wake >= last {
 		return
 	}
@@ -295,8 +300,5 @@ func (r *run) find(at, most time.Duration) time.Duration {
 	found := r.found
 	r.w.mend()
 	r.again(time.Second)
-	if found < never {
-		found -= at
-	}
-	return found
+	return since(found, at)
 }

@@ -4,85 +4,101 @@ import (
 	"fmt"
 	"hash/fnv"
 	"runtime"
-	"strings"
 	"sync"
 	"time"
 )
 
+// options are how much is tried.
 type options struct {
-	years  float64
-	faults int
+	years  float64 // without a fault, each row and rule
+	faults int     // of each kind
 	seed   uint64
 }
 
 const year = 365 * 24 * time.Hour
 
-// line is one line of the table.
-type line struct {
-	row, who string
-	tally    tally
-	found    map[fault]times
-}
-
-// shards is into how many parts a row's year is cut.
+// shards is into how many parts a row's year is cut, each with a detector of its own.
 const shards = 8
+
+// trial is one row as it is tried: its lines, and what fills them.
+type trial struct {
+	row   row
+	o     options
+	mu    sync.Mutex
+	lines []*line
+	jobs  []func()
+}
 
 // try fills the lines of one row.
 func try(r row, o options) []*line {
-	lines := []*line{{who: "fast"}, {who: "paper"}, {who: "keepalived 1 s"}, {who: "keepalived 0.1 s"}, {who: "Pacemaker"}}
-	for _, l := range lines {
-		l.row, l.found = r.name, map[fault]times{}
+	t := &trial{row: r, o: o}
+	for _, who := range []string{"fast", "paper", "keepalived 1 s", "keepalived 0.1 s", "Pacemaker"} {
+		t.lines = append(t.lines, &line{row: r.name, who: who, open: r.open, found: map[fault]times{}})
 	}
-	var mu sync.Mutex
-	var jobs []func()
 	for i, p := range profiles() {
-		for s := range shards {
-			jobs = append(jobs, func() {
-				n := newRun(r, p, seed(o.seed, r.name, p.name, s), i == 0)
-				n.until(time.Duration(o.years * float64(year) / shards))
-				mu.Lock()
-				defer mu.Unlock()
-				lines[i].tally.add(n.tally)
-				for k, v := range n.rivals {
-					lines[2+k].tally.add(v.counts())
-				}
-			})
-		}
 		for _, f := range faults {
-			jobs = append(jobs, func() {
-				mine, theirs := inject(newRun(r, p, seed(o.seed, r.name, p.name, 100+int(f)), i == 0), f, o.faults)
-				mu.Lock()
-				defer mu.Unlock()
-				lines[i].found[f] = mine
-				for k, t := range theirs {
-					lines[2+k].found[f] = t
-				}
-			})
+			t.jobs = append(t.jobs, func() { t.inject(i, p, f) })
+		}
+		for s := range shards {
+			t.jobs = append(t.jobs, func() { t.watch(i, p, s) })
 		}
 	}
-	inParallel(jobs)
-	return lines
+	inParallel(t.jobs)
+	return t.lines
 }
 
-// inject has n faults happen at random moments and returns how long each took to be found.
-func inject(r *run, f fault, n int) (mine times, theirs []times) {
-	theirs = make([]times, len(r.rivals))
-	r.until(5 * time.Minute)
-	for range n {
-		at := r.now + 20*time.Second + r.w.upTo(20*time.Second)
-		r.strike(f, at)
-		for k, v := range r.rivals {
-			found := v.detects(f, at)
-			if found < never {
-				found -= at
-			}
-			theirs[k] = append(theirs[k], found)
-		}
-		mine = append(mine, r.find(at, time.Minute))
+// run is a run of the i-th profile; the rivals play along with the first.
+func (t *trial) run(i int, p profile, what int) *run {
+	h := fnv.New64a()
+	fmt.Fprint(h, t.o.seed, t.row.name, p.name, what)
+	return newRun(t.row, p, h.Sum64(), i == 0)
+}
+
+// watch plays one shard of a year without faults.
+func (t *trial) watch(i int, p profile, shard int) {
+	n := t.run(i, p, shard)
+	n.until(time.Duration(t.o.years * float64(year) / shards))
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines[i].tally.add(n.tally)
+	for k, v := range n.rivals {
+		t.lines[len(profiles())+k].tally.add(v.counts())
 	}
-	return mine, theirs
 }
 
+// longest is how long a fault lasts that is not found.
+const longest = 2 * time.Minute
+
+// inject has faults happen at random moments and notes how long each took to be found.
+func (t *trial) inject(i int, p profile, f fault) {
+	n := t.run(i, p, 1000+int(f))
+	mine, theirs := times{}, make([]times, len(n.rivals))
+	n.until(5 * time.Minute)
+	for range t.o.faults {
+		at := n.now + 20*time.Second + n.w.upTo(20*time.Second)
+		n.strike(f, at)
+		for k, v := range n.rivals {
+			theirs[k] = append(theirs[k], since(v.detects(f, at), at))
+		}
+		mine = append(mine, n.find(at, longest))
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lines[i].found[f] = mine
+	for k, found := range theirs {
+		t.lines[len(profiles())+k].found[f] = found
+	}
+}
+
+// since is the time from a fault to when it was found.
+func since(found, at time.Duration) time.Duration {
+	if found == never {
+		return never
+	}
+	return found - at
+}
+
+// inParallel does the jobs, as many at a time as there are processors.
 func inParallel(jobs []func()) {
 	work := make(chan func(), len(jobs))
 	for _, j := range jobs {
@@ -98,30 +114,4 @@ func inParallel(jobs []func()) {
 		})
 	}
 	wg.Wait()
-}
-
-func seed(base uint64, row, who string, shard int) uint64 {
-	h := fnv.New64a()
-	fmt.Fprint(h, base, row, who, shard)
-	return h.Sum64()
-}
-
-func (l *line) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "%-18s %-17s %7d %6d %6d ", l.row, l.who, l.tally.Alarms, l.tally.False, l.tally.Harm)
-	for _, f := range faults {
-		t := l.found[f]
-		fmt.Fprintf(&b, " %6s/%6s", seconds(t.quantile(0.5)), seconds(t.quantile(0.99)))
-	}
-	for _, w := range l.tally.Why {
-		b.WriteString("\n      " + w)
-	}
-	return b.String()
-}
-
-func seconds(d time.Duration) string {
-	if d >= never/2 {
-		return "-"
-	}
-	return fmt.Sprintf("%.2f", d.Seconds())
 }
