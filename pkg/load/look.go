@@ -18,11 +18,11 @@ type Look struct {
 }
 
 // The back-off of lighter conditions: one lasted if the group stayed for four
-// times what it took to enter it, and for a quarter of an hour at least; a group
+// times what it took to enter it, and for half an hour at least; a group
 // that left none for six hours enters the next one by the paper's streaks.
 const (
 	worth = 4
-	brief = 15 * time.Minute
+	brief = 30 * time.Minute
 	fresh = 6 * time.Hour
 )
 
@@ -49,7 +49,7 @@ func (d *Decider) look(g Group, m *memory, out *Decision, passed time.Duration) 
 	switch {
 	case g.Condition == cluster.Moderate:
 		d.open(g, m, out, cluster.PS1, passed)
-	case m.moderate >= r.ModerateStreak && out.Loads.Ls > r.Look.Urgent, ps1.hurt(excess(out.Loads.Ls, r.Moderate), passed) >= r.Look.Heavier:
+	case m.moderate >= r.ModerateStreak && out.Loads.Ls > max(r.Look.Urgent, r.Moderate), ps1.hurt(excess(out.Loads.Ls, r.Moderate), passed) >= r.Look.Heavier:
 		out.Want, out.Why = cluster.Moderate, "moderate load"
 	case g.Condition == cluster.PS1:
 		d.open(g, m, out, cluster.PS2, passed)
