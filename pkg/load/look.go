@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -63,9 +64,6 @@ func (d *Decider) look(g Group, m *memory, out *Decision, passed time.Duration) 
 // paper's streaks say so.
 func (d *Decider) open(g Group, m *memory, out *Decision, c cluster.Condition, passed time.Duration) {
 	layout, possible := g.Ahead[c]
-	if !possible {
-		return // the plan says why
-	}
 	at, r := m.gates[c], g.Rules
 	ls := d.ahead(g, layout.Places).Ls
 	over, light, why := excess(ls, r.Moderate), m.light >= r.LightStreak, "light load"
@@ -75,6 +73,9 @@ func (d *Decider) open(g Group, m *memory, out *Decision, c cluster.Condition, p
 	}
 	calm := at.rest(over, passed)
 	switch {
+	case !possible && light: // the plan says why not
+		out.Want, out.Why = c, why
+	case !possible:
 	case ls > r.Moderate && light:
 		out.Refused = fmt.Sprintf("would be moderate: %.0f %%", ls)
 	case over > 0 || c == cluster.PS2 && !g.FullTime:
@@ -133,13 +134,17 @@ func (at *gate) hurt(over float64, passed time.Duration) time.Duration {
 }
 
 func weighed(over float64, passed time.Duration) time.Duration {
-	return time.Duration(over * float64(passed))
+	return time.Duration(math.Round(over * float64(passed)))
 }
 
-// excess is how far v is above its limit, as a part of the limit, -1 to 1.
+// excess is how far v is above its limit, as a part of the limit, -1 to 1; of no
+// limit that can be divided, all the way.
 func excess(v, limit float64) float64 {
-	if limit > 0 {
-		v, limit = v/limit, 1
+	switch {
+	case limit > 0:
+		return max(-1, min((v-limit)/limit, 1))
+	case v > limit:
+		return 1
 	}
-	return max(-1, min(v-limit, 1))
+	return -1
 }
