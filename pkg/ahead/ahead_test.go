@@ -16,7 +16,7 @@ import (
 // view is the paper's system in Fig. 3(a).
 func view() ahead.View {
 	_, in := weeks.Paper(settings.Default(), 0)
-	return ahead.View{Tables: in.Tables, Capacity: func(string) load.Capacity { return load.Capacity{MemKB: 1, Cores: 1, NetKBs: 1} },
+	return ahead.View{Tables: in.Tables, Homes: plan.Homes(in.Tables), Capacity: func(string) load.Capacity { return load.Capacity{MemKB: 1, Cores: 1, NetKBs: 1} },
 		Backup: func(host string) string { return in.Backups[host] }}
 }
 
@@ -27,6 +27,7 @@ func shifted(v ahead.View, wants string) ahead.View {
 		panic(err)
 	}
 	v.Tables = plan.Apply(v.Tables, plan.Make(v.Tables, conditions))
+	v.Homes = plan.Homes(v.Tables)
 	return v
 }
 
