@@ -196,8 +196,18 @@ func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 		d.reached(p.sent, now)
 	case Agent:
 		d.closed = false
+	case Reference:
+		d.returned(now)
 	}
 	w.live(p.sent, now)
+}
+
+// returned notes that a network reference was heard. Where all were silent until
+// now it was our own network, and no silence during that time proves anything.
+func (d *Detector) returned(now time.Time) {
+	if d.phi(&d.refs, now) >= d.cfg.Alarm {
+		d.Excuse()
+	}
 }
 
 // reached notes that the target's network was heard. Where it was out of reach
