@@ -7,7 +7,11 @@ PROGS  := pss dbss dsrs sif
 PREFIX ?= /usr/local
 export CGO_ENABLED := 1
 
+<<<<<<< HEAD
 .PHONY: all build demo test check fuzz campaign detector model bench-scale energy mutations scenarios-update test-lab test-lab-short test-calm bench-lab lab lab-down install clean
+=======
+.PHONY: all build demo test check fuzz campaign detector model bench-scale mutations scenarios-update test-lab test-lab-short test-calm bench-lab lab lab-down install clean
+>>>>>>> rig
 all: build
 
 build: $(addprefix $(BIN)/,$(PROGS))
@@ -39,6 +43,11 @@ SEEDS ?= 1000
 FIRST ?= 0
 campaign: ## SEEDS random systems with random loads, faults and kills, in virtual time
 	$(GO) test -tags $(TAGS) ./pkg/scenario -run 'Campaign$$' -count=1 -timeout 0 -v -first $(FIRST) -seeds $(SEEDS)
+
+DETECTOR_FLAGS ?=
+detector: ## a server-year of each bad network and machine, and thousands of faults, in virtual time; DETECTOR_FLAGS="-years 0.1 -rows loss"
+	$(GO) build -trimpath -tags $(TAGS) -o $(BIN)/detector ./scripts/detector
+	$(BIN)/detector $(DETECTOR_FLAGS)
 
 model: ## every interleaving of pss, dbss and dsrs in the larger scopes too; minutes, some gigabytes
 	$(GO) test -tags $(TAGS) ./pkg/model -run Protocol -count=1 -timeout 0 -v -large

@@ -13,7 +13,9 @@
 //
 // A guest that its hypervisor holds up for seconds (a snapshot, the end of a
 // migration) is silent on all its own paths while its agent's channel stays
-// open: silence alone is believed only after the freeze deadline.
+// open: silence alone is believed only after the freeze deadline, and only pings
+// that were sent while its agent's answers prove that it ran tell that its
+// network is cut.
 //
 // Our own starvation counts against ourselves, as in Lifeguard (Dadgar et al.,
 // 2018): silence during which this program did not run proves nothing, and a
