@@ -7,7 +7,7 @@ PROGS  := pss dbss dsrs sif
 PREFIX ?= /usr/local
 export CGO_ENABLED := 1
 
-.PHONY: all build demo test check fuzz campaign model bench-scale energy mutations scenarios-update test-lab bench-lab lab lab-down install clean
+.PHONY: all build demo test check fuzz campaign detector model bench-scale energy mutations scenarios-update test-lab test-lab-short test-calm bench-lab lab lab-down install clean
 all: build
 
 build: $(addprefix $(BIN)/,$(PROGS))
@@ -70,7 +70,20 @@ test-lab: build ## the drivers, and the paper's whole evaluation, on real virtua
 	scripts/lab-deps.sh
 	$(GO) build -trimpath -tags $(TAGS) -o $(BIN)/lab ./scripts/lab
 	$(GO) test -race -tags '$(TAGS) lab' -count=1 -v -timeout 15m ./pkg/lab/...
-	$(GO) test -tags '$(TAGS) lab' -count=1 -v -timeout 60m ./scripts/lab
+	$(GO) test -tags '$(TAGS) lab' -count=1 -v -timeout 60m ./scripts/lab -run TestRoom
+
+test-lab-short: build ## what CI runs of it, in 10 minutes: the conformance test, and a small room that takes over once for each kind of trouble
+	scripts/lab-deps.sh
+	$(GO) build -trimpath -tags $(TAGS) -o $(BIN)/lab ./scripts/lab
+	$(GO) test -tags '$(TAGS) lab' -count=1 -v -timeout 5m ./pkg/lab -run 'TestDriver|TestEvents'
+	$(GO) test -tags '$(TAGS) lab' -count=1 -v -timeout 12m ./scripts/lab -run TestShort -small
+
+CALM ?= 10m
+CALM_FLAGS ?=
+test-calm: build ## 5 % of packets lost, thirty accesses a second, no idle processor, held guests, CALM each: no takeover, no reset; root
+	scripts/lab-deps.sh
+	$(GO) build -trimpath -tags $(TAGS) -o $(BIN)/lab ./scripts/lab
+	$(GO) test -tags '$(TAGS) lab' -count=1 -v -timeout 0 ./scripts/lab -run TestCalm -calm $(CALM) $(CALM_FLAGS)
 
 RUNS ?= 5
 CELLS ?=

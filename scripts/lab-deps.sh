@@ -5,7 +5,7 @@ set -eu
 [ "$(id -u)" = 0 ] || { echo "lab-deps: needs root" >&2; exit 1; }
 export DEBIAN_FRONTEND=noninteractive
 packages="qemu-system-x86 qemu-utils libvirt-daemon-system libvirt-daemon-driver-qemu libvirt-clients
-	busybox-static linux-image-cloud-amd64 qemu-guest-agent iproute2 iputils-arping
+	busybox-static linux-image-cloud-amd64 qemu-guest-agent iproute2 iptables iputils-arping
 	debootstrap e2fsprogs haproxy tcpdump"
 missing=""
 for p in $packages; do

@@ -93,8 +93,13 @@ func (c *command) newMonitor(target mgmtdata.Server, base *instance.Base, driver
 		Monitors:  monitors{c.Dirs},
 		Budget: budget.File{Path: c.Budget(target.Host), Host: target.Host,
 			Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()},
+		Doubts: instance.Board(c.Dirs, set, clk),
+		Resets: instance.Resets(c.Dirs, set, clk),
 		BootSlot: func(ctx context.Context) (func(), error) {
 			return daemon.BootSlot(ctx, clk, c.Dirs.Run, set.DSRS.BootSlots)
+		},
+		MoveSlot: func(ctx context.Context) (func(), error) {
+			return daemon.Slot(ctx, clk, c.Dirs.Run, daemon.Migration, set.Brake.Migrations)
 		},
 		Ready: func() {
 			if err := daemon.Ready(c.ReadyFD); err != nil {

@@ -63,6 +63,16 @@ func (l local) BootSlot(ctx context.Context) (func(), error) {
 	return daemon.BootSlot(ctx, l.clk, l.dirs.Run, l.set.DSRS.BootSlots)
 }
 
+// WakeSlot implements dsrs.Limits.
+func (l local) WakeSlot() (func(), error) {
+	return daemon.TrySlot(l.dirs.Run, daemon.Waking, l.set.Brake.Wakes)
+}
+
+// MigrationSlot implements dsrs.Limits.
+func (l local) MigrationSlot(ctx context.Context) (func(), error) {
+	return daemon.Slot(ctx, l.clk, l.dirs.Run, daemon.Migration, l.set.Brake.Migrations)
+}
+
 func (l local) budget(host string) budget.File {
 	return budget.File{Path: l.dirs.Budget(host), Host: host,
 		Limit: l.set.DBSS.BudgetRecoveries, Window: l.set.DBSS.BudgetWindow.D()}

@@ -42,5 +42,6 @@ func (c *command) serve(ctx context.Context, data mgmtdata.Real, base *instance.
 	return dsrs.New(dsrs.Deps{Data: data, Settings: base.Settings, Clock: base.Clock, Log: base.Log,
 		Sif:   ipc.NewClient(ipc.DialUnix(companion.Socket), "dsrs", base.Clock),
 		Fleet: driver, Monitors: local, Servers: local, Limits: local,
-		Ready: func() error { return daemon.Ready(c.ReadyFD) }}).Run(ctx)
+		Resets: instance.Resets(c.Dirs, base.Settings, base.Clock),
+		Ready:  func() error { return daemon.Ready(c.ReadyFD) }}).Run(ctx)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"pss-msbs/pkg/budget"
+	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/instance"
@@ -41,7 +42,26 @@ func gather(ctx context.Context, d daemon.Dirs) (status.Input, error) {
 	if in.Data, err = (data{d.Conf}).read(); err != nil && !errors.Is(err, fs.ErrNotExist) { // then all seven are missing
 		in.Faults = append(in.Faults, lines(err)...)
 	}
+	in.Brakes = brakes(d, set, clk)
 	return in, local(&in, d)
+}
+
+// brakes is what the monitors doubt and what they have left.
+func brakes(d daemon.Dirs, set settings.Settings, clk clock.Clock) status.Brakes {
+	var out status.Brakes
+	fault := func(err error) {
+		if err != nil && !errors.Is(err, fs.ErrNotExist) { // no run directory: no doubts
+			out.Faults = append(out.Faults, lines(err)...)
+		}
+	}
+	board, ledger := instance.Board(d, set, clk), instance.Resets(d, set, clk)
+	doubts, err := board.Read()
+	fault(err)
+	out.Doubts, out.Storm = doubts, board.Brake.Judge(doubts, board.Targets(), clk.Now())
+	left, due, err := ledger.Left()
+	fault(err)
+	out.Resets = status.Resets{Left: left, Limit: ledger.Limit, Window: ledger.Window.Seconds(), Due: due}
+	return out
 }
 
 // lines are the faults in err, one FILE:LINE: message each.

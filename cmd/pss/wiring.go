@@ -13,6 +13,7 @@ import (
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/pss"
@@ -25,6 +26,9 @@ import (
 func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.Logger, driver fleet.Driver) pss.Options {
 	failed := ipc.Failed{Dir: d.Run}
 	dir := conffile.Open(d.Conf, conffile.Options{Clock: clk, Wait: set.Lock.Wait.D(), Holder: "pss"})
+	wakes := func(ctx context.Context) (func(), error) {
+		return daemon.Slot(ctx, clk, d.Run, daemon.Waking, set.Brake.Wakes)
+	}
 	return pss.Options{
 		Fleet:     driver,
 		Files:     conf.Files{Dir: dir},
@@ -34,10 +38,12 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 		Accesses:  driver,
 		Slot:      slots(d, clk, set.DSRS.BootSlots),
 		SpareSlot: slots(d, clk, max(1, set.DSRS.BootSlots-1)), // the last one is for recoveries
+		WakeSlot:  wakes,
 		Data:      data{d.Conf}.read,
 		Abandoned: failed.Hosts,
 		Forget:    failed.Remove,
 		Moving:    d.Moves(),
+		Doubts:    instance.Board(d, set, clk).Read,
 		LastGood:  survived(d),
 		Changed:   func() bool { return changed(d, set) },
 		Settings:  set, Clock: clk, Log: log, RunDir: d.Run, StateDir: d.State,

@@ -1,13 +1,11 @@
 // Package budget keeps how often a server was recovered, in a file of the state
 // directory (budget-NAME.json): a server that needs more than a few recoveries
-// in some hours is left to its backup and to the operator (SPEC 5).
+// in some hours is left to its backup and to the operator (SPEC 5). In another
+// (resets.json) all programs keep together which servers they have reset.
 package budget
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -46,16 +44,9 @@ func Path(stateDir, host string) string {
 
 // Read reads a budget file; a missing one is an empty record.
 func Read(path string) (Record, error) {
-	b, err := os.ReadFile(path)
-	if errors.Is(err, fs.ErrNotExist) {
-		return Record{}, nil
-	}
-	if err != nil {
-		return Record{}, fmt.Errorf("cannot read the restart budget: %v", err)
-	}
 	var r Record
-	if err := json.Unmarshal(b, &r); err != nil {
-		return Record{}, fmt.Errorf("cannot read the restart budget %s: %v", path, err)
+	if err := load(path, &r); err != nil {
+		return Record{}, fmt.Errorf("cannot read the restart budget %v", err)
 	}
 	return r, nil
 }
@@ -100,35 +91,12 @@ func (f File) current(now time.Time) (Record, error) {
 		_ = os.Rename(f.Path, f.Path+".rejected")
 		return Record{}, err
 	}
-	kept := r.Recoveries[:0]
-	for _, one := range r.Recoveries {
-		if one.Start.After(now) { // the clock was wrong then, or is now
-			one.Start = now
-		}
-		if one.Start.Add(f.Window).After(now) {
-			kept = append(kept, one)
-		}
-	}
+	kept := within(r.Recoveries, func(one *Recovery) *time.Time { return &one.Start }, f.Window, now)
 	return Record{Host: f.Host, Recoveries: kept}, nil
 }
 
-// write replaces the file as a whole: a reader sees the old or the new one.
 func (f File) write(r Record) error {
-	b, err := json.MarshalIndent(r, "", "  ")
-	if err != nil {
-		return err
-	}
-	tmp, err := os.CreateTemp(filepath.Dir(f.Path), filepath.Base(f.Path)+".*")
-	if err != nil {
-		return fmt.Errorf("cannot write the restart budget: %v", err)
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(append(b, '\n'))
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), f.Path)
-	}
-	if err != nil {
+	if err := store(f.Path, r); err != nil {
 		return fmt.Errorf("cannot write the restart budget: %v", err)
 	}
 	return nil

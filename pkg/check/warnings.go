@@ -29,6 +29,7 @@ func (c *checker) warnings(set settings.Settings) fault.List {
 	c.missing(w)
 	c.strangers(w, set)
 	c.management(w, set)
+	c.references(w, set)
 	return w.list.Sorted()
 }
 

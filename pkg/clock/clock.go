@@ -17,6 +17,7 @@ import (
 type Clock struct {
 	Epoch time.Time `json:"epoch"` // the instant at which emulated and wall time agree
 	Speed float64   `json:"speed"` // emulated seconds per wall second; 0 means 1
+	Halt  *Halt     `json:"-"`     // may stop the program whose clock this is; nil: nothing does
 }
 
 // Now is the emulated time.
@@ -39,6 +40,14 @@ func (c Clock) Wall(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / c.Speed)
 }
 
+// Emulated is how long the wall clock's d is in emulated time.
+func (c Clock) Emulated(d time.Duration) time.Duration {
+	if c.Speed == 0 || c.Speed == 1 {
+		return d
+	}
+	return time.Duration(float64(d) * c.Speed)
+}
+
 // After is time.After for an emulated duration.
 func (c Clock) After(d time.Duration) <-chan time.Time {
 	if d <= 0 { // see Sleep
@@ -46,7 +55,15 @@ func (c Clock) After(d time.Duration) <-chan time.Time {
 		now <- time.Now()
 		return now
 	}
-	return time.After(c.Wall(d))
+	if c.Halt == nil {
+		return time.After(c.Wall(d))
+	}
+	out := make(chan time.Time, 1)
+	time.AfterFunc(c.Wall(d), func() {
+		c.Halt.Pass()
+		out <- time.Now()
+	})
+	return out
 }
 
 // Sleep waits for the emulated duration d or until ctx ends, and returns ctx's error then.
@@ -56,6 +73,7 @@ func (c Clock) Sleep(ctx context.Context, d time.Duration) error {
 	}
 	t := time.NewTimer(c.Wall(d))
 	defer t.Stop()
+	defer c.Halt.Pass()
 	select {
 	case <-ctx.Done():
 		return ctx.Err()

@@ -97,6 +97,10 @@ var (
 	ErrAgentSilent = errors.New("the guest agent does not answer")
 	ErrNoAnswer    = errors.New("no answer")
 
+	// ErrRefused is the answer of a server on which nobody listens: it is no
+	// service, and a sign of life.
+	ErrRefused = fmt.Errorf("connection refused: %w", ErrNoAnswer)
+
 	// ErrAgentGone is the hypervisor's prompt word that the guest agent's
 	// channel is closed: the guest is down, reboots or has lost its agent. A
 	// guest that is only slow or held up keeps it open and is merely silent.

@@ -243,12 +243,18 @@ func TestAdoptingALockThatIsNotThere(t *testing.T) {
 	}
 }
 
-func TestBootSlotsAreShared(t *testing.T) {
+func TestSlotsAreShared(t *testing.T) {
+	for _, kind := range []Work{Boot, Migration, Waking} {
+		t.Run(string(kind), func(t *testing.T) { testSlots(t, kind) })
+	}
+}
+
+func testSlots(t *testing.T, kind Work) {
 	run := t.TempDir()
 	synctest.Test(t, func(t *testing.T) {
 		var release []func()
 		for range 2 {
-			r, err := BootSlot(t.Context(), clock.Clock{}, run, 2)
+			r, err := Slot(t.Context(), clock.Clock{}, run, kind, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -256,13 +262,18 @@ func TestBootSlotsAreShared(t *testing.T) {
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := BootSlot(short, clock.Clock{}, run, 2); !errors.Is(err, context.DeadlineExceeded) {
-			t.Errorf("a third boot got a slot of two: %v", err)
+		if _, err := Slot(short, clock.Clock{}, run, kind, 2); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("a third got a slot of two: %v", err)
+		}
+		if r, err := Slot(t.Context(), clock.Clock{}, run, "other", 1); err != nil {
+			t.Errorf("other work waits for it: %v", err)
+		} else {
+			r()
 		}
 		time.AfterFunc(5*time.Second, release[0])
 		start := time.Now()
-		r, err := BootSlot(t.Context(), clock.Clock{}, run, 2)
-		if took := time.Since(start); err != nil || took < 5*time.Second || took > 5*time.Second+bootPoll {
+		r, err := Slot(t.Context(), clock.Clock{}, run, kind, 2)
+		if took := time.Since(start); err != nil || took < 5*time.Second || took > 5*time.Second+slotPoll {
 			t.Errorf("waited %s, %v, want the 5 s until a slot was free", took, err)
 		}
 		r()

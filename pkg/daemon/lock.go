@@ -1,18 +1,14 @@
 package daemon
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
 	"strconv"
 	"strings"
-	"time"
 
 	"golang.org/x/sys/unix"
-
-	"pss-msbs/pkg/clock"
 )
 
 // ErrMonitored says that a server has a monitor already.
@@ -111,29 +107,6 @@ func MonitorHolder(runDir, name string) (pid int, held bool, err error) {
 	}
 	defer f.Close()
 	return readPID(f), !tryLock(f), nil
-}
-
-// bootPoll is how often a waiting boot looks for a free slot.
-const bootPoll = 100 * time.Millisecond
-
-// BootSlot waits for one of n slots, which all programs share: so many servers
-// boot at once. release gives it back.
-func BootSlot(ctx context.Context, clk clock.Clock, runDir string, n int) (release func(), err error) {
-	for {
-		for i := 1; i <= n; i++ {
-			f, err := openLock(filepath.Join(runDir, fmt.Sprintf("boot-%d.lock", i)))
-			if err != nil {
-				return nil, fmt.Errorf("cannot take a boot slot: %v", err)
-			}
-			if tryLock(f) {
-				return func() { f.Close() }, nil
-			}
-			f.Close()
-		}
-		if err := clk.Sleep(ctx, bootPoll); err != nil {
-			return nil, fmt.Errorf("cannot take a boot slot: all %d are taken: %w", n, err)
-		}
-	}
 }
 
 // guard serialises a look at something in the run directory with a change of

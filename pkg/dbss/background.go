@@ -3,6 +3,7 @@ package dbss
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"sync"
@@ -54,7 +55,8 @@ type job struct {
 	stripped  bool      // the VIPs are off and the link is up since the last boot
 	restarted bool      // by us, and it has not answered yet
 	reset     bool      // a reset was tried
-	badSince  time.Time // boots, or runs and does not answer
+	mended    bool      // its frozen services were restarted
+	badSince  time.Time // boots, or runs and gives no sign of life
 	booted    time.Time // first seen booting; it has not answered yet
 	good      int       // full answers in a row
 	release   func()    // of the boot slot
@@ -275,58 +277,138 @@ func (j *job) lookAtBooting(ctx context.Context) {
 	if j.badSince.IsZero() {
 		j.badSince = now
 	}
-	if !j.stripsOnly() && now.Sub(j.badSince) >= j.patience(true) {
+	if !j.stripsOnly() && now.Sub(j.badSince) >= j.patience() {
 		j.judge(judgedFrozen)
-		j.restart(ctx, j.m.fleet.Reset)
+		j.tryReset(ctx)
 	}
 }
 
-// lookAtRunning strips first, then counts full answers; a target that gives
-// none is reset once its patience is used up.
+// lookAtRunning strips first, then counts full answers. A target that gives no
+// sign of life is reset once its patience is used up: a reset destroys what it
+// has in memory, so a living one is not.
 func (j *job) lookAtRunning(ctx context.Context) {
-	dumb := false
-	if !j.stripped {
-		if err := j.strip(ctx); err != nil {
-			dumb = true
-		}
+	alive := j.stripped || j.strip(ctx) == nil
+	if alive && j.kind == freeze && !j.mended && !j.reset && !j.restarted && j.booted.IsZero() && !j.stripsOnly() {
+		j.mend(ctx) // proved already
 	}
-	proved := j.kind == freeze && !j.reset && !j.stripsOnly() // it needs no second proof
-	if !dumb && !proved && j.m.answers(ctx, j.g.IP) {
-		if j.restarted || !j.booted.IsZero() && j.good == 0 {
-			j.m.timed(j.log.Info(), j.st).Msg(MsgRestarted)
-		}
-		j.restarted, j.booted, j.badSince = false, time.Time{}, time.Time{}
-		j.good++
+	greets, full := j.greets(ctx)
+	if alive && full {
+		j.sound(ctx)
 		return
 	}
+	j.good = 0
+	switch {
+	case greets && j.kind != freeze:
+		j.badSince = time.Time{} // overloaded at worst
+		return
+	case greets || alive && j.agentAnswers(ctx):
+		j.mend(ctx)
+		return
+	}
+	j.lookAtDead(ctx)
+}
+
+// greets tells whether any service of the target answers, and whether all do.
+func (j *job) greets(ctx context.Context) (any, all bool) {
+	if j.m.ping(ctx, j.g.IP) != nil {
+		return false, false
+	}
+	refused, silent := j.m.greetAll(ctx, j.g.IP, j.m.set.GreetTimeout.D())
+	missing := len(refused) + len(silent)
+	return missing < len(j.m.opt.Target.Daemons), missing == 0
+}
+
+// sound counts a full answer.
+func (j *job) sound(ctx context.Context) {
+	if j.restarted || !j.booted.IsZero() && j.good == 0 {
+		j.m.timed(j.log.Info(), j.st).Msg(MsgRestarted)
+	}
+	j.restarted, j.booted, j.badSince, j.mended = false, time.Time{}, time.Time{}, false
+	j.good++
+	if err := j.m.opt.Resets.Answered(ctx, j.g.Host); err != nil {
+		j.m.alarm("resets cannot be counted", err)
+	}
+}
+
+func (j *job) agentAnswers(ctx context.Context) bool {
+	ctx, cancel := j.m.clk.Timeout(ctx, time.Second)
+	defer cancel()
+	_, err := j.m.fleet.Addrs(ctx, j.g)
+	return err == nil
+}
+
+// mend is for a target that lives and does not serve. Services that froze are
+// restarted; in vain: it is reset, for nothing else is left, and it has no VIP
+// to lose (Table 5, "Recovery by server restart"). Where only its network is
+// gone it waits for it.
+func (j *job) mend(ctx context.Context) {
 	now := j.m.clk.Now()
-	if j.good = 0; j.badSince.IsZero() {
+	switch {
+	case j.stripsOnly():
+	case j.kind != freeze || j.reset || j.restarted || !j.booted.IsZero():
+		j.judgeCut(now)
+	case !j.mended:
+		j.mended, j.badSince = true, now
+		j.m.restartDaemons(ctx, j.m.opt.Target.Daemons)
+	case now.Sub(j.badSince) >= j.m.set.GreetTimeout.D() && j.m.ping(ctx, j.g.IP) == nil:
+		j.judge(judgedFrozen)
+		j.tryReset(ctx)
+	}
+}
+
+// judgeCut says so once a target that lives has been out of reach for a while.
+func (j *job) judgeCut(now time.Time) {
+	if j.badSince.IsZero() {
 		j.badSince = now
 	}
-	if j.stripsOnly() || j.reset || now.Sub(j.badSince) < j.patience(dumb) {
-		return
+	if now.Sub(j.badSince) >= networkPatience {
+		j.judge(judgedCut)
 	}
-	if j.booted.IsZero() { // else it was never up: a reset may be worth another try
-		j.reset = true
-	}
-	j.judge(map[bool]judgement{true: judgedFrozen, false: judgedCut}[dumb || j.kind == freeze])
-	j.restart(ctx, j.m.fleet.Reset)
 }
 
-// patience is how long a running target may fail to answer before it is reset.
-func (j *job) patience(dumb bool) time.Duration {
-	probes := time.Duration(j.m.set.ReexamineCount-1) * j.m.set.ReexamineInterval.D()
+// lookAtDead resets a target without any sign of life for long enough.
+func (j *job) lookAtDead(ctx context.Context) {
+	now := j.m.clk.Now()
+	if j.badSince.IsZero() {
+		j.badSince = now
+	}
+	if j.stripsOnly() || j.reset || now.Sub(j.badSince) < j.patience() {
+		return
+	}
+	j.judge(judgedFrozen)
+	j.tryReset(ctx)
+}
+
+// patience is how long a running target may give no sign of life before it is reset.
+func (j *job) patience() time.Duration {
 	switch {
 	case j.restarted || !j.booted.IsZero(): // its services may still be starting
 		return j.m.set.RecoverDeadline.D() / 3
 	case j.kind == freeze: // proved already
 		return 0
 	case j.kind == "":
-		return max(probes, dumbPatience)
-	case dumb:
-		return probes
+		return max(j.m.set.FreezeDeadline.D(), dumbPatience)
 	}
-	return max(probes, networkPatience)
+	return j.m.set.FreezeDeadline.D()
+}
+
+// tryReset resets the target if the bounds over all programs allow it.
+func (j *job) tryReset(ctx context.Context) {
+	due, err := j.m.opt.Resets.Permit(ctx, j.g.Host, j.m.opt.Target.Group)
+	switch {
+	case err != nil:
+		j.m.alarm(MsgNoReset, err)
+		return
+	case !due.IsZero():
+		j.m.alarm(MsgNoReset, fmt.Errorf("others were reset, until %s", due.Format(time.TimeOnly)))
+		j.extend()
+		return
+	}
+	j.m.calm(MsgNoReset)
+	if j.booted.IsZero() { // else it was never up: a reset may be worth another try
+		j.reset = true
+	}
+	j.restart(ctx, j.m.fleet.Reset)
 }
 
 // strip removes the VIPs that the target came back with and then raises its

@@ -9,6 +9,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
@@ -91,6 +92,22 @@ type Budget interface {
 	End(now time.Time, outcome string) error
 }
 
+// Doubts are the board on which all monitors post what they doubt; *doubt.Board
+// is one.
+type Doubts interface {
+	Post(d doubt.Doubt) error
+	Clear(target string) error
+	Storm() (doubt.Storm, error)
+}
+
+// Resets limits the resets of all programs together; budget.Resets is one.
+type Resets interface {
+	// Permit is zero when target may be reset now, else when it may at the latest.
+	Permit(ctx context.Context, target, group string) (due time.Time, err error)
+	// Answered notes that target is sound again.
+	Answered(ctx context.Context, target string) error
+}
+
 // Options are what a Monitor is made of.
 type Options struct {
 	Target    mgmtdata.Server
@@ -99,8 +116,12 @@ type Options struct {
 	Fleet     Fleet
 	Monitors  Monitors
 	Budget    Budget
+	Doubts    Doubts
+	Resets    Resets
 	// BootSlot waits for one of the boot slots that all programs share.
 	BootSlot func(ctx context.Context) (release func(), err error)
+	// MoveSlot is the same for migrations.
+	MoveSlot func(ctx context.Context) (release func(), err error)
 	Clock    clock.Clock
 	Log      zerolog.Logger
 	// Ready is called once, when the first A1 was answered; may be nil.

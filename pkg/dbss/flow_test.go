@@ -113,11 +113,12 @@ func TestAccessStopBeforeConfirmation(t *testing.T) {
 	}
 }
 
-// TestBlip: trouble that is gone when it is re-examined moves nothing.
+// TestBlip: trouble that is gone when it is re-examined moves nothing, such as a
+// guest that is held up for some seconds as by a snapshot.
 func TestBlip(t *testing.T) {
 	play(t, settings.Fast, func(r *rig) {
 		r.rested("M1")
-		r.ok(r.model.Inject(sim.Fault{Kind: sim.NetworkCut, Target: "M1", For: 1500 * time.Millisecond}))
+		r.ok(r.model.Inject(sim.Fault{Kind: sim.VMFreeze, Target: "M1", For: 5 * time.Second}))
 		r.logged("M1", dbss.MsgNoTrouble, 10*time.Second)
 		r.until("the backup's rest", 10*time.Second, func() bool { st, _ := r.state("Mb"); return st == cluster.GuestPaused })
 		if r.log.find("M1", dbss.MsgSeparated) != "" {

@@ -58,7 +58,7 @@ func (b *logBook) messages(host string) string {
 		if strings.HasPrefix(prefix, "__") {
 			out.WriteString("__")
 		}
-		fmt.Fprintln(&out, regexp.MustCompile(` (after_detection|after_fault|until)=\S+`).ReplaceAllString(rest, ""))
+		fmt.Fprintln(&out, regexp.MustCompile(` ((after_detection|after_fault|until)=\S+|evidence=("[^"]*"|\S+))`).ReplaceAllString(rest, ""))
 	}
 	return out.String()
 }

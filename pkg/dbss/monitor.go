@@ -31,18 +31,25 @@ type Monitor struct {
 	real    netip.Addr
 	trouble trouble
 	ready   sync.Once
+	watcher *watcher
 	greeted bool // "normal state" was said since the last change
-	idle    bool // there was nothing to do from the start
 
-	backup     *standby // nil: the target has none
-	job        *task    // the background job
-	fencing    *task
-	debt       atomic.Value // fenceDebt
-	unwanted   atomic.Bool  // the target is in no file and still has VIPs: it is stripped only
-	active     []netip.Addr // active real servers, as sif last named them
-	beat       time.Time    // last full look at the serving backup
-	tries      int          // background jobs in vain since A3
-	mendFailed int
+	reported        time.Time // by the hypervisor, about the target
+	overloadedSince time.Time // zero: it is not
+	idle            bool      // there was nothing to do from the start
+
+	backup      *standby // nil: the target has none
+	job         *task    // the background job
+	fencing     *task
+	debt        atomic.Value // fenceDebt
+	unwanted    atomic.Bool  // the target is in no file and still has VIPs: it is stripped only
+	active      []netip.Addr // active real servers, as sif last named them
+	beat        time.Time    // last full look at the serving backup
+	held        time.Time    // last look at its VIPs
+	announced   time.Time    // its last gratuitous ARP
+	backupWatch *watcher     // of the serving backup
+	tries       int          // background jobs in vain since A3
+	mendFailed  int
 
 	changed <-chan struct{}
 	events  chan cluster.Event
@@ -79,6 +86,7 @@ func (m *Monitor) Run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer m.stopTasks()
 	defer cancel()
+	m.watcher = m.watch(ctx, m.target)
 	if m.fast {
 		m.changed = m.opt.Companion.Watch(ctx)
 	}
@@ -101,6 +109,8 @@ func (m *Monitor) stopTasks() {
 	if m.backup != nil {
 		m.backup.stop()
 	}
+	m.watcher.stop()
+	m.backupWatch.stop()
 }
 
 // step does the work of the present state and says which one comes next and why.
@@ -141,8 +151,12 @@ func (m *Monitor) transition(to State, why string) error {
 	m.log.Debug().Str("from", string(m.state)).Str("to", string(to)).Str("why", why).Msg("state changed")
 	m.state = to
 	m.greeted = false
+	if to != Recovering {
+		m.unwatchBackup()
+	}
 	if to == Normal {
 		m.forgetEvents()
+		m.watcher.begin()
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -56,9 +57,7 @@ func (m *Monitor) migrate(ctx context.Context, to netip.Addr) error {
 		return err
 	}
 	m.log.Info().Str("step", string(ipc.A5)).Stringer("to", to).Msg(MsgMigration)
-	mctx, cancel := m.clk.Timeout(ctx, migrateTimeout)
-	err := m.fleet.Migrate(mctx, from, to)
-	cancel()
+	err := m.migrateInTurn(ctx, from, to)
 	if err == nil {
 		m.backup.guest = from.On(to)
 		_ = m.relocate(ctx, ipc.Moved, to) // the row says so since Moving
@@ -68,6 +67,18 @@ func (m *Monitor) migrate(ctx context.Context, to netip.Addr) error {
 	m.backup.guest = from
 	m.log.Warn().Str("step", string(ipc.A5)).Stringer("to", to).Str("error", err.Error()).Msg(MsgNotMigrated)
 	return fmt.Errorf("cannot move the backup to %s: %w", to, errors.Join(err, m.relocate(ctx, ipc.Moved, from.Real)))
+}
+
+// migrateInTurn migrates within the slots that all programs share.
+func (m *Monitor) migrateInTurn(ctx context.Context, from cluster.Guest, to netip.Addr) error {
+	release, err := m.opt.MoveSlot(ctx)
+	if err != nil {
+		return err
+	}
+	defer release()
+	ctx, cancel := m.clk.Timeout(ctx, migrateTimeout)
+	defer cancel()
+	return m.fleet.Migrate(ctx, from, to)
 }
 
 // endMove puts the row right of a move in which a predecessor was killed.

@@ -24,7 +24,6 @@ type trouble struct {
 	kind    kind
 	daemons []string // those that do not answer
 	stamps
-	silentSince time.Time // begin of the first greeting that was not answered
 	proof       proof
 	unreachable []netip.Addr // VIPs that nobody answers for and that cannot be put back
 }

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/detector"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -19,13 +21,8 @@ func (m *Monitor) recovering(ctx context.Context) (State, string) {
 	if m.job == nil {
 		m.startJob(ctx)
 	}
-	select {
-	case <-ctx.Done():
-		return Recovering, "ending"
-	case <-m.job.ended():
-		return m.afterJob(ctx)
-	case <-m.changed:
-	case <-m.clk.After(m.set.PingInterval.D()):
+	if next, why, over := m.awaitJob(ctx); over {
+		return next, why
 	}
 	v, err := m.lookBeforeMonitor(ctx)
 	if err != nil {
@@ -34,6 +31,35 @@ func (m *Monitor) recovering(ctx context.Context) (State, string) {
 	if next, why := m.followFiles(ctx, v); next != Recovering {
 		return next, why
 	}
+	return m.lookAtBackup(ctx)
+}
+
+// awaitJob watches the backup until the background job has ended (over), the
+// files have changed or it is time to look at them again.
+func (m *Monitor) awaitJob(ctx context.Context) (next State, why string, over bool) {
+	for due := m.clk.After(m.set.PingInterval.D()); ; {
+		select {
+		case <-ctx.Done():
+			return Recovering, "ending", true
+		case <-m.job.ended():
+			next, why = m.afterJob(ctx)
+			return next, why, true
+		case t := <-m.backupTold():
+			m.backupWatch.tell(t)
+		case <-m.backupWake():
+		case <-m.changed:
+			return "", "", false
+		case <-due:
+			return "", "", false
+		}
+		if next, why = m.lookAtBackup(ctx); next != Recovering {
+			return next, why, true
+		}
+	}
+}
+
+// lookAtBackup leaves the VIPs to pss where the backup cannot be mended.
+func (m *Monitor) lookAtBackup(ctx context.Context) (State, string) {
 	if err := m.watchBackup(ctx); err != nil {
 		return m.abandon(ctx, err)
 	}
@@ -154,31 +180,67 @@ func (m *Monitor) backupMonitored() bool {
 // nothing, or its own monitor runs.
 func (m *Monitor) backupCared() bool { return !m.backupHolds() || m.backupMonitored() }
 
-// watchBackup monitors the serving backup until A5: a ping each time, all of
-// it each monitor_interval, and its gratuitous ARP while a fence is owed.
+// watchBackup monitors the serving backup until A5, as the target is monitored:
+// all of it each monitor_interval, and its gratuitous ARP while a fence is owed.
 func (m *Monitor) watchBackup(ctx context.Context) error {
 	vips := m.view.of(m.opt.Target.Backup)
 	if m.backup == nil || len(vips) == 0 || m.backupMonitored() {
+		m.unwatchBackup()
 		return nil
 	}
-	if m.owes() {
+	if m.owes() && m.clk.Since(m.announced) >= m.set.PingInterval.D() {
+		m.announced = m.clk.Now()
 		_ = each(vips, func(vip netip.Addr) error { return m.announce(ctx, m.backup.guest, vip) })
 	}
-	full := m.clk.Since(m.beat) >= m.set.MonitorInterval.D()
-	if full {
-		m.beat = m.clk.Now()
+	if m.backupWatch == nil {
+		m.backupWatch = m.watch(ctx, func() cluster.Guest { return m.backup.guest })
 	}
-	for range max(1, m.set.ReexamineCount) {
-		if full && m.backupServes(ctx, m.view) || !full && m.ping(ctx, m.backup.guest.IP) == nil {
-			return nil
-		}
-		full = true
-		if m.clk.Sleep(ctx, m.set.ReexamineInterval.D()) != nil {
-			return nil
-		}
+	m.backupWatch.d.Pause()
+	if m.clk.Since(m.beat) >= m.set.MonitorInterval.D() {
+		m.beat = m.clk.Now()
+		m.backupWatch.d.Examine(m.beat)
+	}
+	if v := m.backupWatch.look(); v.Level < detector.Believe && (v.Level > detector.Well || !m.backupLostVIPs(ctx, vips)) {
+		return nil
 	}
 	m.log.Warn().Str("server", m.backup.guest.Host).Msg(MsgBackupTrouble)
+	m.unwatchBackup() // what is mended is watched anew
 	return m.mendBackup(ctx)
+}
+
+func (m *Monitor) unwatchBackup() {
+	m.backupWatch.stop()
+	m.backupWatch = nil
+}
+
+// backupTold is where the answers about a watched backup come in.
+func (m *Monitor) backupTold() <-chan telling {
+	if m.backupWatch == nil {
+		return nil
+	}
+	return m.backupWatch.told
+}
+
+func (m *Monitor) backupWake() <-chan time.Time {
+	if m.backupWatch == nil {
+		return nil
+	}
+	return m.backupWatch.wake
+}
+
+// backupLostVIPs asks once a beat whether the backup still answers for its VIPs.
+func (m *Monitor) backupLostVIPs(ctx context.Context, vips []netip.Addr) bool {
+	if !m.beat.After(m.held) {
+		return false
+	}
+	m.held = m.beat
+	return each(vips, func(vip netip.Addr) error {
+		mine, _, err := m.holds(ctx, m.backup.guest, vip)
+		if err == nil && !mine {
+			return cluster.ErrNoAnswer
+		}
+		return err
+	}) != nil
 }
 
 // mendBackup restarts the backup's daemons, then the backup; its VIPs are put

@@ -22,6 +22,7 @@ import (
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/dbss"
+	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
@@ -159,6 +160,9 @@ func (r *rig) startDat(dat mgmtdata.Server) *running {
 	tap := &tapped{Model: r.model, Client: ipc.NewClient(l.Dial, "dbss", clock.Clock{}), r: r, monitor: dat.Host}
 	run.m = dbss.New(dbss.Options{
 		Target: dat, Settings: r.set, Fleet: tap, Companion: companion{tap}, Monitors: launcher{r},
+		Doubts:   &doubt.Board{Dir: r.run, Brake: doubt.Brake{Share: 0.5, Least: 3, Window: 10 * time.Second, Longest: time.Minute}, Targets: func() int { return 6 }},
+		Resets:   budget.Resets{Dir: r.run, Limit: 3, Window: 10 * time.Minute, Pause: 2 * time.Minute},
+		MoveSlot: func(context.Context) (func(), error) { return func() {}, nil },
 		Budget:   budget.File{Path: budget.Path(r.run, dat.Host), Host: dat.Host, Limit: r.set.DBSS.BudgetRecoveries, Window: r.set.DBSS.BudgetWindow.D()},
 		BootSlot: r.slot,
 		Log:      daemon.NewLoggerTo(r.log, "dbss", dat.Host, "text", clock.Clock{}),

@@ -2,10 +2,13 @@ package dbss
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"strings"
 	"time"
 
-	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/detector"
+	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -75,28 +78,28 @@ func (m *Monitor) normal(ctx context.Context) (State, string) {
 		m.announceState(next)
 		return next, why
 	}
-	if t, bad := m.examine(ctx); bad {
-		return m.detected(t)
-	}
-	if !m.greeted {
-		m.greeted = true
-		m.log.Info().Msg(MsgNormal)
-	}
-	if t, bad := m.checkVIPs(ctx); bad {
-		return m.detected(t)
-	}
-	m.backup.keep(ctx)
-	return m.untilNextRound(ctx)
+	return m.monitor(ctx)
 }
 
-// detected notes the trouble and starts the re-examination.
-func (m *Monitor) detected(t trouble) (State, string) {
-	t.detected = m.clk.Now()
-	m.trouble = t
+// detected tells the trouble and starts the re-examination.
+func (m *Monitor) detected(v detector.Verdict) (State, string) {
+	t := trouble{kind: networkTrouble, daemons: v.Daemons, stamps: stamps{detected: m.clk.Now()}}
 	msg := MsgNetworkTrouble
-	if t.kind != networkTrouble {
-		msg = MsgServiceTrouble
+	if v.Pinged {
+		t.kind, msg = freeze, MsgServiceTrouble
 	}
+	if v.Trouble == detector.ServiceStop {
+		t.kind = serviceStop
+	}
+	if !m.reported.IsZero() && m.clk.Since(m.reported) < recently {
+		t.fault = m.reported
+	}
+	return m.suspect(t, v, msg)
+}
+
+// suspect logs and posts the trouble t.
+func (m *Monitor) suspect(t trouble, v detector.Verdict, msg string) (State, string) {
+	m.trouble = t
 	e := m.log.Info()
 	if len(t.daemons) > 0 {
 		e = e.Strs("daemons", t.daemons)
@@ -104,55 +107,136 @@ func (m *Monitor) detected(t trouble) (State, string) {
 	if !t.fault.IsZero() {
 		e = e.Str("after_fault", m.since(t.fault))
 	}
+	if v.Evidence != "" {
+		e = e.Str("evidence", v.Evidence)
+	}
 	e.Msg(msg)
+	m.doubt(v)
 	return Reexamining, string(t.kind)
 }
 
-// examine looks at the target once: its own IP, and each daemon's greeting.
-func (m *Monitor) examine(ctx context.Context) (trouble, bool) {
-	began := m.clk.Now()
-	if t, bad := m.pingOrEvent(ctx); bad {
-		return t, true
+// monitor is one monitoring: the target is examined, and watched until the next
+// one is due. Profile fast: it is pinged meanwhile, and a hypervisor's event or a
+// change of the files is looked at at once.
+func (m *Monitor) monitor(ctx context.Context) (State, string) {
+	r := &round{m: m, examined: m.clk.Now(), over: m.clk.After(m.set.MonitorInterval.D())}
+	defer r.end()
+	m.watcher.d.Pause()
+	m.watcher.d.Examine(r.examined)
+	for ctx.Err() == nil {
+		if v := m.watcher.look(); v.Level >= detector.Alarm {
+			return m.detected(v)
+		}
+		r.answered(ctx)
+		if next, why, over := r.wait(ctx); over {
+			return next, why
+		}
 	}
-	refused, silent := m.greetAll(ctx, m.opt.Target.IP, m.set.GreetTimeout.D())
-	switch {
-	case len(silent) > 0:
-		return trouble{kind: freeze, daemons: append(silent, refused...), silentSince: began}, true
-	case len(refused) > 0:
-		return trouble{kind: serviceStop, daemons: refused}, true
-	}
-	return trouble{}, false
+	return Normal, "ending"
 }
 
-// untilNextRound waits for the next monitoring. Profile fast: it pings
-// meanwhile, and a hypervisor's event or a change of the files ends the wait.
-func (m *Monitor) untilNextRound(ctx context.Context) (State, string) {
-	round := m.clk.After(m.set.MonitorInterval.D())
-	for {
-		var tick <-chan time.Time
-		if m.fast {
-			tick = m.clk.After(m.set.PingInterval.D())
-		}
-		select {
-		case <-ctx.Done():
-			return Normal, "ending"
-		case <-round:
-			return Normal, "interval"
-		case <-m.changed:
-			if !m.sameView(ctx) {
-				return Normal, "files changed"
-			}
-		case ev := <-m.events:
-			if t, bad := m.lookAtEvent(ctx, ev); bad {
-				return m.detected(t)
-			}
-		case <-tick:
-			if t, bad := m.pingOrEvent(ctx); bad {
-				return m.detected(t)
-			}
-			m.announceOwn(ctx)
-		}
+// round is one monitoring.
+type round struct {
+	m          *Monitor
+	examined   time.Time // when the target was asked for everything
+	over       <-chan time.Time
+	beat       <-chan time.Time
+	sound      bool  // it has answered in full
+	checking   *task // of its VIPs; what it asks may hang with the target
+	announcing *task
+	bad        *trouble // what checking found
+}
+
+func (r *round) end() {
+	r.checking.stop()
+	r.announcing.stop()
+}
+
+// answered is for a target that has just answered in full: its VIPs are looked at.
+func (r *round) answered(ctx context.Context) {
+	m := r.m
+	if r.sound || !m.watcher.d.Heard(r.examined) {
+		return
 	}
+	r.sound = true
+	if !m.greeted {
+		m.greeted = true
+		m.log.Info().Msg(MsgNormal)
+	}
+	m.weighLoad()
+	r.checking = startTask(ctx, func(ctx context.Context) error {
+		if t, bad := m.checkVIPs(ctx); bad {
+			r.bad = &t
+		}
+		return nil
+	})
+}
+
+// wait waits for news of the target; over ends the round. While its VIPs are
+// looked at the view of the files stays what it is.
+func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
+	m, changed := r.m, r.m.changed
+	if r.checking != nil {
+		changed = nil
+	}
+	if r.beat == nil {
+		r.beat = m.clk.After(m.set.PingInterval.D())
+	}
+	select {
+	case <-ctx.Done():
+	case <-r.over:
+		return Normal, "interval", true
+	case <-r.checking.ended():
+		r.checking = nil
+		if r.bad != nil {
+			next, why = m.suspect(*r.bad, detector.Verdict{}, MsgNetworkTrouble)
+			return next, why, true
+		}
+		m.backup.keep(ctx)
+		m.watcher.d.Pause()
+	case <-changed:
+		if !m.sameView(ctx) {
+			return Normal, "files changed", true
+		}
+		m.watcher.d.Pause()
+	case ev := <-m.events:
+		m.rouse(ev)
+	case t := <-m.watcher.told:
+		m.watcher.tell(t)
+	case <-m.watcher.wake:
+	case <-r.beat:
+		r.announce(ctx)
+	}
+	return "", "", false
+}
+
+// announce repeats the gratuitous ARP of a serving backup, profile fast.
+func (r *round) announce(ctx context.Context) {
+	r.beat = nil
+	if r.m.fast && r.m.standsIn() && !r.announcing.running() && r.checking == nil {
+		r.announcing = startTask(ctx, func(ctx context.Context) error {
+			r.m.announceOwn(ctx)
+			return nil
+		})
+	}
+}
+
+// weighLoad tells of a target that greets, but slowly: it is no trouble, and its
+// group should have more servers.
+func (m *Monitor) weighLoad() {
+	slow := m.watcher.d.Overloaded()
+	if len(slow) == 0 {
+		m.overloadedSince = time.Time{}
+		m.calm(MsgOverloaded)
+		m.undoubt()
+		return
+	}
+	if m.overloadedSince.IsZero() {
+		m.overloadedSince = m.clk.Now()
+	}
+	why := strings.Join(slow, " ") + " greets slowly"
+	m.alarm(MsgOverloaded, errors.New(why))
+	m.post(doubt.Doubt{Kind: doubt.Overloaded, Evidence: why, Since: m.overloadedSince})
 }
 
 // sameView asks whether a change of the files concerns the target. Most do not:
@@ -161,39 +245,4 @@ func (m *Monitor) sameView(ctx context.Context) bool {
 	was, real := m.view, m.real
 	v, err := m.lookBeforeMonitor(ctx)
 	return err == nil && v.state == was.state && slices.Equal(v.vips, was.vips) && m.real == real && v.out == was.out
-}
-
-// pingOrEvent pings the target; what its hypervisor reports meanwhile is looked
-// at rather than the end of a ping that may never be answered.
-func (m *Monitor) pingOrEvent(ctx context.Context) (trouble, bool) {
-	pinged := startTask(ctx, func(ctx context.Context) error { return m.ping(ctx, m.opt.Target.IP) })
-	defer pinged.stop()
-	select {
-	case <-pinged.done:
-		return trouble{kind: networkTrouble}, pinged.err != nil
-	case ev := <-m.events:
-		return m.lookAtEvent(ctx, ev)
-	}
-}
-
-// eventPoll is how often the hypervisor is asked while a ping is open.
-const eventPoll = 50 * time.Millisecond
-
-// lookAtEvent checks what a hypervisor reported: it may be old news, or good news.
-func (m *Monitor) lookAtEvent(ctx context.Context, ev cluster.Event) (trouble, bool) {
-	ctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
-	defer cancel()
-	pinged := startTask(ctx, func(ctx context.Context) error { return m.fleet.Ping(ctx, m.opt.Target.IP) })
-	defer pinged.stop()
-	t := trouble{kind: networkTrouble, stamps: stamps{fault: ev.At}}
-	for pinged.running() { // a target that is going down falls silent first
-		if st, err := m.fleet.GuestState(ctx, m.target()); err == nil && st.Dead() {
-			return t, true
-		}
-		select {
-		case <-pinged.done:
-		case <-m.clk.After(eventPoll):
-		}
-	}
-	return t, pinged.err != nil
 }

@@ -1,12 +1,9 @@
 package dbss_test
 
 import (
-	"context"
-	"net/netip"
 	"testing"
 	"time"
 
-	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/dbss"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/settings"
@@ -35,29 +32,4 @@ func TestTakeoverFromStranger(t *testing.T) {
 			t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
 		}
 	})
-}
-
-// TestLateReexamination: a monitor that gets no processor while the target is
-// silent for a moment looks again before it believes in trouble.
-func TestLateReexamination(t *testing.T) {
-	play(t, settings.Fast, func(r *rig) {
-		r.rested("M1")
-		r.taps = once(func(p point) bool {
-			return p.op == "Addrs" && !p.after && p.host == "M1"
-		}, func() { time.Sleep(4 * time.Second) })
-		r.ok(r.model.Inject(sim.Fault{Kind: sim.VMFreeze, Target: "M1", For: 4 * time.Second}))
-		r.logged("M1", dbss.MsgLate, 10*time.Second)
-		r.logged("M1", dbss.MsgNoTrouble, 10*time.Second)
-		if len(r.tables().Separation) > 0 {
-			t.Errorf("separated: %v", r.tables().Separation)
-		}
-	})
-}
-
-func (t *tapped) Addrs(ctx context.Context, g cluster.Guest) (has []netip.Addr, err error) {
-	err = t.drive(ctx, "Addrs", g.Host, func() error {
-		has, err = t.Model.Addrs(ctx, g)
-		return err
-	})
-	return has, err
 }

@@ -51,6 +51,13 @@ func (t *tapped) drive(ctx context.Context, op, host string, call func() error) 
 	})
 }
 
+func (t *tapped) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error) {
+	if err := t.r.refused(g.Host); err != nil {
+		return nil, err
+	}
+	return t.Model.Addrs(ctx, g)
+}
+
 func (t *tapped) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
 	if err := t.r.refused(g.Host); err != nil {
 		return "", err

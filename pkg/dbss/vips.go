@@ -64,7 +64,7 @@ func (m *Monitor) checkVIPs(ctx context.Context) (trouble, bool) {
 		m.mendFailed = 0
 		return trouble{}, false
 	case m.ping(ctx, m.opt.Target.IP) != nil:
-		return trouble{kind: networkTrouble}, true
+		return trouble{}, false // the detector's business
 	}
 	m.alarm("VIPs cannot be mended", err)
 	if m.mendFailed++; !errors.Is(err, cluster.ErrAgentSilent) || m.mendFailed < max(2, m.set.ReexamineCount) {

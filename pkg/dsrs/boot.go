@@ -33,16 +33,15 @@ func (d *DSRS) boot(ctx context.Context, srv mgmtdata.Server, fenced bool) error
 // a third of the time it may take hangs, as for a dbss, and is reset.
 func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Guest, state cluster.GuestState, fenced bool) error {
 	limit := d.Settings.DBSS.RecoverDeadline.D()
-	reset := func(ctx context.Context) error { return d.resetFenced(ctx, g, false) }
 	switch {
 	case fenced && state != cluster.GuestPaused && !state.Dead():
-		return d.powered(ctx, srv, limit, func(ctx context.Context) error { return d.resetFenced(ctx, g, true) })
+		return d.reset(ctx, srv, limit, true)
 	case state.Dead() || state == cluster.GuestSaved:
 		err := d.powered(ctx, srv, limit/3, func(ctx context.Context) error { return d.Fleet.Start(ctx, g) })
 		if err == nil || ctx.Err() != nil || !d.booting(ctx, g) {
 			return err
 		}
-		return d.powered(ctx, srv, limit, reset)
+		return d.reset(ctx, srv, limit, false)
 	case state == cluster.GuestPaused:
 		if err := d.resumeClean(ctx, g); err != nil {
 			return err
@@ -51,7 +50,7 @@ func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Gues
 		if d.awaitServices(ctx, srv, limit/3) == nil {
 			return nil
 		}
-		return d.powered(ctx, srv, limit, reset)
+		return d.reset(ctx, srv, limit, false)
 	}
 	d.linkUp(ctx, g)
 	// It ran on while the host was silent: its clock may stand wrong, and it
@@ -60,7 +59,7 @@ func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Gues
 		_ = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.SetClock(ctx, g) })
 		return nil
 	}
-	return d.powered(ctx, srv, limit, reset)
+	return d.reset(ctx, srv, limit, false)
 }
 
 // booting tells whether g has begun to boot and has not come up: it hangs.

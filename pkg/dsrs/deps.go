@@ -90,11 +90,23 @@ type Data interface {
 // Limits are the bounds that all programs share.
 type Limits interface {
 	BootSlot(ctx context.Context) (release func(), err error)
+	// WakeSlot is one of the slots for wakes, nil where all are taken.
+	WakeSlot() (release func(), err error)
+	MigrationSlot(ctx context.Context) (release func(), err error)
 	// BeginRecovery counts one more recovery of host, or continues the one
 	// that was cut off. Where the restart budget (SPEC 5) is used up it counts
 	// nothing and returns when the next one is due.
 	BeginRecovery(host string) (due time.Time, err error)
 	EndRecovery(host, outcome string) error
+}
+
+// Resets is the ledger of the resets of all programs (SPEC 5).
+type Resets interface {
+	// Permit is zero where target may be reset now, which is then counted, else
+	// when it may at the latest. An error means no.
+	Permit(ctx context.Context, target, group string) (due time.Time, err error)
+	// Answered says that target is sound again.
+	Answered(ctx context.Context, target string) error
 }
 
 // Deps are what a dsrs is made of.
@@ -109,5 +121,6 @@ type Deps struct {
 	Monitors Monitors
 	Servers  Data
 	Limits   Limits
+	Resets   Resets
 	Ready    func() error // called once, after the first B1; nil: nobody waits
 }

@@ -225,6 +225,12 @@ type limits struct {
 	mu    sync.Mutex
 	due   map[string]time.Time
 	begun map[string]int
+
+	wakes    int
+	moves    chan struct{}
+	resetDue time.Time
+	resets   []string // permitted
+	answered []string
 }
 
 func (l *limits) BootSlot(ctx context.Context) (func(), error) {
@@ -234,6 +240,67 @@ func (l *limits) BootSlot(ctx context.Context) (func(), error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}
+}
+
+// others takes the wake slots away.
+func (l *limits) others(woken bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.wakes = 0
+	if woken {
+		l.wakes = 2
+	}
+}
+
+// woken is how many wake slots are taken.
+func (l *limits) woken() int { l.mu.Lock(); defer l.mu.Unlock(); return l.wakes }
+
+// forbid permits no reset before due.
+func (l *limits) forbid(due time.Time) { l.mu.Lock(); defer l.mu.Unlock(); l.resetDue = due }
+
+// ledger is who was permitted to be reset, and who answered after it.
+func (l *limits) ledger() (resets, answered []string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return slices.Clone(l.resets), slices.Clone(l.answered)
+}
+
+func (l *limits) WakeSlot() (func(), error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.wakes >= 2 {
+		return nil, nil
+	}
+	l.wakes++
+	return func() { l.mu.Lock(); defer l.mu.Unlock(); l.wakes-- }, nil
+}
+
+func (l *limits) MigrationSlot(ctx context.Context) (func(), error) {
+	select {
+	case l.moves <- struct{}{}:
+		return func() { <-l.moves }, nil
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	}
+}
+
+// Permit implements Resets: nobody is reset before resetDue.
+func (l *limits) Permit(_ context.Context, target, _ string) (time.Time, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Now().Before(l.resetDue) {
+		return l.resetDue, nil
+	}
+	l.resets = append(l.resets, target)
+	return time.Time{}, nil
+}
+
+// Answered implements Resets.
+func (l *limits) Answered(_ context.Context, target string) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.answered = append(l.answered, target)
+	return nil
 }
 
 func (l *limits) BeginRecovery(host string) (time.Time, error) {

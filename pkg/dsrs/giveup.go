@@ -58,18 +58,30 @@ func (d *DSRS) moveBackups(ctx context.Context) {
 		if err != nil || srv.Backup == "" || ctx.Err() != nil {
 			continue
 		}
-		owner, err := d.Monitors.Own(host)
-		if err != nil {
-			continue // its monitor is still at work
-		}
-		if d.servesAtHome(ctx, srv) {
-			if free == nil {
-				free = d.freeMemory(ctx, d.outage.active)
-			}
-			d.sendAway(ctx, srv, free)
-		}
-		owner.Release()
+		free = d.moveBackup(ctx, srv, free)
 	}
+}
+
+// moveBackup moves one, if its target is nobody's. The slot comes first: who
+// waits for it owns nothing.
+func (d *DSRS) moveBackup(ctx context.Context, srv mgmtdata.Server, free room) room {
+	release, err := d.Limits.MigrationSlot(ctx)
+	if err != nil {
+		return free
+	}
+	defer release()
+	owner, err := d.Monitors.Own(srv.Host)
+	if err != nil {
+		return free // its monitor is still at work
+	}
+	defer owner.Release()
+	if d.servesAtHome(ctx, srv) {
+		if free == nil {
+			free = d.freeMemory(ctx, d.outage.active)
+		}
+		d.sendAway(ctx, srv, free)
+	}
+	return free
 }
 
 // servesAtHome tells whether the backup of srv serves and runs on the

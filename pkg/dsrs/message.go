@@ -27,6 +27,7 @@ const (
 	MsgNotOut    = "real server not taken out"
 
 	MsgWaiting    = "waiting for restart"
+	MsgWakeWaits  = "wake waits for others"
 	MsgPacket     = "magic packet sent"
 	MsgNoPacket   = "magic packet not sent"
 	MsgHypervisor = "virtualization software restart"
@@ -49,6 +50,8 @@ const (
 	MsgMonitorEnd   = "monitor of the backup ended"
 	MsgMonitorStays = "monitor of the backup not ended"
 	MsgBudget       = "restart budget used up"
+	MsgResetWaits   = "reset waits for others"
+	MsgNoLedger     = "ledger of resets not written"
 	MsgRecovered    = "real server recovered"
 	MsgNotBack      = "real server row not returned"
 

@@ -11,6 +11,7 @@ const (
 	packetInterval  = 10 * time.Second // between the tries of one wake
 	firstPause      = 30 * time.Second // growing pauses, once they were in vain
 	longestPause    = 10 * time.Minute
+	turnPoll        = time.Second      // a wake that waits for others
 	hypervisorGrace = 10 * time.Second // a host that boots answers pings first
 )
 
@@ -64,9 +65,12 @@ func (d *DSRS) waiting(ctx context.Context) (State, string) {
 }
 
 // waking sends wake_tries magic packets, then more with growing pauses, and
-// waits for the first answer until restore_deadline.
+// waits for the first answer until restore_deadline. While others are being
+// woken it only listens.
 func (d *DSRS) waking(ctx context.Context) (State, string) {
-	for try := 1; ctx.Err() == nil; try++ {
+	turn := wakeTurn{d: d}
+	defer turn.end()
+	for try := 0; ctx.Err() == nil; {
 		left := d.restoreEnds().Sub(d.Clock.Now())
 		if left <= 0 {
 			return GivenUp, "restore_deadline"
@@ -74,8 +78,15 @@ func (d *DSRS) waking(ctx context.Context) (State, string) {
 		if next, why, moved := d.placeChanged(ctx); moved {
 			return next, why
 		}
-		d.sendPacket(ctx)
-		if d.awaitAnswer(ctx, min(left, d.pauseAfter(try))) {
+		pause := turnPoll
+		if turn.has() {
+			try++
+			d.sendPacket(ctx)
+			pause = d.pauseAfter(try)
+		} else if d.news("wake", MsgWakeWaits) {
+			d.Log.Info().Msg(MsgWakeWaits)
+		}
+		if d.awaitAnswer(ctx, min(left, pause)) {
 			return Stripping, "first answer"
 		}
 	}

@@ -114,7 +114,7 @@ func newWorld(t *testing.T, ctx context.Context, edit func(*cluster.Tables)) *wo
 			w.mon.held[s.Host] = "dbss"
 		}
 	}
-	w.lim = &limits{w: w, slots: make(chan struct{}, w.set.DSRS.BootSlots), due: map[string]time.Time{}, begun: map[string]int{}}
+	w.lim = &limits{w: w, slots: make(chan struct{}, w.set.DSRS.BootSlots), moves: make(chan struct{}, 1), due: map[string]time.Time{}, begun: map[string]int{}}
 	w.sif, _ = w.companion() // ends with ctx
 	return w
 }
@@ -186,7 +186,7 @@ func (w *world) start() *DSRS {
 	real, err := mgmtdata.ReadReal(filepath.Join(w.dir, "RS1.dat"))
 	w.must(err)
 	r.dsrs = New(Deps{Data: real, Settings: w.set, Log: daemon.NewLoggerTo(w.log, "dsrs", "RS1", "text", clock.Clock{}).Level(zerolog.DebugLevel),
-		Sif: companion, Fleet: r.fleet, Monitors: w.mon, Servers: w, Limits: w.lim})
+		Sif: companion, Fleet: r.fleet, Monitors: w.mon, Servers: w, Limits: w.lim, Resets: w.lim})
 	w.run = r
 	go func() {
 		defer close(r.done)

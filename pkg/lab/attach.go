@@ -58,7 +58,7 @@ func (a *Attached) Libvirtd(host string) int { return a.libvirtd[host] }
 // dbss, dsrs and sif are those of the lab, with its directories.
 func (a *Attached) OnManagement(argv []string) []string {
 	out := []string{"ip", "netns", "exec", a.Namespace(management)}
-	if len(argv) > 0 && slices.Contains([]string{"pss", "dbss", "dsrs", "sif"}, argv[0]) {
+	if len(argv) > 0 && slices.Contains(productPrograms, argv[0]) {
 		return append(append(out, filepath.Join(a.dir, "bin", argv[0])), a.flags(argv[1:]...)...)
 	}
 	return append(out, argv...)

@@ -80,7 +80,7 @@ func (l *Lab) writeDefinition(s Server, kernel string) error {
 	err := domainTemplate.Execute(&b, map[string]any{
 		"Host": s.Host, "IP": s.IP.String(), "Kernel": kernel, "Initrd": l.image(),
 		"MAC":     fmt.Sprintf("52:54:00:00:%02x:%02x", ip[2], ip[3]),
-		"Console": filepath.Join(l.dir, "consoles", s.Host+".log"),
+		"Console": l.console(s.Host),
 		"Memory":  memory, "Disk": disk, "KVM": l.kvm, "Daemons": strings.Join(s.Daemons, ","),
 	})
 	if err != nil {
@@ -88,6 +88,9 @@ func (l *Lab) writeDefinition(s Server, kernel string) error {
 	}
 	return os.WriteFile(strings.ReplaceAll(l.Definition(), "{host}", s.Host), []byte(b.String()), 0o644)
 }
+
+// console is where a guest's serial line is written to.
+func (l *Lab) console(host string) string { return filepath.Join(l.dir, "consoles", host+".log") }
 
 // disk is where a full guest's overlay lies, which all hosts share.
 func (l *Lab) disk(host string) string { return filepath.Join(l.dir, "disks", host+".qcow2") }

@@ -9,6 +9,7 @@ import (
 	"net/netip"
 	"os"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -134,7 +135,17 @@ func awaitService(ctx context.Context, d fleet.Driver, g cluster.Guest) error {
 
 // TestDriver: libvirt does what every fleet must.
 func TestDriver(t *testing.T) {
-	fleettest.Conformance(t, openFleet(t), fleettest.World{Guest: m1, Other: mgmt, VIP: vip1, Daemon: "httpd", Boot: 2 * time.Minute})
+	l := attach(t)
+	fleettest.Conformance(t, openFleet(t), fleettest.World{
+		Guest: m1, Other: mgmt, VIP: vip1, Daemon: "httpd", Boot: 2 * time.Minute,
+		Crash: func() error { return l.signal("M1", syscall.SIGKILL) },
+		Hold: func(hold bool) error {
+			if hold {
+				return l.signal("M1", syscall.SIGSTOP)
+			}
+			return l.signal("M1", syscall.SIGCONT)
+		},
+	})
 }
 
 // TestArguments: what stands in an argument stays there, through agent and all.

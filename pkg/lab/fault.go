@@ -30,8 +30,8 @@ func (l *Lab) whereabouts(guest string) (Host, int, error) {
 	return Host{}, 0, fmt.Errorf("cannot find %s: it runs nowhere", guest)
 }
 
-// inGuest starts a command in a guest, which may not live to answer.
-func (l *Lab) inGuest(ctx context.Context, guest string, argv ...string) error {
+// InGuest starts a command in a guest, which may not live to answer.
+func (l *Lab) InGuest(ctx context.Context, guest string, argv ...string) error {
 	h, _, err := l.whereabouts(guest)
 	if err != nil {
 		return err
@@ -45,12 +45,12 @@ func (l *Lab) inGuest(ctx context.Context, guest string, argv ...string) error {
 	return l.virsh(ctx, h, "qemu-agent-command", "--timeout", "3", guest, string(b))
 }
 
-// surely is inGuest for what ought to happen: an agent that is busy with
+// surely is InGuest for what ought to happen: an agent that is busy with
 // somebody else's question is asked again. A guest that does not live to answer
 // has done it.
 func (l *Lab) surely(ctx context.Context, guest string, argv ...string) error {
 	for tries := 0; ; tries++ {
-		err := l.inGuest(ctx, guest, argv...)
+		err := l.InGuest(ctx, guest, argv...)
 		if err == nil || ctx.Err() != nil {
 			return err
 		}
@@ -84,13 +84,19 @@ var (
 		"vm-shutdown": {"busybox", "poweroff", "-f"},
 		"network-cut": {"ip", "link", "set", "eth0", "down"},
 	}
+	// SIGKILL is a crash; a guest that is held up stands still for its hypervisor,
+	// as in a snapshot or at the end of a migration, which then lets go of it.
+	guestSignals = map[string]syscall.Signal{"vm-crash": syscall.SIGKILL, "vm-hold": syscall.SIGSTOP, "vm-release": syscall.SIGCONT}
 	daemonFaults = map[string]string{"service-stop": "stop", "service-freeze": "freeze"}
 	hostFaults   = map[string]string{"rs-restart": "restart", "rs-shutdown": "off", "rs-freeze": "freeze", "partition": "partition"}
 )
 
 // FaultKinds are the kinds that Fault knows.
 func FaultKinds() []string {
-	kinds := []string{"vm-crash"}
+	kinds := []string{lossFault, busyFault}
+	for k := range guestSignals {
+		kinds = append(kinds, k)
+	}
 	for _, m := range []map[string]string{daemonFaults, hostFaults} {
 		for k := range m {
 			kinds = append(kinds, k)
@@ -104,8 +110,9 @@ func FaultKinds() []string {
 }
 
 // fault makes something go wrong with a guest (M1), a daemon of one
-// (M1:postfix) or a real server (RS1).
-func (r *room) fault(ctx context.Context, kind, target string) error {
+// (M1:postfix), a real server (RS1), or with all.
+func (r *room) fault(ctx context.Context, o order) error {
+	kind, target := o.Kind, o.Host
 	if argv, ok := guestFaults[kind]; ok {
 		return r.surely(ctx, target, argv...)
 	}
@@ -117,15 +124,26 @@ func (r *room) fault(ctx context.Context, kind, target string) error {
 		_, err := r.do(ctx, order{Verb: verb, Host: target})
 		return err
 	}
-	if kind != "vm-crash" {
-		return fmt.Errorf("cannot cause %q: no such fault; there are %s", kind, strings.Join(FaultKinds(), " "))
+	if s, ok := guestSignals[kind]; ok {
+		return r.signal(target, s)
 	}
-	_, pid, err := r.whereabouts(target)
+	switch kind {
+	case lossFault:
+		return r.loss(ctx, o.Much, target)
+	case busyFault:
+		return r.busy(ctx, o.Much)
+	}
+	return fmt.Errorf("cannot cause %q: no such fault; there are %s", kind, strings.Join(FaultKinds(), " "))
+}
+
+// signal signals a guest's QEMU.
+func (l *Lab) signal(guest string, s syscall.Signal) error {
+	_, pid, err := l.whereabouts(guest)
 	if err != nil {
 		return err
 	}
-	if err := syscall.Kill(pid, syscall.SIGKILL); err != nil {
-		return fmt.Errorf("cannot crash %s: %v", target, err)
+	if err := syscall.Kill(pid, s); err != nil {
+		return fmt.Errorf("cannot signal %s: %v", guest, err)
 	}
 	return nil
 }

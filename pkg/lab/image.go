@@ -16,7 +16,7 @@ import (
 )
 
 // programs are what the lab needs on the machine.
-var programs = []string{"ip", "unshare", "busybox", "virsh", "libvirtd", "qemu-system-x86_64", "qemu-ga"}
+var programs = []string{"ip", "unshare", "busybox", "virsh", "libvirtd", "qemu-system-x86_64", "qemu-ga", "iptables"}
 
 // modules are what a guest's kernel lacks, in the order in which they load.
 var modules = []string{
@@ -60,6 +60,7 @@ case "$(cat /proc/cmdline)" in *lab.trial=1*)
 	poweroff -f
 	;;
 esac
+echo "` + bootMark + `" >/dev/console
 for m in /modules/*; do insmod "$m"; done
 if [ -b /dev/vda ]; then # a full guest
 	mkdir -p /full

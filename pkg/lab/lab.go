@@ -24,6 +24,7 @@ type Lab struct {
 	dir    string // everything it writes, but for a cached guest image
 	prefix string // of its namespaces' names: who made it
 	hosts  []*machine
+	reaper *reaper
 	kvm    bool // the machine's processor runs the guests, else QEMU emulates one
 }
 
@@ -54,6 +55,9 @@ func Up(ctx context.Context, plan Plan, dir string) (_ *Lab, err error) {
 		return nil, err
 	}
 	l.kvm = l.kvmBoots(ctx)
+	if l.reaper, err = reapOrphans(ctx); err != nil {
+		return nil, err
+	}
 	if err := l.buildSwitch(ctx); err != nil {
 		return nil, err
 	}
@@ -105,6 +109,7 @@ func (l *Lab) Namespace(name string) string { return l.prefix + strings.ToLower(
 func (l *Lab) Down(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
+	defer l.reaper.end()
 	return clearAll(ctx, l.prefix)
 }
 

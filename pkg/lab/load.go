@@ -18,22 +18,29 @@ import (
 // once it has a VIP.
 type loads struct {
 	mu   sync.Mutex
-	want map[string]int  // percent of the memory, by group's letter
-	has  map[string]have // by guest
-	turn int             // of the last order
+	want map[string]wanted // by group's letter
+	has  map[string]have   // by guest
+	turn int               // of the last order to a guest
 }
 
-// have is what a guest was filled to, and by which pid its QEMU was known then.
-type have struct{ percent, pid int }
+// wanted is a load, in percent of the memory, and the how manieth order it was: one
+// that is given again is obeyed again.
+type wanted struct{ percent, order int }
+
+// have is what a guest was filled to, and in which life.
+type have struct {
+	wanted
+	life Life
+}
 
 // firstLoad is what a lab starts with, in percent: more than what a base could
 // bear for another, so that every group is in Moderate.
 const firstLoad = 60
 
 func newLoads() *loads {
-	l := &loads{want: map[string]int{}, has: map[string]have{}}
+	l := &loads{want: map[string]wanted{}, has: map[string]have{}}
 	for _, s := range services {
-		l.want[s.letter] = firstLoad
+		l.want[s.letter] = wanted{percent: firstLoad}
 	}
 	return l
 }
@@ -51,7 +58,7 @@ func (l *loads) set(group, percent string) error {
 		if strings.EqualFold(s.group, group) {
 			l.mu.Lock()
 			defer l.mu.Unlock()
-			l.want[s.letter] = n
+			l.want[s.letter] = wanted{n, l.want[s.letter].order + 1}
 			return nil
 		}
 	}
@@ -77,8 +84,8 @@ func (r *room) keepLoaded(ctx context.Context) {
 		var all sync.WaitGroup
 		for _, s := range r.plan.Servers {
 			serves := len(cluster.RowsOf(rows.Operation, s.Host)) > 0
-			if percent, ok := want[s.Host[:1]]; ok && (percent == 0 || serves) && !strings.Contains(s.Host, "b") {
-				all.Go(func() { r.fill(ctx, s.Host, percent) })
+			if w, ok := want[s.Host[:1]]; ok && (w.percent == 0 || serves) && !strings.Contains(s.Host, "b") {
+				all.Go(func() { r.fill(ctx, s.Host, w) })
 			}
 		}
 		all.Wait()
@@ -86,23 +93,32 @@ func (r *room) keepLoaded(ctx context.Context) {
 }
 
 // fill brings one guest to its load, where it runs and its host is awake.
-func (r *room) fill(ctx context.Context, guest string, percent int) {
-	h, pid, err := r.whereabouts(guest)
+func (r *room) fill(ctx context.Context, guest string, w wanted) {
+	h, _, err := r.whereabouts(guest)
 	if p, perr := r.power(h.Name); err != nil || perr != nil || p.now() != powerOn {
 		return
 	}
-	now := have{percent, pid}
-	r.loads.mu.Lock()
-	was, known := r.loads.has[guest]
-	r.loads.turn++
-	turn := r.loads.turn
-	r.loads.mu.Unlock()
-	if was == now || (!known && percent == 0) {
+	life, err := r.Life(guest)
+	turn, lacks := r.loads.lacks(guest, have{w, life})
+	if err != nil || !lacks {
 		return
 	}
-	if r.inGuest(ctx, guest, "fill-memory", strconv.Itoa(percent), strconv.Itoa(turn)) == nil { // else the next look tries again
+	if r.InGuest(ctx, guest, "fill-memory", strconv.Itoa(w.percent), strconv.Itoa(turn)) == nil { // else the next look tries again
 		r.loads.mu.Lock()
-		r.loads.has[guest] = now
+		r.loads.has[guest] = have{w, life}
 		r.loads.mu.Unlock()
 	}
+}
+
+// lacks tells whether a guest has yet to be brought to its load, and whose turn it
+// is. One that restarted has lost what it had.
+func (l *loads) lacks(guest string, now have) (turn int, lacks bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.turn++
+	was, known := l.has[guest]
+	if now.percent == 0 && (!known || was.life != now.life) {
+		return l.turn, false
+	}
+	return l.turn, was != now
 }

@@ -6,7 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strconv"
+	"syscall"
 	"time"
 )
 
@@ -24,7 +24,7 @@ func (m *machine) dir() string       { return filepath.Join(m.lab.dir, "hosts", 
 
 // libvirtdScript runs with the host's name as $1 and its directory as $2, in
 // namespaces of its own: libvirtd finds its directories there and nobody
-// else's. Guests are niced for those who probe them.
+// else's.
 const libvirtdScript = `set -e
 hostname "$1"
 mount -t tmpfs tmpfs /run
@@ -32,7 +32,7 @@ for d in run/libvirt var/lib/libvirt etc/libvirt var/log/libvirt var/cache/libvi
 	mkdir -p "/$d" "$2/$d"
 	mount --bind "$2/$d" "/$d"
 done
-exec nice -n "$3" libvirtd --listen
+exec libvirtd --listen
 `
 
 func (m *machine) up(ctx context.Context) error {
@@ -75,11 +75,13 @@ func (m *machine) startLibvirtd() error {
 	}
 	defer log.Close()
 	m.cmd = exec.Command("ip", "netns", "exec", m.namespace(), "unshare", "-m", "-u", "--propagation", "private",
-		"sh", "-c", libvirtdScript, "sh", m.Name, m.dir(), strconv.Itoa(guestNice))
+		"sh", "-c", libvirtdScript, "sh", m.Name, m.dir())
 	m.cmd.Stdout, m.cmd.Stderr = log, log
+	m.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	if err := m.cmd.Start(); err != nil {
 		return fmt.Errorf("cannot start libvirtd of %s: %v", m.Name, err)
 	}
+	renice(m.cmd.Process.Pid, libvirtdNice)
 	m.ended = make(chan struct{})
 	go func(cmd *exec.Cmd, ended chan struct{}) {
 		_ = cmd.Wait() // reaps it; killAll ends it

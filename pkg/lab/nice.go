@@ -2,8 +2,10 @@ package lab
 
 import (
 	"context"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -11,45 +13,85 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A boot takes all of a processor that it can get, and there are few: those
-// that serve, and those that probe them, go first.
+// In a machine room the management server, every real server and the client have
+// processors of their own. Here they share a few, and the room is to measure the
+// programs: those go first, then the hypervisors that answer them, guests that
+// serve, whoever asks those (ClientNice, as nice counts), and last what boots. All
+// of them go before whatever else the machine does, which would only add its own
+// delays to the room's.
 const (
-	bootNice   = 15
-	guestNice  = 3 // of libvirtd, whose children guests are
-	bootCPU    = 7 * time.Second
-	niceGap    = 100 * time.Millisecond
-	clockTicks = 100 // of a second in /proc, on every Linux
+	programNice  = -18
+	libvirtdNice = -12
+	guestNice    = -8
+	ClientNice   = -6
+	bootNice     = -4
+
+	bootCPU    = 7 * time.Second        // what a boot uses of a processor
+	niceGap    = 100 * time.Millisecond // between looks at guests
+	detachGap  = time.Second            // between looks at programs
+	clockTicks = 100                    // of a second in /proc, on every Linux
 )
 
-// keepNice lets booting guests wait for the others until ctx ends. A guest boots
-// until its QEMU has used up what a boot takes, one restored from a file not at
-// all.
+// keepNice has everybody wait for those that go before, until ctx ends. A guest
+// boots until its QEMU has used up what a boot takes, one restored from a file not
+// at all.
 func (r *room) keepNice(ctx context.Context) {
-	booting := map[int]bool{}
+	guests, programs := map[int]int{}, map[int]int{}
+	var looked time.Time
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case <-time.After(niceGap):
 		}
-		seen := map[int]bool{}
-		for _, s := range r.plan.Servers {
-			_, pid, err := r.whereabouts(s.Host)
-			if err != nil {
-				continue
-			}
-			seen[pid] = true
-			if boots := stillBoots(pid); boots != booting[pid] {
-				renice(pid, map[bool]int{true: bootNice, false: guestNice}[boots])
-				booting[pid] = boots
-			}
+		settle(guests, r.guestNices())
+		if time.Since(looked) >= detachGap {
+			looked = time.Now()
+			settle(programs, r.detachedNices(ctx))
 		}
-		for pid := range booting {
-			if !seen[pid] {
-				delete(booting, pid)
+	}
+}
+
+// settle makes niceness what is wanted, by pid, where it is not.
+func settle(is, want map[int]int) {
+	for pid, nice := range want {
+		if was, known := is[pid]; !known || was != nice {
+			renice(pid, nice)
+		}
+	}
+	clear(is)
+	maps.Copy(is, want)
+}
+
+func (r *room) guestNices() map[int]int {
+	want := map[int]int{}
+	for _, s := range r.plan.Servers {
+		if _, pid, err := r.whereabouts(s.Host); err == nil {
+			want[pid] = guestNice
+			if stillBoots(pid) {
+				want[pid] = bootNice
 			}
 		}
 	}
+	return want
+}
+
+// detachedNices are those of programs that lead a session of their own: the kernel
+// may weigh sessions, and a new one begins with no weight of its own.
+func (r *room) detachedNices(ctx context.Context) map[int]int {
+	want := map[int]int{}
+	pids, err := pidsIn(ctx, r.Namespace(management))
+	if err != nil {
+		return want
+	}
+	for _, pid := range pids {
+		const session = 3
+		name, stat := processStat(pid)
+		if slices.Contains(productPrograms, name) && len(stat) > session && stat[session] == strconv.Itoa(pid) {
+			want[pid] = programNice
+		}
+	}
+	return want
 }
 
 func stillBoots(pid int) bool {
@@ -60,12 +102,7 @@ func stillBoots(pid int) bool {
 
 // usedCPU is what a process has used of the processors.
 func usedCPU(pid int) (time.Duration, error) {
-	b, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
-	if err != nil {
-		return 0, err
-	}
-	_, rest, _ := strings.Cut(string(b), ") ") // behind the name, which may have blanks
-	f := strings.Fields(rest)
+	_, f := processStat(pid)
 	const user, system = 11, 12
 	if len(f) <= system {
 		return 0, os.ErrInvalid
@@ -81,12 +118,10 @@ func usedCPU(pid int) (time.Duration, error) {
 	return time.Duration(ticks) * time.Second / clockTicks, nil
 }
 
-// renice renices every thread of a process, and its session, which is what the
-// kernel weighs where it groups processes by session. One that has ended is none.
+// renice renices every thread of a process, and its session. One that has ended is none.
 func renice(pid, nice int) {
-	dir := filepath.Join("/proc", strconv.Itoa(pid))
-	_ = os.WriteFile(filepath.Join(dir, "autogroup"), []byte(strconv.Itoa(nice)), 0) // not there without such groups
-	tasks, err := os.ReadDir(filepath.Join(dir, "task"))
+	weigh(pid, nice)
+	tasks, err := os.ReadDir(filepath.Join("/proc", strconv.Itoa(pid), "task"))
 	if err != nil {
 		return
 	}
@@ -95,4 +130,11 @@ func renice(pid, nice int) {
 			_ = unix.Setpriority(unix.PRIO_PROCESS, tid, nice)
 		}
 	}
+}
+
+// weigh renices the session of a process, which is what the kernel weighs first
+// where it groups processes by session.
+func weigh(pid, nice int) {
+	file := filepath.Join("/proc", strconv.Itoa(pid), "autogroup") // not there without such groups
+	_ = os.WriteFile(file, []byte(strconv.Itoa(nice)), 0)
 }

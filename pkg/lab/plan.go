@@ -102,8 +102,11 @@ func host(name string, last int) Host {
 	return Host{Name: name, IP: address(last), MAC: cluster.MAC{2, 0, 0, 0, 14, byte(last)}}
 }
 
-// find is the real server of that name or address.
+// find is the real server of that name or address, or the management server.
 func (p Plan) find(name string) (Host, error) {
+	if strings.EqualFold(name, "management") {
+		name = management
+	}
 	for _, h := range p.Hosts {
 		if strings.EqualFold(h.Name, name) || h.IP.String() == name {
 			return h, nil

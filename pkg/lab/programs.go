@@ -13,6 +13,9 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
+// productPrograms are the four programs that the lab is there for.
+var productPrograms = []string{"pss", "dbss", "dsrs", "sif"}
+
 // relaunchAfter is the pause before a program that failed is started again.
 const relaunchAfter = time.Second
 
@@ -23,26 +26,26 @@ func (r *room) launch(ctx context.Context) error {
 		return fmt.Errorf("cannot launch the programs: %v", err)
 	}
 	context.AfterFunc(ctx, func() { _ = errs.Close() }) // the programs have it open themselves
-	keep := func(namespace, program string, args ...string) {
+	keep := func(namespace string, nice int, program string, args ...string) {
 		r.work.Go(func() {
-			r.report(program, keepRunning(ctx, func() *exec.Cmd {
+			r.report(program, keepRunning(ctx, nice, func() *exec.Cmd {
 				cmd := exec.Command("ip", append([]string{"netns", "exec", r.Namespace(namespace), program}, args...)...)
 				cmd.Stdout, cmd.Stderr = errs, errs
-				cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+				cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 				return cmd
 			}))
 		})
 	}
-	keep(loadBalancer, "haproxy", "-db", "-f", r.balancerFile())
+	keep(loadBalancer, guestNice, "haproxy", "-db", "-f", r.balancerFile())
 	for _, s := range r.plan.Servers {
 		if s.Home != "" {
-			keep(management, filepath.Join(r.opt.Bin, "dbss"), r.flags(filepath.Join(r.Sub("conf"), s.Host+".dat"))...)
+			keep(management, programNice, filepath.Join(r.opt.Bin, "dbss"), r.flags(filepath.Join(r.Sub("conf"), s.Host+".dat"))...)
 		}
 	}
 	for _, h := range r.plan.reals() {
-		keep(management, filepath.Join(r.opt.Bin, "dsrs"), r.flags(filepath.Join(r.Sub("conf"), h.Name+".dat"))...)
+		keep(management, programNice, filepath.Join(r.opt.Bin, "dsrs"), r.flags(filepath.Join(r.Sub("conf"), h.Name+".dat"))...)
 	}
-	keep(management, filepath.Join(r.opt.Bin, "pss"), r.flags("run")...)
+	keep(management, programNice, filepath.Join(r.opt.Bin, "pss"), r.flags("run")...)
 	return nil
 }
 
@@ -104,12 +107,13 @@ func (r *room) bootHome(ctx context.Context, s Server) error {
 
 // keepRunning runs a program until it ends well or ctx ends; one that fails is
 // started again.
-func keepRunning(ctx context.Context, command func() *exec.Cmd) error {
+func keepRunning(ctx context.Context, nice int, command func() *exec.Cmd) error {
 	for ctx.Err() == nil {
 		cmd := command()
 		if err := cmd.Start(); err != nil {
 			return fmt.Errorf("cannot launch %v: %v", cmd.Args, err)
 		}
+		renice(cmd.Process.Pid, nice) // before it has threads and children, which are as nice
 		stop := context.AfterFunc(ctx, func() { _ = cmd.Process.Signal(syscall.SIGTERM) })
 		err := cmd.Wait()
 		stop()

@@ -35,6 +35,7 @@ type room struct {
 	work     sync.WaitGroup
 	progress io.Writer
 	loads    *loads
+	other    work
 }
 
 // RunRoom builds the paper's whole system with the four programs, calls ready,
@@ -52,6 +53,7 @@ func RunRoom(ctx context.Context, opt RoomOptions, progress io.Writer, ready fun
 			return err
 		}
 	}
+	renice(os.Getpid(), programNice) // it is what hosts boot and wake by
 	fmt.Fprintln(progress, "building switch, three real servers, management server, load balancer and client")
 	l, err := Up(ctx, Room(disk), opt.Dir)
 	if err != nil {
@@ -134,6 +136,7 @@ type order struct {
 	Verb string `json:"verb"`
 	Host string `json:"host"` // or guest, daemon of one, group: the target
 	Kind string `json:"kind,omitempty"`
+	Much string `json:"much,omitempty"` // of a fault that has a degree
 }
 
 type reply struct {
@@ -183,7 +186,7 @@ func (r *room) do(ctx context.Context, o order) (string, error) {
 	case "status":
 		return r.status(), nil
 	case "fault":
-		return "", r.fault(ctx, o.Kind, o.Host)
+		return "", r.fault(ctx, o)
 	case "load":
 		return "", r.loads.set(o.Host, o.Kind)
 	}
@@ -214,6 +217,20 @@ func Power(ctx context.Context, dir, verb, host string) (string, error) {
 // Fault has something go wrong in the room in dir (see FaultKinds).
 func Fault(ctx context.Context, dir, kind, target string) error {
 	_, err := ask(ctx, dir, order{Verb: "fault", Host: target, Kind: kind})
+	return err
+}
+
+// Lose has a share of the packets to and from a host lost, like "5%", each way;
+// "0%" heals that.
+func Lose(ctx context.Context, dir, share, host string) error {
+	_, err := ask(ctx, dir, order{Verb: "fault", Host: host, Kind: lossFault, Much: share})
+	return err
+}
+
+// Busy has so many of the machine's processors taken by other work until it is
+// called again; 0 ends it.
+func Busy(ctx context.Context, dir string, processors int) error {
+	_, err := ask(ctx, dir, order{Verb: "fault", Kind: busyFault, Much: strconv.Itoa(processors)})
 	return err
 }
 

@@ -40,6 +40,9 @@ func TestRoomPlan(t *testing.T) {
 			t.Errorf("%s is %v, %v", name, h, err)
 		}
 	}
+	if h, err := p.find("management"); err != nil || h.Name != "mgmt" {
+		t.Errorf("the management server is %v, %v", h, err)
+	}
 	if _, err := p.find("RS9"); err == nil {
 		t.Error("RS9 was found")
 	}
@@ -81,13 +84,61 @@ func TestRecipeName(t *testing.T) {
 }
 
 func TestLoads(t *testing.T) {
-	l := loads{want: map[string]int{}, has: map[string]have{}}
+	l := loads{want: map[string]wanted{}, has: map[string]have{}}
 	for _, bad := range [][2]string{{"Web", "81"}, {"Web", "-1"}, {"Web", "x"}, {"Print", "10"}} {
 		if l.set(bad[0], bad[1]) == nil {
 			t.Errorf("%v was taken", bad)
 		}
 	}
-	if err := l.set("web", "50"); err != nil || l.want["W"] != 50 {
+	if err := l.set("web", "50"); err != nil || l.want["W"].percent != 50 {
 		t.Errorf("%v, %v", l.want, err)
+	}
+}
+
+// TestLacks: a guest lacks its load until it was filled in this life, and when the
+// order is given again.
+func TestLacks(t *testing.T) {
+	l := newLoads()
+	first, reset := Life{PID: 7, Boots: 1}, Life{PID: 7, Boots: 2}
+	order := func(percent string) wanted {
+		if err := l.set("Mail", percent); err != nil {
+			t.Fatal(err)
+		}
+		return l.want["M"]
+	}
+	idle, half := order("0"), order("50")
+	again := order("50")
+	for _, x := range []struct {
+		name     string
+		was, now have
+		lacks    bool
+	}{
+		{"never filled", have{}, have{half, first}, true},
+		{"filled", have{half, first}, have{half, first}, false},
+		{"reset, its QEMU the same", have{half, first}, have{half, reset}, true},
+		{"the same order again", have{half, first}, have{again, first}, true},
+		{"to be empty", have{half, first}, have{idle, first}, true},
+		{"to be empty, and reset", have{half, first}, have{idle, reset}, false},
+		{"to be empty, and never filled", have{}, have{idle, first}, false},
+	} {
+		if l.has = map[string]have{}; x.was != (have{}) {
+			l.has["M1"] = x.was
+		}
+		if _, got := l.lacks("M1", x.now); got != x.lacks {
+			t.Errorf("%s: lacks is %v", x.name, got)
+		}
+	}
+}
+
+func TestParseShare(t *testing.T) {
+	for text, want := range map[string]float64{"5%": 0.05, "0": 0, "99.5%": 0.995} {
+		if got, err := parseShare(text); err != nil || got != want {
+			t.Errorf("%q is %v, %v", text, got, err)
+		}
+	}
+	for _, bad := range []string{"", "%", "100%", "-1%", "NaN", "5%%"} {
+		if got, err := parseShare(bad); err == nil {
+			t.Errorf("%q was taken as %v", bad, got)
+		}
 	}
 }

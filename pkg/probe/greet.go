@@ -11,6 +11,7 @@ import (
 	"os"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -73,9 +74,21 @@ func (p Prober) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
 		cancel() // the other checks end at once
 	}
 	if len(failed) == len(checks) {
-		return fmt.Errorf("cannot greet %s at %v: %v: %w", daemon, ip, failed[0], cluster.ErrNoAnswer)
+		return fmt.Errorf("cannot greet %s at %v: %v: %w", daemon, ip, failed[0], meaning(failed))
 	}
 	return nil
+}
+
+// meaning tells a server that said no on every port, which is a sign of life,
+// from one that said nothing.
+func meaning(failed []error) error {
+	for _, err := range failed {
+		if os.IsTimeout(err) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
+			errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTDOWN) {
+			return cluster.ErrNoAnswer
+		}
+	}
+	return cluster.ErrRefused
 }
 
 // checkers are the checks of a daemon: its protocol, or its port alone.

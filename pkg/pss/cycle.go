@@ -22,6 +22,7 @@ func (s *System) cycle(ctx context.Context) {
 	}
 	groups := s.groups(t, servers)
 	decisions := s.decider.Cycle(s.opt.Clock.Now(), groups)
+	s.relieve(decisions)
 	for _, d := range decisions {
 		s.tell(d)
 		s.foresee(d)

@@ -25,6 +25,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/pss/hands"
@@ -79,6 +80,8 @@ type Options struct {
 	// Slot waits for one of the boot slots that all programs share; SpareSlot
 	// for one of those that are not kept for recoveries.
 	Slot, SpareSlot func(ctx context.Context) (release func(), err error)
+	// WakeSlot waits for one of the wake slots that all programs share; nil: no limit.
+	WakeSlot func(ctx context.Context) (release func(), err error)
 	// Data reads the .dat files.
 	Data func() (hands.Data, error)
 	// Abandoned names the servers whose VIPs are pss's while they stand in
@@ -88,6 +91,8 @@ type Options struct {
 	Forget func(host string) error
 	// Moving marks the VIPs whose addresses are being changed.
 	Moving ipc.Moves
+	// Doubts are what the monitors doubt, and which of it cannot be read; nil: nothing.
+	Doubts func() ([]doubt.Doubt, error)
 	// Changed tells whether settings.toml differs from Settings.
 	Changed func() bool
 
@@ -122,6 +127,7 @@ type System struct {
 	rescues claims // groups
 	adopts  claims // servers whose monitor is being started
 	forced  forced
+	relief  relief
 	pauses  patience.Pauses
 	orphans map[string]time.Time // since when nobody monitors a serving backup; only settle uses it
 	report  report
@@ -131,13 +137,13 @@ type System struct {
 
 // New returns a system that has touched nothing yet.
 func New(opt Options) *System {
-	s := &System{opt: opt, decider: load.NewDecider(), looks: make(chan struct{}, 1), orphans: map[string]time.Time{}}
+	s := &System{opt: opt, decider: load.NewDecider(), looks: make(chan struct{}, 1), orphans: map[string]time.Time{}, relief: relief{}}
 	s.said.log = opt.Log
 	s.report = report{path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
 	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
 		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
-		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}, Starting: s.hands.Starting}
+		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}, Starting: s.hands.Starting, Slot: opt.WakeSlot}
 	return s
 }
 

@@ -261,7 +261,7 @@ func idleHomes(t cluster.Tables, group string) []cluster.Guest {
 
 // wakeHome wakes the real server of a home server and returns once that answers.
 func (s *System) wakeHome(ctx context.Context, group string, g cluster.Guest) error {
-	if err := s.power.Wake(ctx, g.Real); err != nil {
+	if err := s.power.WakeNow(ctx, g.Real); err != nil {
 		return err
 	}
 	ready, err := s.hands.Ready(ctx, g, group)

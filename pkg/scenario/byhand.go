@@ -154,20 +154,32 @@ func (w *World) up() {
 
 // Vary is what a script wants to be different from the start, for New.
 func Vary(script []Command) (func(*settings.Settings, *sim.Spec), error) {
-	var paper, spare bool
+	var paper, spare, slow bool
+	var path sim.Path
 	for _, c := range script {
 		switch {
 		case len(c.Do) < 2 || c.Do[0] != "with":
 		case c.Do[1] == "partitions-that-spare-clients":
 			spare = true
+		case c.Do[1] == "slow-servers":
+			slow = true
+		case c.Do[1] == "path":
+			p, d, err := parsePath(c.Do[2:])
+			if err != nil || d != 0 {
+				return nil, fmt.Errorf("%s: want what it does all the time: %v", c.text, err)
+			}
+			path = p
 		case c.Do[1] == "profile-paper":
 			paper = true
 		default:
-			return nil, fmt.Errorf("%s: want partitions-that-spare-clients or profile-paper", c.text)
+			return nil, fmt.Errorf("%s: want partitions-that-spare-clients, slow-servers, profile-paper or path", c.text)
 		}
 	}
 	return func(set *settings.Settings, spec *sim.Spec) {
-		spec.PartitionSparesClients = spare
+		spec.PartitionSparesClients, spec.Path = spare, path
+		if slow {
+			slowServers(spec)
+		}
 		if paper {
 			*set = set.WithProfile(settings.Paper)
 		}

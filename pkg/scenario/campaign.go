@@ -27,8 +27,9 @@ type Campaign struct {
 	broken  map[string]bool // files with a slip in them
 
 	mu   sync.Mutex
-	doom map[string]int // programs that die so many points from now
-	err  error          // the first that a judge found in between
+	doom map[string]int  // programs that die so many points from now
+	hold map[string]hold // programs that are held then
+	err  error           // the first that a judge found in between
 }
 
 const defaultBound = 20 * time.Minute
@@ -52,6 +53,7 @@ func (c *Campaign) Vary(set *settings.Settings, spec *sim.Spec) {
 	if rnd.IntN(2) == 0 {
 		set.DBSS.PingInterval = settings.Duration(3 * time.Second)
 	}
+	c.slow(c.source(6), spec)
 	spec.PartitionSparesClients = rnd.IntN(4) == 0
 	if memory := int64(256 << 10); rnd.IntN(2) == 0 { // any host has room for all, or not
 		for i := range spec.Guests {
@@ -62,7 +64,7 @@ func (c *Campaign) Vary(set *settings.Settings, spec *sim.Spec) {
 
 // Play launches w, lets things go wrong, heals them, and judges.
 func (c *Campaign) Play(w *World) error {
-	c.w, c.doom, c.broken = w, map[string]int{}, map[string]bool{}
+	c.w, c.doom, c.hold, c.broken = w, map[string]int{}, map[string]hold{}, map[string]bool{}
 	c.trouble = trouble{w: w, rnd: c.source(4)}
 	w.Relaunch = c.source(5).IntN(2) == 0
 	w.OnPoint, w.Trouble = c.point, &c.trouble
@@ -71,7 +73,7 @@ func (c *Campaign) Play(w *World) error {
 		return err
 	}
 	if c.Script == nil {
-		c.Script = Draw(c.source(3), w, first)
+		c.Script = Draw(c.source(3), c.source(7), w, first)
 	}
 	w.disk.Released = c.released
 	w.Launch()
@@ -130,14 +132,16 @@ func (c *Campaign) heal(how Rest) error {
 	c.w.log.add("-", "heal all")
 	c.mu.Lock()
 	clear(c.doom)
+	clear(c.hold)
 	c.mu.Unlock()
 	c.trouble.end()
+	c.w.goOn()
 	for _, file := range sortedKeys(c.broken) {
 		if err := c.command([]string{"mend", file}); err != nil {
 			return err
 		}
 	}
-	for _, target := range append([]string{"management"}, c.w.everyone()...) {
+	for _, target := range append([]string{"management", "references"}, c.w.everyone()...) {
 		if err := c.w.Model.Heal(target); err != nil {
 			return err
 		}
@@ -166,7 +170,7 @@ func (w *World) vips(group string) int {
 
 // judged is what the judges found so far.
 func (c *Campaign) judged() error {
-	if err := c.w.violated(); err != nil {
+	if err := errors.Join(c.w.violated(), c.w.harmed()); err != nil {
 		return err
 	}
 	c.mu.Lock()
@@ -201,6 +205,10 @@ func (c *Campaign) command(f []string) error {
 		}
 		c.doom[strings.Join(f[1:len(f)-1], " ")] = n
 		return nil
+	case "stop", "starve":
+		if n := len(f); n > 5 && f[n-4] == "at" {
+			return c.holdAt(f)
+		}
 	case "break", "mend":
 		c.slip(f[1], f[0] == "break")
 	case "disk", "replies", "clock":
@@ -237,10 +245,15 @@ func (c *Campaign) point(p *Proc, at Point) {
 	if doomed {
 		c.doom[p.who()] = n - 1
 	}
+	held := c.heldNow(p.who())
 	if die {
 		delete(c.doom, p.who())
 	}
 	c.mu.Unlock()
+	if held.d > 0 {
+		c.w.log.add("-", fmt.Sprintf("%s %s at %+v for %v", held.how, p.who(), at, held.d))
+		p.hold(held.how, held.d)
+	}
 	if die {
 		c.w.log.add("-", fmt.Sprintf("kill %s at %+v", p.who(), at))
 		p.Kill()

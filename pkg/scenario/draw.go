@@ -17,8 +17,9 @@ import (
 const Most = 5 * time.Minute
 
 // Draw draws a schedule for w: 5 to 30 events within Most, the first ones
-// perhaps before the backups are there, and how it must be in the end.
-func Draw(rnd *rand.Rand, w *World, t cluster.Tables) []Command {
+// perhaps before the backups are there, and how it must be in the end. What only
+// makes things slow is drawn from grey.
+func Draw(rnd, grey *rand.Rand, w *World, t cluster.Tables) []Command {
 	d := &drawer{rnd: rnd, reals: w.reals(), guests: w.everyone()[len(w.reals()):], groups: w.groups()}
 	d.programs = []string{"pss", "pss", "pss", "pss"} // there is but one, and many dbss
 	for _, g := range d.guests {
@@ -37,6 +38,8 @@ func Draw(rnd *rand.Rand, w *World, t cluster.Tables) []Command {
 	for range 5 + rnd.IntN(26) {
 		d.event(begin + time.Duration(rnd.Int64N(int64(Most))))
 	}
+	slow := &drawer{rnd: grey, reals: d.reals, guests: d.guests, programs: d.programs}
+	d.out = append(d.out, slow.grey(begin)...)
 	slices.SortStableFunc(d.out, func(a, b Command) int { return cmp.Compare(a.At, b.At) })
 	end := begin + Most
 	if n := len(d.out); n > 0 {

@@ -29,10 +29,18 @@ func (w *World) Judge() error {
 // violated is the first thing that the fleet saw and that must never happen.
 func (w *World) violated() error {
 	for _, v := range w.Model.Violations() {
-		if dsrs := "dsrs-" + v.Real; v.Real != "" && (w.Trouble.deaf(dsrs, v.At) || w.killed(dsrs, v.At)) {
+		if dsrs := "dsrs-" + v.Real; v.Real != "" && (w.Trouble.deaf(dsrs, v.At) || w.killed(dsrs, v.At) || w.halted(dsrs, v.At)) {
 			continue // strip_deadline is promised where there is a dsrs that can hear the host
 		}
 		return fmt.Errorf("violation %s at %.2f: %s", v.Kind, v.At.Sub(w.log.began).Seconds(), v.What)
+	}
+	return nil
+}
+
+// harmed is the first harm that was done to a server that would have answered.
+func (w *World) harmed() error {
+	for _, h := range w.Model.Harms() {
+		return fmt.Errorf("harm %s at %.2f: %s", h.Kind, h.At.Sub(w.log.began).Seconds(), h.What)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ type writer struct{ p *Proc }
 
 // Write implements io.Writer for one line "[__]DATE TIME NAME TEXT".
 func (w writer) Write(b []byte) (int, error) {
-	if w.p.isDead() {
+	if !w.p.runs() {
 		return len(b), nil
 	}
 	text, background := strings.CutPrefix(strings.TrimRight(string(b), "\n"), "__")

@@ -31,6 +31,7 @@ type Proc struct {
 	Program, Name string // as "dbss", "M1"; pss has no name
 
 	w      *World
+	pid    int
 	ctx    context.Context
 	cancel context.CancelFunc
 	ready  chan struct{} // closed when it says that it is ready
@@ -38,6 +39,7 @@ type Proc struct {
 	began  sync.Once
 	over   sync.Once
 	err    error // of its end, valid once ended is closed
+	halt   *clock.Halt
 
 	mu    sync.Mutex
 	dead  bool // by kill -9
@@ -46,9 +48,11 @@ type Proc struct {
 
 // spawn starts a program; body is its main.
 func (w *World) spawn(program, name string, prepare func(*Proc), body func(*Proc) error) *Proc {
-	p := &Proc{Program: program, Name: name, w: w, ready: make(chan struct{}), ended: make(chan struct{}), wires: map[*wire]struct{}{}}
+	p := &Proc{Program: program, Name: name, w: w, ready: make(chan struct{}), ended: make(chan struct{}), wires: map[*wire]struct{}{}, halt: &clock.Halt{}}
 	p.ctx, p.cancel = context.WithCancel(w.ctx)
 	w.mu.Lock()
+	w.pids++
+	p.pid = w.pids
 	w.procs = append(w.procs, p)
 	if prepare != nil {
 		prepare(p)
@@ -64,7 +68,18 @@ func (p *Proc) main(body func(*Proc) error) error {
 	if p.ctx.Err() != nil {
 		return nil
 	}
-	return body(p)
+	err := body(p)
+	p.halt.Pass()
+	return err
+}
+
+// clock is p's, which stops with it.
+func (p *Proc) clock() clock.Clock { return clock.Clock{Halt: p.halt} }
+
+// runs waits until p runs, and tells whether it still does.
+func (p *Proc) runs() bool {
+	p.halt.Pass()
+	return !p.isDead()
 }
 
 // startup is how long it takes to load a program and to read its files.
@@ -102,6 +117,7 @@ func (p *Proc) die() {
 	p.mu.Lock()
 	p.dead = true
 	p.mu.Unlock()
+	p.halt.End()
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.w.kills = append(p.w.kills, kill{p.Program + "-" + p.Name, time.Now()})
@@ -159,15 +175,15 @@ func (p *Proc) sleep(ctx context.Context, d time.Duration, what string) {
 	if ctx.Err() != nil {
 		return
 	}
-	_ = clock.Clock{}.Sleep(ctx, d+time.Duration(h.Sum32()%997)*time.Microsecond)
+	_ = p.clock().Sleep(ctx, d+time.Duration(h.Sum32()%997)*time.Microsecond)
 }
 
 // at tells whoever plays with this world where p is, which may kill it there.
 func (p *Proc) at(op, host string, after bool) error {
-	if f := p.w.OnPoint; f != nil && !p.isDead() {
+	if f := p.w.OnPoint; f != nil && p.runs() {
 		f(p, Point{op, host, after})
 	}
-	if p.isDead() {
+	if !p.runs() {
 		return errKilled
 	}
 	return nil
@@ -254,7 +270,7 @@ func (c *wire) Write(b []byte) (int, error) {
 		c.open = &req
 		c.mu.Unlock()
 	}
-	if c.p.isDead() {
+	if !c.p.runs() {
 		return 0, errKilled
 	}
 	return c.Conn.Write(b)
@@ -262,6 +278,7 @@ func (c *wire) Write(b []byte) (int, error) {
 
 func (c *wire) Read(b []byte) (int, error) {
 	n, err := c.Conn.Read(b)
+	c.p.halt.Pass()
 	if c.sif.isDead() { // what it still writes has no effect
 		return 0, errLost
 	}

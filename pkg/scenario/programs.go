@@ -31,14 +31,14 @@ func (p *Proc) logger() zerolog.Logger {
 // files are the seven files as p opens them.
 func (p *Proc) files() *conffile.Dir {
 	return p.w.openFiles(conffile.Options{Wait: p.w.Settings.Lock.Wait.D(),
-		Holder: p.Program + " " + p.Name, Step: p.step})
+		Holder: p.Program + " " + p.Name, Step: p.step, Clock: p.clock()})
 }
 
 // startSif starts the sif of target; spare is nil but for a spare's.
 func (w *World) startSif(target string, spare func(*Proc) *sif.Spare) *Proc {
 	return w.spawn("sif", target, nil, func(p *Proc) error {
 		opt := sif.Options{Files: p.files(), DatDir: w.dirs.Conf, Management: w.Settings.Management.IP,
-			Failed: ipc.Failed{Dir: w.dirs.Run}, Moving: w.dirs.Moves(), Hold: w.Settings.Lock.Hold.D(), Log: p.logger(),
+			Failed: ipc.Failed{Dir: w.dirs.Run}, Moving: w.dirs.Moves(), Hold: w.Settings.Lock.Hold.D(), Log: p.logger(), Clock: p.clock(),
 			Monitored: func(host string) (bool, error) { return w.held(host), nil }}
 		if spare != nil {
 			opt.Spare = spare(p)
@@ -48,7 +48,7 @@ func (w *World) startSif(target string, spare func(*Proc) *sif.Spare) *Proc {
 			return fmt.Errorf("another process listens for %s", target)
 		}
 		p.isReady()
-		return sif.New(opt).Serve(p.ctx, l)
+		return sif.New(opt).Serve(p.ctx, served{l, p})
 	})
 }
 
@@ -122,7 +122,7 @@ func (p *Proc) keepSpareSif() (stop func(), err error) {
 // dbss that runs already.
 func (w *World) startSpareSif(ctx context.Context, starter *Proc, target string, adopt *Proc) error {
 	s := w.startSif(target, func(p *Proc) *sif.Spare {
-		sp := &sif.Spare{Log: p.logger(), Start: func(ctx context.Context, dat mgmtdata.Server) (sif.Monitor, error) {
+		sp := &sif.Spare{Log: p.logger(), Clock: p.clock(), Start: func(ctx context.Context, dat mgmtdata.Server) (sif.Monitor, error) {
 			return w.startSpareMonitor(ctx, p, dat)
 		}}
 		if adopt == nil {
@@ -194,11 +194,15 @@ func (p *Proc) dbss(dat mgmtdata.Server) *dbss.Monitor {
 	set := p.w.Settings
 	return dbss.New(dbss.Options{
 		Target: dat, Settings: set, Log: p.logger(), Fleet: view{p, p.w.Model},
-		Companion: ipc.NewClient(p.dial(dat.Host), "dbss", clock.Clock{}),
+		Companion: ipc.NewClient(p.dial(dat.Host), "dbss", p.clock()),
 		Monitors:  others{p},
 		Budget:    ledger{p, budget.File{Path: p.w.dirs.Budget(dat.Host), Host: dat.Host, Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()}},
+		Doubts:    doubts{p, p.board()},
+		Resets:    p.resets(),
 		BootSlot:  p.bootSlot(set.DSRS.BootSlots),
+		MoveSlot:  p.slot(daemon.Migration, set.Brake.Migrations),
 		Ready:     p.isReady,
+		Clock:     p.clock(),
 	})
 }
 
@@ -209,7 +213,7 @@ type ledger struct {
 }
 
 func (l ledger) End(now time.Time, outcome string) error {
-	if l.p.isDead() {
+	if !l.p.runs() {
 		return errKilled
 	}
 	return l.File.End(now, outcome)
@@ -268,9 +272,9 @@ func (w *World) startDSRS(name string) *Proc {
 		defer stop()
 		local := local{p}
 		return dsrs.New(dsrs.Deps{Data: dat, Settings: w.Settings, Log: p.logger(),
-			Sif: ipc.NewClient(p.dial(name), "dsrs", clock.Clock{}), Fleet: view{p, w.Model},
-			Monitors: local, Servers: local, Limits: local,
-			Ready: func() error { p.isReady(); return nil }}).Run(p.ctx)
+			Sif: ipc.NewClient(p.dial(name), "dsrs", p.clock()), Fleet: view{p, w.Model},
+			Monitors: local, Servers: local, Limits: local, Resets: p.resets(),
+			Clock: p.clock(), Ready: func() error { p.isReady(); return nil }}).Run(p.ctx)
 	})
 }
 
@@ -279,7 +283,7 @@ type local struct{ p *Proc }
 
 // Own implements dsrs.Monitors.
 func (l local) Own(host string) (dsrs.Owner, error) {
-	if l.p.isDead() || !l.p.w.lock(host, l.p) {
+	if !l.p.runs() || !l.p.w.lock(host, l.p) {
 		return nil, fmt.Errorf("cannot monitor %s: %w", host, daemon.ErrMonitored)
 	}
 	return owner{l.p, host}, nil
@@ -305,6 +309,16 @@ func (l local) BootSlot(ctx context.Context) (func(), error) {
 	return l.p.bootSlot(l.p.w.Settings.DSRS.BootSlots)(ctx)
 }
 
+// WakeSlot implements dsrs.Limits.
+func (l local) WakeSlot() (func(), error) {
+	return l.p.trySlot(daemon.Waking, l.p.w.Settings.Brake.Wakes), nil
+}
+
+// MigrationSlot implements dsrs.Limits.
+func (l local) MigrationSlot(ctx context.Context) (func(), error) {
+	return l.p.slot(daemon.Migration, l.p.w.Settings.Brake.Migrations)(ctx)
+}
+
 func (l local) budget(host string) budget.File {
 	set := l.p.w.Settings.DBSS
 	return budget.File{Path: l.p.w.dirs.Budget(host), Host: host, Limit: set.BudgetRecoveries, Window: set.BudgetWindow.D()}
@@ -312,7 +326,7 @@ func (l local) budget(host string) budget.File {
 
 // BeginRecovery implements dsrs.Limits.
 func (l local) BeginRecovery(host string) (time.Time, error) {
-	if l.p.isDead() {
+	if !l.p.runs() {
 		return time.Time{}, errKilled
 	}
 	return l.budget(host).Begin(time.Now())

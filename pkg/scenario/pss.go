@@ -5,8 +5,8 @@ import (
 	"fmt"
 	"time"
 
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/guest"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
@@ -25,9 +25,10 @@ func (w *World) startPSS() *Proc {
 			Fleet: view{p, w.Model}, Files: conf.Files{Dir: dir}, Rescue: conf.Rescue{Dir: dir, Log: p.logger()},
 			Monitors: spares{p}, Meter: meter{view{p, w.Model}}, Accesses: view{p, w.Model},
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
-			Data: w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Changed: func() bool { return false }, LastGood: w.survived(),
-			Ready:    func() error { p.isReady(); return nil },
-			Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
+			WakeSlot: p.slot(daemon.Waking, w.Settings.Brake.Wakes),
+			Data:     w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
+			Ready: func() error { p.isReady(); return nil },
+			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
 		}).Run(p.ctx)
 	})
 }
@@ -74,7 +75,7 @@ func (s spares) Ensure(ctx context.Context, dat mgmtdata.Server) error {
 		if err == nil || s.p.isDead() {
 			return err
 		}
-		if (clock.Clock{}).Sleep(ctx, 200*time.Millisecond) != nil {
+		if s.p.clock().Sleep(ctx, 200*time.Millisecond) != nil {
 			return fmt.Errorf("cannot start the monitor of %s: %w", dat.Host, err)
 		}
 	}
@@ -97,7 +98,7 @@ func (s spares) ensure(ctx context.Context, dat mgmtdata.Server) error {
 }
 
 func (s spares) sif(host string) *ipc.Client {
-	return ipc.NewClient(s.p.dial(host), "pss", clock.Clock{})
+	return ipc.NewClient(s.p.dial(host), "pss", s.p.clock())
 }
 
 // Stop implements hands.Monitors.

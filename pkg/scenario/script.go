@@ -18,9 +18,13 @@ import (
 //	at 125s begin                           the log shows what comes from here on
 //	at 60s load GROUP|all PERCENT [ACCESSES_PER_SECOND]
 //	at 60s fault KIND TARGET [for 30s]
+//	at 60s fault vm-stall SERVER for 3s [says paused]   its hypervisor holds it, and says that it is running, or paused
+//	at 60s path TARGET [loss 5] [loss-out 5] [loss-back 5] [delay 20ms] [jitter 300ms] [for 30s]  percent, each way; TARGET: see sim.Spec
 //	at 60s heal TARGET
 //	at 60s kill PROGRAM [NAME]
 //	at 60s kill all                         every program, also those without launcher
+//	at 60s stop PROGRAM [NAME]|all for 10s  as SIGSTOP and SIGCONT do
+//	at 60s starve PROGRAM [NAME]|all for 10s  each of its steps takes up to half a second
 //	at 60s reboot management for 40s        and the backups on it, and the run directory
 //	at 60s break FILE                       a hand edit goes wrong: a line with too few fields
 //	at 60s mend FILE                        and is taken back
@@ -35,6 +39,8 @@ import (
 //	from 60s when ...                       and not before
 //	with partitions-that-spare-clients      a partitioned host is cut off from the management server only
 //	with profile-paper
+//	with path [loss 5] [jitter 300ms] ...   between the management server and everybody else, from the start
+//	with slow-servers                       greetings take longer under load and beside boots
 type Command struct {
 	At   time.Duration // of a trigger: not before
 	When *trigger
@@ -75,7 +81,7 @@ func ReadScript(path string) ([]Command, error) {
 }
 
 // verbs are what a command may begin with.
-var verbs = []string{"load", "fault", "heal", "kill", "reboot", "break", "mend", "edit", "remove", "vip", "delay"}
+var verbs = []string{"load", "fault", "path", "heal", "kill", "stop", "starve", "reboot", "break", "mend", "edit", "remove", "vip", "delay"}
 
 func parse(text string) (Command, error) {
 	f := strings.Fields(text)
@@ -88,7 +94,7 @@ func parse(text string) (Command, error) {
 		f = f[2:]
 	}
 	switch {
-	case f[0] == "with" && len(f) == 2:
+	case f[0] == "with" && len(f) >= 2:
 		c.Do = f
 		return c, nil
 	case f[0] == "at" && len(f) > 2:
@@ -199,6 +205,9 @@ func (p *Proc) who() string { return strings.TrimSpace(p.Program + " " + p.Name)
 
 // command does one command at once.
 func (w *World) command(f []string) error {
+	if done, err := w.grey(f); done {
+		return err
+	}
 	switch {
 	case f[0] == "load" && len(f) >= 3:
 		return w.load(f[1], f[2:])

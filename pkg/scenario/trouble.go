@@ -14,7 +14,6 @@ import (
 	"syscall"
 	"time"
 
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/lockedfile"
 )
 
@@ -143,7 +142,7 @@ func (p *Proc) received(ctx context.Context, silent error) error {
 	if lost {
 		wait = 24 * time.Hour
 	}
-	if (clock.Clock{}).Sleep(ctx, wait) == nil {
+	if p.clock().Sleep(ctx, wait) == nil {
 		return nil
 	}
 	if errors.Is(ctx.Err(), context.DeadlineExceeded) {

@@ -51,11 +51,13 @@ type World struct {
 
 	mu    sync.Mutex
 	procs []*Proc
+	pids  int // the last one given
 	kills []kill
+	halts []halted
 	locks map[string]map[*Proc]bool // monitor locks: an open file may be shared
 	sifs  map[string]listener
-	slots map[int]*Proc // boot slots
-	down  time.Time     // until when the management server reboots
+	slots map[slot]*Proc // of boots, wakes, migrations
+	down  time.Time      // until when the management server reboots
 }
 
 type listener struct {
@@ -95,7 +97,7 @@ func load(conf string) (*lockedfile.Memory, error) {
 func newWorld(dir string, disk *lockedfile.Memory, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
 	w := &World{Poll: 250 * time.Millisecond, log: &book{began: time.Now()}, disk: disk,
 		dirs:  daemon.Dirs{Conf: filepath.Join(dir, "conf"), Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Log: dir},
-		locks: map[string]map[*Proc]bool{}, sifs: map[string]listener{}, slots: map[int]*Proc{}}
+		locks: map[string]map[*Proc]bool{}, sifs: map[string]listener{}, slots: map[slot]*Proc{}}
 	if err := w.dirs.Prepare(); err != nil {
 		return nil, err
 	}
@@ -195,7 +197,7 @@ func (w *World) Close() {
 }
 
 // told are the kinds of the fleet's own record that stand in the log.
-var told = []string{"real", "vip", "power", "client", "migrated", "violation", "exception"}
+var told = []string{"real", "vip", "power", "client", "migrated", "violation", "exception", "harm"}
 
 // Log is the merged log so far: of all programs, and what became of the fleet.
 func (w *World) Log() string {
@@ -282,7 +284,7 @@ func (w *World) forget(p *Proc) {
 			delete(w.sifs, name)
 		}
 	}
-	maps.DeleteFunc(w.slots, func(_ int, o *Proc) bool { return o == p })
+	maps.DeleteFunc(w.slots, func(_ slot, o *Proc) bool { return o == p })
 }
 
 // lock takes a monitor lock, if it is free.
@@ -326,44 +328,6 @@ func (w *World) socket(target string) (l listener, ok bool) {
 	defer w.mu.Unlock()
 	l, ok = w.sifs[target]
 	return l, ok
-}
-
-// bootPoll is how often a waiting boot looks for a free slot.
-const bootPoll = 100 * time.Millisecond
-
-// bootSlot is daemon.BootSlot in this world: one of the first n slots.
-func (p *Proc) bootSlot(n int) func(context.Context) (func(), error) {
-	return func(ctx context.Context) (func(), error) {
-		for {
-			if slot := p.w.takeSlot(p, n); slot >= 0 {
-				return sync.OnceFunc(func() { p.w.giveSlot(p, slot) }), nil
-			}
-			if err := (clock.Clock{}).Sleep(ctx, bootPoll); err != nil {
-				return nil, fmt.Errorf("cannot take a boot slot: %w", err)
-			}
-		}
-	}
-}
-
-// takeSlot is the slot that p holds from here on, or -1.
-func (w *World) takeSlot(p *Proc, n int) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	for i := range n {
-		if w.slots[i] == nil && !p.isDead() {
-			w.slots[i] = p
-			return i
-		}
-	}
-	return -1
-}
-
-func (w *World) giveSlot(p *Proc, slot int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.slots[slot] == p {
-		delete(w.slots, slot)
-	}
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -25,6 +25,9 @@ func (r *reader) check(s Settings) {
 	r.demand(s.Fleet.Speed == 1 || s.Fleet.Driver != "libvirt", "fleet.speed", "only the emulated fleet has a speed: with libvirt it must be 1")
 	r.addrs(s)
 	r.commands(s)
+	r.demand(s.Brake.StormShare > 0 && s.Brake.StormShare <= 1, "brake.storm_share", "must be above 0 and at most 1")
+	r.demand(s.Detector.Alarm > 0 && s.Detector.Alarm <= s.Detector.Act, "detector.alarm", "must be above 0 and at most act")
+	r.demand(s.Detector.LossFloor > 0 && s.Detector.LossFloor < 0.5, "detector.loss_floor", "must be above 0 and below 0.5")
 	r.class(s.Class, "class")
 	r.power(s.Power, "power")
 	for _, ip := range slices.SortedFunc(maps.Keys(s.Reals), netip.Addr.Compare) {

@@ -26,11 +26,16 @@ func Default() Settings {
 		Reals:   map[netip.Addr]Power{},
 		PSS:     PSS{WakeDeadline: 60 * second, WakeTries: 3, SpareDeadline: 60 * second, StepDeadline: 10 * second},
 		DBSS: DBSS{MonitorInterval: 10 * second, PingInterval: second, PingTimeout: second, GreetTimeout: 2 * second,
-			ReexamineCount: 3, FreezeDeadline: 2 * second, BackupDeadline: 20 * second, RecoverDeadline: 180 * second,
+			ReexamineCount: 3, FreezeDeadline: 6 * second, BackupDeadline: 20 * second, RecoverDeadline: 180 * second,
 			GivebackCount: 2, BudgetRecoveries: 5, BudgetWindow: 8 * 3600 * second},
+		Detector: Detector{Alarm: 5, Act: 8, Interval: second / 2, GreetEvery: 3 * second / 5, LeastSilence: 2 * second / 5,
+			HostSilence: second / 2, HungHost: 2 * second, FreezeMost: 20 * second, Overload: second, Observe: 5 * second,
+			LossFloor: 0.05, Lateness: second / 10},
 		DSRS: DSRS{MonitorInterval: 10 * second, PingTimeout: second, ReexamineCount: 3, WakeTries: 3,
 			RestoreDeadline: 600 * second, StripDeadline: second, BootSlots: 2},
 		Lock: Lock{Wait: 10 * second, Hold: 3 * second},
+		Brake: Brake{StormShare: 0.5, StormLeast: 3, StormWindow: 10 * second, StormLongest: 60 * second,
+			MaxResets: 3, ResetWindow: 600 * second, ResetPause: 120 * second, Migrations: 1, Wakes: 2},
 		Libvirt: Libvirt{URI: "qemu+ssh://root@{ip}/system", ManagementURI: "qemu:///system",
 			SuspendCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "systemctl", "suspend"},
 			RestartCommand: []string{"ssh", "-o", "BatchMode=yes", "root@{ip}", "systemctl", "restart", "libvirtd"},
@@ -47,11 +52,12 @@ func Default() Settings {
 // WithProfile lays a profile's own timings over s (SPEC 5).
 func (s Settings) WithProfile(p Profile) Settings {
 	s.Profile = p
-	re := 200 * Duration(time.Millisecond)
+	re, burst := 200*Duration(time.Millisecond), 30*Duration(time.Millisecond)
 	wait := 10 * second // a magic packet does not hurt a host that is booting anyway
 	if p == Paper {
-		re, wait = second, 55*second
+		re, burst, wait = second, second/2, 55*second
 	}
+	s.Detector.Burst = burst
 	s.Class.LookAhead = p != Paper
 	s.DBSS.ReexamineInterval, s.DSRS.ReexamineInterval, s.DSRS.RestartWait = re, re, wait
 	return s

@@ -186,6 +186,8 @@ func TestFaults(t *testing.T) {
 		"cores":                 {"[server.M1]\ncores = 0\n", "settings.toml:2: server.M1.cores: must be at least 1"},
 		"no command":            {"[libvirt]\nsuspend_command = []\n", "settings.toml:2: libvirt.suspend_command: "},
 		"access interface":      {"[access]\nsource = \"interface\"\n", "settings.toml:1: access.interface: source interface needs it"},
+		"storm without a share": {"[brake]\nstorm_share = 0\n", "settings.toml:2: brake.storm_share: must be above 0 and at most 1"},
+		"no wake at all":        {"[brake]\nwakes = 0\n", "settings.toml:2: brake.wakes: must be at least 1"},
 		"port":                  {"[guest.ports]\nx = 70000\n", "settings.toml:2: guest.ports.x: must be a TCP port"},
 	}
 	for name, tt := range tests {

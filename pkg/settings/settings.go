@@ -41,13 +41,15 @@ type Settings struct {
 	Power      Power                 `toml:"power"`
 	Reals      map[netip.Addr]Power  `toml:"-"` // [real.IP]
 
-	PSS     PSS     `toml:"pss"`
-	DBSS    DBSS    `toml:"dbss"`
-	DSRS    DSRS    `toml:"dsrs"`
-	Lock    Lock    `toml:"lock"`
-	Libvirt Libvirt `toml:"libvirt"`
-	Guest   Guest   `toml:"guest"`
-	Access  Access  `toml:"access"`
+	PSS      PSS      `toml:"pss"`
+	DBSS     DBSS     `toml:"dbss"`
+	Detector Detector `toml:"detector"`
+	DSRS     DSRS     `toml:"dsrs"`
+	Lock     Lock     `toml:"lock"`
+	Brake    Brake    `toml:"brake"`
+	Libvirt  Libvirt  `toml:"libvirt"`
+	Guest    Guest    `toml:"guest"`
+	Access   Access   `toml:"access"`
 }
 
 // Fleet says where servers really are.
@@ -137,6 +139,24 @@ type DBSS struct {
 	BudgetWindow      Duration `toml:"budget_window"`
 }
 
+// Detector is how sure a monitor must be, and how fast it asks (SPEC 5). Doubt
+// is φ: -log10 of the probability that a sound server would have been as silent.
+type Detector struct {
+	Alarm        float64  `toml:"alarm"` // φ at which trouble is told and the backup resumed
+	Act          float64  `toml:"act"`   // φ at which it is believed
+	Interval     Duration `toml:"interval"`
+	Burst        Duration `toml:"burst"`
+	GreetEvery   Duration `toml:"greet_every"`
+	LeastSilence Duration `toml:"least_silence"`
+	HostSilence  Duration `toml:"host_silence"`
+	HungHost     Duration `toml:"hung_host"`
+	FreezeMost   Duration `toml:"freeze_most"`
+	Overload     Duration `toml:"overload"`
+	Observe      Duration `toml:"observe"`
+	LossFloor    float64  `toml:"loss_floor"`
+	Lateness     Duration `toml:"lateness"`
+}
+
 // DSRS holds the knobs of the monitors of real servers (SPEC 6).
 type DSRS struct {
 	MonitorInterval   Duration `toml:"monitor_interval"`
@@ -154,6 +174,20 @@ type DSRS struct {
 type Lock struct {
 	Wait Duration `toml:"wait"` // longest wait for the lock
 	Hold Duration `toml:"hold"` // longest time a hold may keep it
+}
+
+// Brake holds the bounds over all programs together: what is done to a fleet at
+// a time, and when its troubles look like our own (SPEC 5).
+type Brake struct {
+	StormShare   float64  `toml:"storm_share"`   // of the virtual servers that turn doubtful together
+	StormLeast   int      `toml:"storm_least"`   // distinct causes
+	StormWindow  Duration `toml:"storm_window"`  // within which
+	StormLongest Duration `toml:"storm_longest"` // a storm holds takeovers back for so long
+	MaxResets    int      `toml:"max_resets"`    // resets within reset_window
+	ResetWindow  Duration `toml:"reset_window"`
+	ResetPause   Duration `toml:"reset_pause"` // between two of a group, unless the first has answered
+	Migrations   int      `toml:"migrations"`  // backups on their way at once
+	Wakes        int      `toml:"wakes"`       // real servers being woken at once
 }
 
 // Libvirt holds the URI templates; {ip} is the real server's address, {host}

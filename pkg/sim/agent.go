@@ -11,32 +11,67 @@ import (
 )
 
 // agent does do in the guest after d. A guest that boots or is off has no
-// agent connected: refused at once; in a frozen one the call hangs.
+// agent connected, one that is paused none that could answer: refused at once.
+// Where the agent's channel is open and nobody answers, in a guest that is frozen
+// or held without the hypervisor's saying so, the call hangs.
 func (m *Model) agent(ctx context.Context, g cluster.Guest, d time.Duration, do func(*instance) error) error {
-	for _, step := range []struct {
-		takes time.Duration
-		do    func(*instance) error
-	}{{0, func(*instance) error { return nil }}, {d, do}} {
-		hangs := false
-		err := m.call(ctx, g.Real, step.takes, func(h *host) error {
+	slow := time.Duration(0)
+	first := func(i *instance) error {
+		slow = m.agentSlow(i, m.luck("agent "+i.Host))
+		return nil
+	}
+	if err := m.agentStep(ctx, g, 0, first); err != nil {
+		return err
+	}
+	return m.agentStep(ctx, g, d+slow, do)
+}
+
+// agentStep does do in the guest after d, if its agent answers then.
+func (m *Model) agentStep(ctx context.Context, g cluster.Guest, d time.Duration, do func(*instance) error) error {
+	for {
+		hangs, held := false, (*stall)(nil)
+		err := m.call(ctx, g.Real, d, func(h *host) error {
 			i := h.on[g.Host]
 			switch {
-			case i == nil || i.state != cluster.GuestRunning || i.agentDead:
-				return fmt.Errorf("%w: it is %s", cluster.ErrAgentSilent, m.stateOn(h, g.Host))
-			case i.frozen:
+			case i == nil || i.state != cluster.GuestRunning || i.agentDead || i.isPaused():
+				return m.agentless(h, g.Host)
+			case i.frozen || i.agentHung:
 				hangs = true
 				return nil
+			case i.stall != nil:
+				held = i.stall
+				return nil
 			}
-			return step.do(i)
+			return do(i)
 		})
-		if hangs {
+		switch {
+		case err != nil:
+			return err
+		case hangs:
 			return m.hang(ctx, cluster.ErrAgentSilent)
+		case held == nil:
+			return nil
 		}
-		if err != nil {
+		if err := m.outlast(ctx, held, cluster.ErrAgentSilent); err != nil {
 			return err
 		}
+		d = 0
 	}
-	return nil
+}
+
+// isPaused tells whether the hypervisor says so; then it refuses calls of the agent.
+func (i *instance) isPaused() bool {
+	return i.state == cluster.GuestPaused || i.state == cluster.GuestRunning && i.stall != nil && i.stall.says == cluster.GuestPaused
+}
+
+// agentless is the error of a call of an agent whose channel is closed; one that
+// was paused has an agent, though none that answers.
+func (m *Model) agentless(h *host, name string) error {
+	err := fmt.Errorf("%w: it is %s", cluster.ErrAgentSilent, m.stateOn(h, name))
+	if i := h.on[name]; i != nil && i.isPaused() {
+		return err
+	}
+	return &wireError{text: err.Error(), is: cluster.ErrAgentGone}
 }
 
 // Addrs are the addresses on the guest's interface, its own first.
@@ -65,6 +100,7 @@ func (m *Model) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) err
 		if !had {
 			hold.since = m.now
 			m.blameClock(i, vip)
+			m.arrives(i, vip)
 		}
 		hold.announced = m.now
 		i.vips[vip], m.dirty = hold, true
@@ -76,6 +112,7 @@ func (m *Model) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) err
 // DelVIP takes a VIP off the guest.
 func (m *Model) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
 	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+		m.leaves(i, vip)
 		delete(i.vips, vip)
 		m.dirty = true
 		return nil
@@ -114,7 +151,7 @@ func (m *Model) RestartDaemon(ctx context.Context, g cluster.Guest, daemon strin
 		case "":
 			return fmt.Errorf("no such service")
 		case stopped:
-			i.daemons[daemon] = running
+			i.daemons[daemon], m.dirty = running, true
 			m.note("daemon", i.at, i.Host, "%s of %s restarted", daemon, i.Host)
 		}
 		return nil

@@ -179,7 +179,7 @@ func (m *Model) access(c *clients) {
 		p.syns++
 		switch m.try(p.VIP) {
 		case served:
-			m.answered(c, delay)
+			m.answered(c, delay+m.keptWaiting(p.VIP))
 			return
 		case refused:
 			delay += m.spec.Balancer.Latency
@@ -203,6 +203,15 @@ func (m *Model) answered(c *clients, delay time.Duration) {
 		c.failed = time.Time{}
 	}
 	c.add(access{at: m.now, delay: delay})
+}
+
+// keptWaiting is how long who answers for vip makes a client wait.
+func (m *Model) keptWaiting(vip netip.Addr) time.Duration {
+	who := m.answering(vip, fromClients)
+	if _, to := m.slowness(who[0]); to == 0 {
+		return 0
+	}
+	return m.greeting(who[0], m.luck("client of "+vip.String()))
 }
 
 func (c *clients) add(a access) {

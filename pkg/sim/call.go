@@ -65,6 +65,9 @@ func (m *Model) reach(ctx context.Context, real netip.Addr, d time.Duration) err
 		return fmt.Errorf("no real server %s", real)
 	}
 	silent, refuses, slow := h.silent, m.answersPing(h) && h.hypervisor == stopped, h.slow
+	if p := m.toHypervisor(h); d > 0 && p != (Path{}) {
+		slow += p.Exchange(m.luck("call "+h.Name+" "+d.String()), 1)
+	}
 	if !silent {
 		m.heard(h)
 	}

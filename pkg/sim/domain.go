@@ -32,6 +32,8 @@ func (m *Model) stateOn(h *host, name string) cluster.GuestState {
 		return cluster.GuestSaved
 	case i == nil:
 		return cluster.GuestAbsent
+	case i.stall != nil && i.state == cluster.GuestRunning:
+		return i.stall.says
 	}
 	return i.state
 }
@@ -139,6 +141,7 @@ func (m *Model) Reset(ctx context.Context, g cluster.Guest) error {
 		if i == nil || !i.live() {
 			return fmt.Errorf("it is %s", m.stateOn(h, g.Host))
 		}
+		m.resets(i)
 		m.reboot(i)
 		return nil
 	})
@@ -160,6 +163,7 @@ func (m *Model) Destroy(ctx context.Context, g cluster.Guest) error {
 			return nil
 		}
 		if i.live() {
+			m.cutsOff(i, HarmDestroy)
 			m.publish(h, i.Host, cluster.EventShutdown, 0)
 		}
 		m.stop(i, cluster.GuestOff)

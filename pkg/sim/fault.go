@@ -17,6 +17,9 @@ type Fault struct {
 	Target string        `json:"target"`          // a guest, a real server (name or address), "management", or GUEST:DAEMON
 	For    time.Duration `json:"for,omitempty"`   // emulated; healed after that, 0: until Heal
 	Delay  time.Duration `json:"delay,omitempty"` // slow-calls: added to each call
+	Path   Path          `json:"path,omitzero"`   // path: what it adds
+
+	Says cluster.GuestState `json:"says,omitempty"` // vm-stall: what the hypervisor says meanwhile, running (as "") or paused
 }
 
 // The faults of Table 5 and the others.
@@ -43,6 +46,10 @@ const (
 	BootFail         = "boot-fail"         // the guest's next boot never ends
 	RestoreFail      = "restore-fail"      // the guest's next restore
 	MigrateFail      = "migrate-fail"      // the guest's next migration
+	VMStall          = "vm-stall"          // its hypervisor holds the guest: no ping, no greeting, its agent is silent; then all goes on
+	Overload         = "overload"          // the guest works at its limit: 100 % CPU, it greets after seconds; until healed or rebooted
+	AgentHung        = "agent-hung"        // its channel stays open and nothing answers, until healed or rebooted
+	BadPath          = "path"              // packets are lost or late: see Spec.Paths for its targets; until healed
 )
 
 // hostFaults and guestFaults do a fault; the lock is held.
@@ -81,12 +88,13 @@ func guestFaults() map[string]func(*Model, *instance, Fault) {
 			i.agentDead = true
 			m.publish(i.at, i.Host, cluster.EventAgentGone, t(m).AgentGone)
 		},
+		AgentHung: func(_ *Model, i *instance, _ Fault) { i.agentHung = true },
 	}
 }
 
 // FaultKinds lists every fault by name.
 func FaultKinds() []string {
-	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail}
+	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail, VMStall, Overload, BadPath}
 	out = slices.AppendSeq(out, maps.Keys(hostFaults()))
 	out = slices.AppendSeq(out, maps.Keys(guestFaults()))
 	slices.Sort(out)
@@ -128,13 +136,20 @@ func (m *Model) Inject(f Fault) error {
 		return fmt.Errorf("cannot inject %s on %s: %v", f.Kind, f.Target, err)
 	}
 	m.dirty = true
-	if f.For > 0 {
+	if f.For > 0 && !endsAlone(f.Kind) {
 		m.after(f.For, func() { _ = m.heal(f.Target) }) // the target was found above
 	}
 	return nil
 }
 
+// endsAlone tells of the faults that end by themselves, and take no other of
+// their target with them.
+func endsAlone(kind string) bool { return kind == VMStall || kind == Overload || kind == BadPath }
+
 func (m *Model) inject(f Fault) error {
+	if f.Kind == BadPath {
+		return m.worsen(f.Target, f.Path, f.For)
+	}
 	if f.Kind == NetworkLost {
 		if f.Target != "management" {
 			return fmt.Errorf("want management")
@@ -180,6 +195,13 @@ func (m *Model) injectGuest(f Fault) error {
 	case !i.at.up():
 		return fmt.Errorf("its real server is %s", i.at.state)
 	}
+	switch f.Kind {
+	case VMStall:
+		return m.hold(i, f.For, f.Says)
+	case Overload:
+		m.overload(i, f.For)
+		return nil
+	}
 	if do, ok := guestFaults()[f.Kind]; ok {
 		do(m, i, f)
 		return nil
@@ -212,9 +234,17 @@ func (m *Model) Heal(target string) error {
 func (m *Model) heal(target string) error {
 	m.note("heal", nil, target, "heal %s", target)
 	m.dirty = true
-	if target == "management" {
+	part, err := m.partOf(target)
+	if err == nil {
+		m.mend(part, nil)
+		m.mend(partHypervisor+part, nil) // where it is a real server
+	}
+	switch {
+	case target == partManagement:
 		m.cut = false
 		return nil
+	case err == nil && m.guests[part] == nil && m.hostNamed(target) == nil:
+		return nil // nothing but a path
 	}
 	if h := m.hostNamed(target); h != nil {
 		m.healHost(h)
@@ -243,7 +273,8 @@ func (m *Model) healHost(h *host) {
 }
 
 func (m *Model) healGuest(i *instance) {
-	i.frozen, i.cut = false, false
+	i.frozen, i.cut, i.agentHung, i.overloaded = false, false, false, false
+	m.letGo(i, i.stall)
 	if i.agentDead {
 		i.agentDead = false
 		m.publish(i.at, i.Host, cluster.EventAgentUp, 0)

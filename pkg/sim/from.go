@@ -78,6 +78,9 @@ func (b *builder) homes() {
 			continue
 		}
 		b.guest(d.Host, d.IP, d.Group, Virtual, d.Daemons, d.Real)
+		if n := slices.IndexFunc(b.spec.Guests, func(g GuestSpec) bool { return g.Host == d.Host }); n >= 0 {
+			b.spec.Guests[n].Backup = d.Backup
+		}
 	}
 }
 

@@ -51,6 +51,8 @@ func (m *Model) booted(i *instance) {
 func (m *Model) clear(i *instance) {
 	i.life++
 	i.frozen, i.agentDead, i.staleClock, i.bootLate, i.seenUntil = false, false, false, false, time.Time{}
+	i.agentHung, i.overloaded = false, false
+	m.letGo(i, i.stall)
 	clear(i.vips)
 	clear(i.daemons)
 	m.dirty = true
@@ -167,9 +169,14 @@ func (m *Model) WakeReal(ctx context.Context, mac cluster.MAC) error {
 	m.lock()
 	defer m.unlock()
 	for _, h := range m.order {
-		if h.MAC == mac && !h.management {
-			m.magic(h)
+		if h.MAC != mac || h.management {
+			continue
 		}
+		if isLost(m.luck("magic "+h.Name), m.toHost(h).LossOut) {
+			m.note("wake", h, "", "magic packet for %s lost", h.Name)
+			continue
+		}
+		m.magic(h)
 	}
 	return nil
 }
@@ -272,6 +279,9 @@ func (m *Model) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
 			return fmt.Errorf("it is %s", m.stateOn(h, g.Host))
 		}
 		if i.linkDown == up {
+			if !up {
+				m.cutsOff(i, HarmCutOff)
+			}
 			i.linkDown, m.dirty = !up, true
 			m.note("link", h, i.Host, "link of %s up: %t", i.Host, up)
 		}

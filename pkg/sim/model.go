@@ -38,9 +38,11 @@ type Model struct {
 	cut     bool // the management server's own network is gone
 	subs    map[*subscriber]struct{}
 	holders map[netip.Addr][]*instance // every guest with the VIP configured, reachable or not
+	held    []netip.Addr               // its keys in order
 
 	record record
 	lb     balancer
+	paths  paths
 }
 
 // host is a real server, or the management server.
@@ -61,6 +63,7 @@ type host struct {
 	silent   bool      // its hypervisor cannot be reached from the management server
 	since    time.Time // of its last silence
 	answered time.Time // first answer after it; zero: none yet
+	reported time.Time // when the last of its reports, delayed on its way, is heard
 }
 
 // guest is a server wherever it is.
@@ -88,6 +91,13 @@ type instance struct {
 	frozen     bool
 	agentDead  bool
 	staleClock bool
+	agentHung  bool
+	stall      *stall // nil: it is not held
+	overloaded bool
+	overloads  int       // so many began
+	sound      state     // it would answer clients, were its link up
+	known      state     // and the management server could find out
+	harmed     int       // 1 + the life in which it was; 0: never
 	busy       time.Time // the hypervisor works on it until then
 	restarted  time.Time // by itself, the last time
 	vips       map[netip.Addr]vipHold

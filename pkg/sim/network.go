@@ -36,6 +36,12 @@ func (m *Model) answersPing(h *host) bool { return h.up() && m.path(h, fromManag
 
 // connected tells whether the guest is on the network and would answer ARP.
 func (m *Model) connected(i *instance, v view) bool {
+	return i.stall == nil && m.plugged(i, v)
+}
+
+// plugged is connected for a guest that its hypervisor may hold at the moment:
+// what comes in waits for it.
+func (m *Model) plugged(i *instance, v view) bool {
 	return i.state == cluster.GuestRunning && !i.frozen && !i.linkDown && !i.cut && i.at.up() && m.path(i.at, v)
 }
 
@@ -65,79 +71,6 @@ func (m *Model) heard(h *host) {
 	if !h.silent && h.answered.IsZero() && h.hypervisor == running {
 		h.answered, m.dirty = m.now, true
 	}
-}
-
-// probe waits for an answer that takes d, or in vain as long as the caller may.
-func (m *Model) probe(ctx context.Context, d time.Duration, answer bool) error {
-	if answer {
-		return m.wait(ctx, d, cluster.ErrNoAnswer)
-	}
-	ctx, cancel := context.WithTimeout(ctx, m.clk.Wall(m.spec.Times.ProbeTimeout))
-	defer cancel()
-	return m.hang(ctx, cluster.ErrNoAnswer)
-}
-
-// Ping is nil when ip answers an echo request.
-func (m *Model) Ping(ctx context.Context, ip netip.Addr) error {
-	m.lock()
-	ok := !m.cut && slices.Contains(m.spec.References, ip)
-	if h := m.hosts[ip]; h != nil {
-		if ok = m.answersPing(h); ok {
-			m.heard(h)
-		}
-	} else if who := m.answering(ip, fromManagement); len(who) > 0 {
-		ok = true
-		m.heard(who[0].at)
-	}
-	m.unlock()
-	if err := m.probe(ctx, m.spec.Times.Ping, ok); err != nil {
-		return fmt.Errorf("cannot ping %s: %w", ip, err)
-	}
-	return nil
-}
-
-// Greet is nil when daemon answers its protocol at ip.
-func (m *Model) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
-	m.lock()
-	state, here := daemonState(""), false
-	if who := m.answering(ip, fromManagement); len(who) > 0 {
-		if who[0].IP == ip {
-			m.record.asked.note(AskedGreet, who[0].Host, m.now)
-		}
-		state, here = who[0].daemons[daemon], true
-		m.heard(who[0].at)
-	}
-	m.unlock()
-	refused := here && (state == stopped || state == "")
-	err := m.probe(ctx, m.spec.Times.Greet, state == running || refused)
-	if err == nil && refused {
-		err = fmt.Errorf("%w: connection refused", cluster.ErrNoAnswer)
-	}
-	if err != nil {
-		return fmt.Errorf("cannot greet %s at %s: %w", daemon, ip, err)
-	}
-	return nil
-}
-
-// WhoHas returns the MAC address of everybody who answers ARP for ip.
-func (m *Model) WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error) {
-	m.lock()
-	var macs []cluster.MAC
-	if h := m.hosts[ip]; h != nil && m.answersPing(h) {
-		macs = append(macs, h.MAC)
-	}
-	for _, i := range m.answering(ip, fromManagement) {
-		macs = append(macs, i.mac)
-	}
-	m.unlock()
-	d := m.spec.Times.ARPTimeout
-	if len(macs) > 0 {
-		d = m.spec.Times.ARP
-	}
-	if err := m.wait(ctx, d, cluster.ErrNoAnswer); err != nil {
-		return nil, fmt.Errorf("cannot ask who has %s: %w", ip, err)
-	}
-	return macs, nil
 }
 
 // Accesses are the TCP SYNs to each VIP since the fleet began.
@@ -189,11 +122,26 @@ func (m *Model) publish(h *host, guest string, kind cluster.EventKind, d time.Du
 			m.send(cluster.Event{Real: h.IP, Host: guest, Kind: kind, At: m.now})
 		}
 	}
-	if d == 0 {
-		send()
+	if at := m.arrival(h, d); at.After(m.now) {
+		m.at(at, send)
 		return
 	}
-	m.after(d, send)
+	send()
+}
+
+// arrival is when a report that h makes d from now is heard: a connection keeps
+// the order, so one that has to be sent again holds up those behind it.
+func (m *Model) arrival(h *host, d time.Duration) time.Time {
+	p := m.toHypervisor(h)
+	at := m.now.Add(d)
+	if p == (Path{}) {
+		return at
+	}
+	if at = at.Add(p.late(m.luck("event " + h.Name))); at.Before(h.reported) {
+		at = h.reported
+	}
+	h.reported = at
+	return at
 }
 
 func (m *Model) disconnect(h *host) {

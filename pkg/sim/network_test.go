@@ -226,7 +226,7 @@ func TestEventsComeWithTheLabsDelays(t *testing.T) {
 		{sim.VMRestart, map[cluster.EventKind]time.Duration{cluster.EventAgentGone: 120 * time.Millisecond,
 			cluster.EventRebooted: 190 * time.Millisecond, cluster.EventAgentUp: 13570 * time.Millisecond}},
 		{sim.VMShutdown, map[cluster.EventKind]time.Duration{cluster.EventAgentGone: 120 * time.Millisecond, cluster.EventShutdown: 250 * time.Millisecond}},
-		{sim.VMCrash, map[cluster.EventKind]time.Duration{cluster.EventCrashed: 1900 * time.Millisecond}},
+		{sim.VMCrash, map[cluster.EventKind]time.Duration{cluster.EventCrashed: 100 * time.Millisecond}},
 	} {
 		play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
 			ctx, cancel := context.WithCancel(ctx)

@@ -34,6 +34,9 @@ func (m *Model) reading(i *instance) reading {
 		rated := 2 * i.NetworkMbps * 128
 		mem, cpu, net = max(mem, p), max(cpu, min(100, n*p)), max(net, min(rated, n*p/100*rated))
 	}
+	if i.overloaded {
+		cpu = 100
+	}
 	return reading{memoryKB: int64(mem / 100 * float64(i.MemoryKB)), cpu: cpu, netKB: net}
 }
 

@@ -61,6 +61,9 @@ type record struct {
 	serving    map[netip.Addr]string
 	conflicts  map[string]*conflict
 	asked      asked
+	losses     map[netip.Addr]loss
+	harms      []Harm
+	unseen     []Harm
 }
 
 type powerStep struct {
@@ -80,6 +83,7 @@ type conflict struct {
 
 func (r *record) begin(now time.Time) {
 	r.start, r.serving, r.conflicts, r.asked = now, map[netip.Addr]string{}, map[string]*conflict{}, asked{}
+	r.losses = map[netip.Addr]loss{}
 }
 
 // timelineMax bounds the memory of a fleet that runs for days.
@@ -134,6 +138,7 @@ func (m *Model) blameBoots(h *host) {
 func (m *Model) blameSuspend(h *host) {
 	for _, i := range h.inOrder() {
 		if i.state == cluster.GuestRunning && len(i.vips) > 0 {
+			m.pauses(i)
 			m.violate(SuspendedHolder, i.sortedVIPs()[0], "%s suspended with %s on %s", h.Name, vipText(i), i.Host)
 		}
 	}
@@ -141,6 +146,7 @@ func (m *Model) blameSuspend(h *host) {
 
 func (m *Model) blamePause(i *instance, verb string) {
 	if i.state == cluster.GuestRunning && len(i.vips) > 0 {
+		m.pauses(i)
 		m.violate(PausedHolder, i.sortedVIPs()[0], "%s of %s, which holds %s", verb, i.Host, vipText(i))
 	}
 }

@@ -89,7 +89,9 @@ func TestErrorsKeepTheirIdentityOnTheWire(t *testing.T) {
 	c, clk, _ := serve(t, 20)
 	ok(t, c.Inject(within(t, clk, time.Minute), sim.Fault{Kind: sim.RealFreeze, Target: "RS1"}))
 	ok(t, c.Inject(within(t, clk, time.Minute), sim.Fault{Kind: sim.VMFreeze, Target: "F1"}))
+	ok(t, c.Inject(within(t, clk, time.Minute), sim.Fault{Kind: sim.VMShutdown, Target: "M2"}))
 	f1 := cluster.Guest{Host: "F1", IP: ip(3), Real: rs2}
+	m2 := cluster.Guest{Host: "M2", IP: ip(4), Real: rs2}
 	for _, tc := range []struct {
 		name string
 		err  error
@@ -97,12 +99,13 @@ func TestErrorsKeepTheirIdentityOnTheWire(t *testing.T) {
 	}{
 		{"hypervisor of a frozen host", c.HypervisorAlive(within(t, clk, time.Second), rs1), cluster.ErrHostSilent},
 		{"agent of a frozen guest", c.SetClock(within(t, clk, time.Second), f1), cluster.ErrAgentSilent},
+		{"agent of a guest that is off", c.SetClock(within(t, clk, time.Second), m2), cluster.ErrAgentGone},
 		{"ping of a frozen guest", c.Ping(within(t, clk, time.Second), f1.IP), cluster.ErrNoAnswer},
-		{"no such daemon", c.Greet(within(t, clk, time.Second), ip(4), "telnetd"), cluster.ErrNoAnswer},
+		{"no such daemon", c.Greet(within(t, clk, time.Second), ip(1), "telnetd"), cluster.ErrNoAnswer},
 		{"unknown real server", c.HypervisorAlive(within(t, clk, time.Second), ip(9)), nil},
 	} {
-		for _, e := range []error{cluster.ErrHostSilent, cluster.ErrAgentSilent, cluster.ErrNoAnswer} {
-			if errors.Is(tc.err, e) != (e == tc.want) {
+		for _, e := range []error{cluster.ErrHostSilent, cluster.ErrAgentSilent, cluster.ErrAgentGone, cluster.ErrNoAnswer} {
+			if errors.Is(tc.err, e) != errors.Is(tc.want, e) {
 				t.Errorf("%s: %v, is %q: %t", tc.name, tc.err, e, errors.Is(tc.err, e))
 			}
 		}

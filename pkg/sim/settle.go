@@ -1,6 +1,7 @@
 package sim
 
 import (
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -16,7 +17,8 @@ func (m *Model) settle() {
 			m.settleSilence(h)
 		}
 		m.index()
-		for vip := range m.holders {
+		m.settleSound()
+		for _, vip := range m.held {
 			m.settleServing(vip)
 		}
 		m.settleConflicts()
@@ -51,6 +53,9 @@ func (m *Model) index() {
 			}
 		}
 	}
+	if len(m.held) < len(m.holders) {
+		m.held = slices.SortedFunc(maps.Keys(m.holders), netip.Addr.Compare)
+	}
 }
 
 func (m *Model) settleServing(vip netip.Addr) {
@@ -73,7 +78,7 @@ func (m *Model) settleServing(vip netip.Addr) {
 // settleConflicts compares who holds a VIP twice with who did.
 func (m *Model) settleConflicts() {
 	seen := map[string]bool{}
-	for vip := range m.holders {
+	for _, vip := range m.held {
 		for _, v := range []view{fromManagement, fromClients} {
 			who := m.answering(vip, v)
 			for n, a := range who {
@@ -84,7 +89,8 @@ func (m *Model) settleConflicts() {
 			}
 		}
 	}
-	for key, c := range m.record.conflicts {
+	for _, key := range slices.Sorted(maps.Keys(m.record.conflicts)) {
+		c := m.record.conflicts[key]
 		if !seen[key] {
 			m.endConflict(c)
 			delete(m.record.conflicts, key)

@@ -52,6 +52,14 @@ type Spec struct {
 	Load          float64       // percent, on every group at the beginning
 	StripDeadline time.Duration // how long a host that was silent at a takeover may hold a VIP twice (SPEC 10)
 
+	Seed  uint64          // of what happens to packets and of how long the slow take
+	Path  Path            // between the management server and everybody else, as long as the fleet lives
+	Paths map[string]Path // and to a guest, a real server and what is on it, "hypervisor:" and a real server, a reference, "references", "management" (its own link)
+
+	// Patience is how long a client waits for an answer; 0 is DefaultPatience.
+	// Who takes a VIP from a server that would have answered within it does harm.
+	Patience time.Duration
+
 	// PartitionSparesClients lets clients reach a partitioned host that the
 	// management server cannot.
 	PartitionSparesClients bool
@@ -78,7 +86,8 @@ type GuestSpec struct {
 	Home        netip.Addr // where it is defined while it is off; zero for a spare
 	On          netip.Addr // where it runs at the beginning; zero: nowhere
 	VIPs        []netip.Addr
-	Ready       bool // a backup that stands paused, a spare that is saved, at the beginning
+	Backup      string // its backup's Host; "": not said, it may be any
+	Ready       bool   // a backup that stands paused, a spare that is saved, at the beginning
 	MemoryKB    int64
 	Cores       int
 	NetworkMbps float64
@@ -114,8 +123,12 @@ type Times struct {
 	SetLink           time.Duration
 	Migrate           time.Duration
 
-	AgentGone, Rebooted, Shutdown, Crashed time.Duration // from the fault to the event (LAB)
+	AgentGone, Rebooted, Shutdown, Crashed time.Duration // from the fault to the event (LAB; a crash takes up to 1.9 s where init does not reap QEMU at once)
 	Disconnected                           time.Duration // from a host's silence to the connection's close
+
+	// What a greeting takes more, at most, at 100 % CPU (it grows from 70 % on), and
+	// for each guest that boots on the same host at that moment. Zero: nothing.
+	BusyGreet, BootGreet time.Duration
 }
 
 // Balancer is the load balancer and the clients behind it.
@@ -130,6 +143,9 @@ type Balancer struct {
 
 const ms = time.Millisecond
 
+// DefaultPatience is how long a client waits for an answer.
+const DefaultPatience = 5 * time.Second
+
 // DefaultTimes are the times of Table 4 and of the lab.
 func DefaultTimes() Times {
 	return Times{
@@ -141,7 +157,7 @@ func DefaultTimes() Times {
 		RealStart: 47390 * ms, RealRestart: 48010 * ms, RealSuspend: 2470 * ms, RealWake: 8530 * ms,
 		Hypervisor: 10 * ms, Agent: 60 * ms, Ping: ms, Greet: 3 * ms, ARP: 2 * ms, ARPTimeout: 500 * ms, ProbeTimeout: 5 * time.Second,
 		RestartDaemon: 400 * ms, RestartHypervisor: 1500 * ms, SetLink: 70 * ms, Migrate: 3700 * ms,
-		AgentGone: 120 * ms, Rebooted: 190 * ms, Shutdown: 250 * ms, Crashed: 1900 * ms, Disconnected: 3200 * ms,
+		AgentGone: 120 * ms, Rebooted: 190 * ms, Shutdown: 250 * ms, Crashed: 100 * ms, Disconnected: 3200 * ms,
 	}
 }
 

@@ -29,6 +29,8 @@ type Status struct {
 	Clients    []ClientStatus `json:"clients"`
 	Violations []Violation    `json:"violations"`
 	Exceptions []Exception    `json:"exceptions"`
+	Harms      []Harm         `json:"harms"`
+	Unseen     []Harm         `json:"unseen_harms,omitempty"` // harm that the management server could not know to be any
 	Timeline   []Entry        `json:"timeline,omitempty"`
 
 	Asked map[string]map[string][]time.Time `json:"asked,omitempty"` // by kind and name: when somebody asked
@@ -84,7 +86,7 @@ func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
 		q.Since = m.record.start
 	}
 	s := Status{Now: m.now, Since: q.Since, Watts: m.watts(), EnergyWh: m.energyWh(q.Since),
-		Clients: []ClientStatus{}, Violations: []Violation{}, Exceptions: []Exception{}}
+		Clients: []ClientStatus{}, Violations: []Violation{}, Exceptions: []Exception{}, Harms: harmsSince(m.record.harms, q.Since), Unseen: harmsSince(m.record.unseen, q.Since)}
 	m.placeStatus(&s)
 	for _, c := range m.lb.groups {
 		s.Clients = append(s.Clients, m.clientStatus(c, q.Since))
@@ -98,6 +100,11 @@ func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
 		s.Asked = m.record.asked.since(q.Since)
 	}
 	return s, ctx.Err()
+}
+
+func harmsSince(all []Harm, since time.Time) []Harm {
+	first, _ := slices.BinarySearchFunc(all, since, func(h Harm, t time.Time) int { return h.At.Compare(t) })
+	return append([]Harm{}, all[first:]...)
 }
 
 // blameStatus tells what was recorded, and what lasts so far.

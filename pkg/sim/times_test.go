@@ -14,7 +14,6 @@ import (
 func TestStartTimesOfTable4(t *testing.T) {
 	ws := cluster.Guest{Host: "Ws", IP: ip(52), Real: rs1}
 	mb2 := cluster.Guest{Host: "Mb2", IP: ip(64), Real: mgmt}
-	w1 := cluster.Guest{Host: "W1", IP: ip(2), Real: rs1}
 	for _, tc := range []struct {
 		name          string
 		first, second cluster.Guest

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -49,10 +50,16 @@ type reply struct {
 	Status   *Status               `json:"status,omitempty"`
 }
 
-// known are the errors whose identity survives the wire.
-func known() map[string]error {
-	return map[string]error{"host": cluster.ErrHostSilent, "agent": cluster.ErrAgentSilent, "answer": cluster.ErrNoAnswer,
-		"deadline": context.DeadlineExceeded}
+// identity is an error that callers tell apart, and its name on the wire.
+type identity struct {
+	name string
+	err  error
+}
+
+// known are the errors whose identity survives the wire, the more special first.
+func known() []identity {
+	return []identity{{"gone", cluster.ErrAgentGone}, {"refused", cluster.ErrRefused}, {"host", cluster.ErrHostSilent}, {"agent", cluster.ErrAgentSilent},
+		{"answer", cluster.ErrNoAnswer}, {"deadline", context.DeadlineExceeded}}
 }
 
 func (r *reply) fail(err error) {
@@ -60,10 +67,8 @@ func (r *reply) fail(err error) {
 		return
 	}
 	r.Error = err.Error()
-	for name, e := range known() {
-		if errors.Is(err, e) {
-			r.Is = name
-		}
+	if n := slices.IndexFunc(known(), func(k identity) bool { return errors.Is(err, k.err) }); n >= 0 {
+		r.Is = known()[n].name
 	}
 }
 
@@ -80,7 +85,11 @@ func (r reply) err() error {
 	if r.Error == "" {
 		return nil
 	}
-	return &wireError{text: r.Error, is: known()[r.Is]}
+	e := &wireError{text: r.Error}
+	if n := slices.IndexFunc(known(), func(k identity) bool { return k.name == r.Is }); n >= 0 {
+		e.is = known()[n].err
+	}
+	return e
 }
 
 // do calls the model's method that q names.

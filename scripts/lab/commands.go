@@ -7,6 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"os/exec"
+	"slices"
+	"strconv"
 	"time"
 
 	"pss-msbs/pkg/lab"
@@ -52,12 +54,24 @@ func (r runCmd) Run(ctx context.Context, c *command) error {
 }
 
 type faultCmd struct {
-	Kind   string `arg:"" help:"service-stop, service-freeze, vm-restart, vm-shutdown, vm-crash, network-cut, rs-restart, rs-shutdown, rs-freeze, partition."`
-	Target string `arg:""`
+	Kind string   `arg:"" help:"service-stop, service-freeze, vm-restart, vm-shutdown, vm-crash, vm-hold, vm-release, network-cut, rs-restart, rs-shutdown, rs-freeze, partition, loss, busy."`
+	What []string `arg:"" help:"M1, M1:postfix or RS1; loss: 5% management; busy: how many processors."`
 }
 
 func (f faultCmd) Run(ctx context.Context, c *command) error {
-	return lab.Fault(ctx, c.Dir, f.Kind, f.Target)
+	switch {
+	case f.Kind == "loss" && len(f.What) == 2:
+		return lab.Lose(ctx, c.Dir, f.What[0], f.What[1])
+	case f.Kind == "busy" && len(f.What) == 1:
+		n, err := strconv.Atoi(f.What[0])
+		if err != nil {
+			return fmt.Errorf("cannot keep %q processors busy: not a number", f.What[0])
+		}
+		return lab.Busy(ctx, c.Dir, n)
+	case f.Kind != "loss" && len(f.What) == 1:
+		return lab.Fault(ctx, c.Dir, f.Kind, f.What[0])
+	}
+	return fmt.Errorf("cannot cause %s of %q: see --help", f.Kind, f.What)
 }
 
 type loadCmd struct {
@@ -70,8 +84,8 @@ func (l loadCmd) Run(ctx context.Context, c *command) error {
 }
 
 // inside runs this command again in a network namespace of the lab, with what
-// tells it that it is there.
-func inside(dir, namespace string) error {
+// tells it that it is there; behind the words of a prefix.
+func inside(dir, namespace string, prefix ...string) error {
 	l, err := lab.Attach(dir)
 	if err != nil {
 		return err
@@ -80,7 +94,7 @@ func inside(dir, namespace string) error {
 	if err != nil {
 		return err
 	}
-	argv := append([]string{"netns", "exec", l.Namespace(namespace), self}, os.Args[1:]...)
+	argv := slices.Concat([]string{"netns", "exec", l.Namespace(namespace)}, prefix, []string{self}, os.Args[1:])
 	cmd := exec.Command("ip", append(argv, "--inside")...) // an interrupt reaches it as it reaches us
 	cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 	return cmd.Run()
@@ -138,7 +152,7 @@ type clientCmd struct {
 
 func (cl clientCmd) Run(ctx context.Context, c *command) error {
 	if !cl.Inside {
-		return inside(c.Dir, "client")
+		return inside(c.Dir, "client", "nice", "-n", strconv.Itoa(lab.ClientNice))
 	}
 	if cl.For > 0 {
 		var cancel context.CancelFunc

@@ -21,7 +21,7 @@ type command struct {
 	Power  powerCmd  `cmd:"" help:"Switch a real server's power: suspend, wake, off, restart, freeze, thaw, partition, heal."`
 	Status statusCmd `cmd:"" help:"Real servers and what pss says of the system."`
 	Run    runCmd    `cmd:"" help:"Run a command on the management server."`
-	Fault  faultCmd  `cmd:"" help:"Make something go wrong: KIND with M1, M1:postfix or RS1."`
+	Fault  faultCmd  `cmd:"" help:"Make something go wrong: KIND with M1, M1:postfix or RS1; loss 5% management (0% heals); busy 2 (0 ends)."`
 	Load   loadCmd   `cmd:"" help:"Fill the memory of a group's servers to a percentage."`
 	Greet  greetCmd  `cmd:"" help:"Ask every service once through the load balancer, and print what it says."`
 	Await  awaitCmd  `cmd:"" hidden:"" help:"Wait until a server's daemons answer."`

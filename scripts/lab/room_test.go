@@ -68,6 +68,9 @@ const busy = 60
 
 var groups = []string{"Mail", "Web", "FTP"}
 
+// labDir is where the tests have their lab.
+const labDir = "/var/lib/pss-msbs-lab-test"
+
 // command runs the lab's own executable.
 func (r room) command(ctx context.Context, args ...string) *exec.Cmd {
 	return exec.CommandContext(ctx, "../../bin/lab", append([]string{"--dir", r.dir}, args...)...)
@@ -81,7 +84,7 @@ func up(t *testing.T) room {
 	if *use != "" {
 		return room{told, *use}
 	}
-	r := room{told, "/var/lib/pss-msbs-lab-test"}
+	r := room{told, labDir}
 	t.Cleanup(func() {
 		if out, err := r.command(context.Background(), "down").CombinedOutput(); err != nil {
 			told.Errorf("down: %v\n%s", err, out)
@@ -108,10 +111,19 @@ func (r room) load(percent int) {
 	}
 }
 
+// group is a group's condition, and what its servers use.
+type group struct {
+	Group, Condition string
+	Servers          []struct {
+		Host            string
+		MemKB, MaxMemKB int
+	}
+}
+
 // status is what is needed of `pss status --json`.
 type status struct {
 	PSS      struct{ PID int }
-	Groups   []struct{ Group, Condition string }
+	Groups   []group
 	Warnings []string
 }
 

@@ -5,6 +5,7 @@ package fleettest
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
 	"slices"
 	"testing"
@@ -21,6 +22,11 @@ type World struct {
 	VIP    netip.Addr    // nobody's
 	Daemon string        // of Guest
 	Boot   time.Duration // at most
+
+	// Crash kills the running guest; Hold has it stand still, as a hypervisor
+	// does that is busy with its memory, and go on.
+	Crash func() error
+	Hold  func(hold bool) error
 }
 
 // suite is one run of the test.
@@ -43,8 +49,8 @@ func Conformance(t *testing.T, d fleet.Driver, w World) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"off", s.off}, {"boot", s.boot}, {"running", s.running}, {"vip", s.vip}, {"daemon", s.daemon}, {"pause", s.pause},
-		{"link", s.link}, {"reset", s.reset}, {"save", s.save}, {"migrate", s.migrate}, {"destroy", s.destroy}, {"events", s.events},
+		{"off", s.off}, {"boot", s.boot}, {"running", s.running}, {"vip", s.vip}, {"daemon", s.daemon}, {"pause", s.pause}, {"hold", s.hold},
+		{"link", s.link}, {"reset", s.reset}, {"save", s.save}, {"migrate", s.migrate}, {"crash", s.crash}, {"destroy", s.destroy}, {"events", s.events},
 	} {
 		begin := time.Now()
 		step.run(t)
@@ -123,6 +129,32 @@ func (s *suite) silent(t *testing.T, g cluster.Guest) {
 	}
 }
 
+// prompt is within what an agent must be known to be gone, by the hypervisor's
+// word; a held guest's calls take all of their time instead.
+const prompt = 500 * time.Millisecond
+
+// agentGone is nil when the hypervisor says at once that g's agent is not connected.
+func (s *suite) agentGone(t *testing.T, g cluster.Guest) error {
+	begin := time.Now()
+	_, err := s.d.Addrs(quick(t), g)
+	if took := time.Since(begin); took > prompt {
+		return fmt.Errorf("the agent's state took %v", took)
+	}
+	if !errors.Is(err, cluster.ErrAgentGone) || !errors.Is(err, cluster.ErrAgentSilent) {
+		return fmt.Errorf("the agent is not said to be gone: %v", err)
+	}
+	return nil
+}
+
+// agentHeld fails unless g's agent is silent, and not said to be gone.
+func (s *suite) agentHeld(t *testing.T, g cluster.Guest) {
+	t.Helper()
+	_, err := s.d.Addrs(quick(t), g)
+	if !errors.Is(err, cluster.ErrAgentSilent) || errors.Is(err, cluster.ErrAgentGone) {
+		t.Errorf("the agent of a guest that is held up: %v", err)
+	}
+}
+
 func (s *suite) off(t *testing.T) {
 	once := s.g.On(s.w.Other) // what is left of it there must not hinder its return
 	must(t, "start elsewhere", s.d.Start(slow(t), once))
@@ -131,6 +163,7 @@ func (s *suite) off(t *testing.T) {
 		t.Fatalf("before its start it is %q, %v", got, err)
 	}
 	s.silent(t, s.g)
+	must(t, "agent of what is off", s.agentGone(t, s.g))
 	must(t, "destroy what is off", s.d.Destroy(quick(t), s.g))
 	for what, do := range map[string]func(context.Context, cluster.Guest) error{"resumed": s.d.Resume, "paused": s.d.Pause, "reset": s.d.Reset, "saved": s.d.Save} {
 		if do(quick(t), s.g) == nil {
@@ -142,9 +175,7 @@ func (s *suite) off(t *testing.T) {
 func (s *suite) boot(t *testing.T) {
 	must(t, "start", s.d.Start(quick(t), s.g))
 	s.want(t, s.g, cluster.GuestBooting)
-	if _, err := s.d.Addrs(quick(t), s.g); !errors.Is(err, cluster.ErrAgentSilent) {
-		t.Errorf("the agent of a booting guest: %v", err)
-	}
+	must(t, "agent of a booting guest", s.agentGone(t, s.g))
 	within(t, s.w.Boot, "boot", func() error { return s.serves(t, s.g) })
 }
 
@@ -208,6 +239,7 @@ func (s *suite) pause(t *testing.T) {
 	}
 	s.want(t, s.g, cluster.GuestPaused)
 	s.silent(t, s.g)
+	s.agentHeld(t, s.g)
 	if s.d.Start(quick(t), s.g) == nil {
 		t.Error("a paused guest was started")
 	}
@@ -217,6 +249,15 @@ func (s *suite) pause(t *testing.T) {
 	must(t, "clock", s.d.SetClock(quick(t), s.g))
 	within(t, 10*time.Second, "service", func() error { return s.serves(t, s.g) })
 	s.want(t, s.g, cluster.GuestRunning)
+}
+
+func (s *suite) hold(t *testing.T) {
+	must(t, "hold", s.w.Hold(true))
+	s.silent(t, s.g)
+	s.agentHeld(t, s.g)
+	s.want(t, s.g, cluster.GuestRunning)
+	must(t, "let go", s.w.Hold(false))
+	within(t, 10*time.Second, "service", func() error { return s.serves(t, s.g) })
 }
 
 func (s *suite) link(t *testing.T) {
@@ -238,6 +279,7 @@ func (s *suite) reset(t *testing.T) {
 	must(t, "add", s.d.AddVIP(quick(t), s.g, s.w.VIP))
 	must(t, "reset", s.d.Reset(quick(t), s.g))
 	s.want(t, s.g, cluster.GuestBooting)
+	within(t, 5*time.Second, "agent of what was reset", func() error { return s.agentGone(t, s.g) })
 	within(t, s.w.Boot, "boot", func() error { return s.serves(t, s.g) })
 	s.holders(t, s.w.VIP, 0) // it is no part of what a guest boots with
 }
@@ -271,6 +313,21 @@ func (s *suite) gone(t *testing.T, g cluster.Guest) {
 	if got, err := s.d.GuestState(quick(t), g); err != nil || !got.Dead() {
 		t.Errorf("on %v it is still %q, %v", g.Real, got, err)
 	}
+}
+
+func (s *suite) crash(t *testing.T) {
+	must(t, "crash", s.w.Crash())
+	within(t, 5*time.Second, "crashed", func() error {
+		got, err := s.d.GuestState(quick(t), s.g)
+		if err == nil && got != cluster.GuestCrashed {
+			err = fmt.Errorf("it is %q", got)
+		}
+		return err
+	})
+	must(t, "agent of what has crashed", s.agentGone(t, s.g))
+	s.silent(t, s.g)
+	must(t, "start", s.d.Start(quick(t), s.g))
+	within(t, s.w.Boot, "boot", func() error { return s.serves(t, s.g) })
 }
 
 func (s *suite) destroy(t *testing.T) {

@@ -31,6 +31,15 @@ func TestEmulatedFleet(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer m.Close()
-		Conformance(t, m, World{Guest: cluster.Guest{Host: "M1", IP: m1, Real: rs1}, Other: rs2, VIP: vip, Daemon: "httpd", Boot: time.Minute})
+		Conformance(t, m, World{
+			Guest: cluster.Guest{Host: "M1", IP: m1, Real: rs1}, Other: rs2, VIP: vip, Daemon: "httpd", Boot: time.Minute,
+			Crash: func() error { return m.Inject(sim.Fault{Kind: sim.VMCrash, Target: "M1"}) },
+			Hold: func(hold bool) error {
+				if hold {
+					return m.Inject(sim.Fault{Kind: sim.VMFreeze, Target: "M1"})
+				}
+				return m.Heal("M1")
+			},
+		})
 	})
 }

@@ -55,6 +55,8 @@ type Power struct {
 	// Starting tells whether something is just being started on a real server
 	// that neither the files nor its hypervisor show yet; nil: never.
 	Starting func(real netip.Addr) bool
+	// Slot waits for one of the wake slots that all programs share; nil: no limit.
+	Slot func(ctx context.Context) (release func(), err error)
 
 	turns sync.Map // netip.Addr -> chan struct{}: one wake or suspend of a real server at a time
 }
@@ -257,8 +259,21 @@ func (p *Power) holdsNothing(ctx context.Context, t cluster.Tables, server clust
 
 // Wake wakes a real server (magic packet, several tries), confirms it by ping
 // and hypervisor, and only then moves its row back to real-server. A missed
-// deadline gives the row back too, so that its dsrs takes over.
+// deadline gives the row back too, so that its dsrs takes over. It waits for its
+// turn where others are being woken.
 func (p *Power) Wake(ctx context.Context, real netip.Addr) error {
+	if p.Slot != nil {
+		release, err := p.Slot(ctx) // before the turn, which a rescue may want
+		if err != nil {
+			return fmt.Errorf("cannot wake %v: %w", real, err)
+		}
+		defer release()
+	}
+	return p.WakeNow(ctx, real)
+}
+
+// WakeNow is Wake for a rescue: clients wait, so it waits for nobody else's wake.
+func (p *Power) WakeNow(ctx context.Context, real netip.Addr) error {
 	turn := p.turn(real)
 	select {
 	case turn <- struct{}{}:

@@ -189,3 +189,37 @@ func TestWakeWithoutWordOfThePacket(t *testing.T) {
 		}
 	})
 }
+
+// A wake waits for those of others before it takes the host's turn, so that a
+// rescue, for which clients wait, passes by.
+func TestRescueWaitsForNoSlot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, f := &host{asleep: true}, &files{t: cluster.Tables{Suspended: []cluster.RealRow{rs3}}}
+		p := newPower(t, h, f)
+		free, given := make(chan struct{}), 0
+		p.Slot = func(ctx context.Context) (func(), error) {
+			select {
+			case <-free:
+				return func() { given++ }, nil
+			case <-ctx.Done():
+				return nil, ctx.Err()
+			}
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		if err := p.Wake(ctx, rs3.IP); !errors.Is(err, context.DeadlineExceeded) || len(h.log) != 0 {
+			t.Errorf("woken without a slot: %v, %v", err, h.log)
+		}
+		shift := make(chan error, 1)
+		go func() { shift <- p.Wake(t.Context(), rs3.IP) }()
+		time.Sleep(time.Second)
+		begun := time.Now()
+		if err := p.WakeNow(t.Context(), rs3.IP); err != nil || time.Since(begun) > time.Second || len(f.t.Real) != 1 {
+			t.Errorf("the rescue waited %v: %v", time.Since(begun), err)
+		}
+		close(free)
+		if err := <-shift; err != nil || given != 1 {
+			t.Errorf("the shift's wake: %v; slot given back %d times", err, given)
+		}
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
@@ -25,6 +26,11 @@ type Report struct {
 	Reals      []Real     `json:"reals"`  // in address order
 	Watts      float64    `json:"watts"`  // of all real servers, by the settings
 	Recoveries []Recovery `json:"recoveries"`
+	// Doubts are what monitors are not sure of now, Storm whether that brakes
+	// takeovers, Resets how many are left.
+	Doubts []doubt.Doubt `json:"doubts"`
+	Storm  doubt.Storm   `json:"storm"`
+	Resets Resets        `json:"resets"`
 	// Unmonitored are servers whose monitor (dbss or dsrs) is not running.
 	Unmonitored []string `json:"unmonitored"`
 	// Warnings are what an operator should look at, one sentence each.
@@ -109,16 +115,19 @@ type Input struct {
 	Budget    func(host string) Budget
 	Wake      func(real netip.Addr) record.Wake
 	Faults    []string // of the files as they are now
+	Brakes    Brakes
 }
 
 // Make makes the report.
 func Make(in Input) Report {
 	r := Report{At: in.Now, PSS: in.pss(), Groups: in.groups(), VIPs: in.vips(), Reals: in.reals(), Recoveries: in.recoveries(),
+		Doubts: append([]doubt.Doubt{}, in.Brakes.Doubts...), Storm: in.Brakes.Storm, Resets: in.Brakes.Resets,
 		Unmonitored: in.unmonitored(), Warnings: []string{}}
 	for _, x := range r.Reals {
 		r.Watts += x.Watts
 	}
 	r.warn()
+	r.warnOfBrakes(in.Brakes.Faults)
 	return r
 }
 

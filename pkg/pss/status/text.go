@@ -13,6 +13,7 @@ func (r Report) Write(w io.Writer) error {
 	t := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
 	r.head(t)
 	r.tables(t)
+	r.brakes(t)
 	for _, warning := range r.Warnings {
 		fmt.Fprintf(t, "warning: %s\n", warning)
 	}

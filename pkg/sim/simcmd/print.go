@@ -40,7 +40,13 @@ func printStatus(out io.Writer, st sim.Status) error {
 }
 
 func printRecord(w io.Writer, st sim.Status) {
-	fmt.Fprintf(w, "\nviolations: %d\nexceptions: %d\n", len(st.Violations), len(st.Exceptions))
+	fmt.Fprintf(w, "\nviolations: %d\nexceptions: %d\nharm: %d\n", len(st.Violations), len(st.Exceptions), len(st.Harms))
+	for _, h := range st.Harms {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", h.At.Format(clockFormat), h.Kind, h.What)
+	}
+	for _, h := range st.Unseen {
+		fmt.Fprintf(w, "%s\t%s, which nobody could know\t%s\n", h.At.Format(clockFormat), h.Kind, h.What)
+	}
 	for _, v := range st.Violations {
 		fmt.Fprintf(w, "%s\t%s\t%s\n", v.At.Format(clockFormat), v.Kind, v.What)
 	}

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
@@ -40,9 +41,29 @@ type Fleet struct {
 // Fault is `pss fleet fault KIND TARGET`.
 type Fault struct {
 	Kind   string        `arg:"" help:"One of ${fault_kinds}."`
-	Target string        `arg:"" help:"A server (M1, M1:postfix), a real server (RS1 or its address) or management."`
+	Target string        `arg:"" help:"A server (M1, M1:postfix), a real server (RS1 or its address) or management. path: also hypervisor:RS1, references or the address of one."`
 	For    time.Duration `help:"Heal after this emulated time." placeholder:"DURATION"`
-	Delay  time.Duration `help:"slow-calls: added to each call." placeholder:"DURATION"`
+	Delay  time.Duration `help:"slow-calls: added to each call. path: each way." placeholder:"DURATION"`
+	Loss   float64       `help:"path: percent of packets lost each way." placeholder:"PERCENT"`
+	Out    float64       `name:"loss-out" help:"path: percent lost on the way to the target." placeholder:"PERCENT"`
+	Back   float64       `name:"loss-back" help:"path: percent lost on the way from it." placeholder:"PERCENT"`
+	Jitter time.Duration `help:"path: added to the delay each way, at random up to so much." placeholder:"DURATION"`
+	Paused bool          `help:"vm-stall: the hypervisor says that the server is paused."`
+}
+
+// Fault is what the command line says.
+func (f *Fault) Fault() sim.Fault {
+	out := sim.Fault{Kind: f.Kind, Target: f.Target, For: f.For}
+	if f.Kind == sim.BadPath {
+		lost := func(percent float64) float64 { return (f.Loss + percent) / 100 }
+		out.Path = sim.Path{LossOut: lost(f.Out), LossBack: lost(f.Back), Delay: f.Delay, Jitter: f.Jitter}
+	} else {
+		out.Delay = f.Delay
+	}
+	if f.Paused {
+		out.Says = cluster.GuestPaused
+	}
+	return out
 }
 
 // Vars are kong variables of the help texts.
@@ -59,7 +80,7 @@ func (f *Fault) Run(ctx context.Context, e Env) error {
 		return daemon.Usage(fmt.Errorf("cannot inject %q: want one of %s", f.Kind, strings.Join(sim.FaultKinds(), " ")))
 	}
 	return e.with(func(c *sim.Client) error {
-		return c.Inject(ctx, sim.Fault{Kind: f.Kind, Target: f.Target, For: f.For, Delay: f.Delay})
+		return c.Inject(ctx, f.Fault())
 	})
 }
 

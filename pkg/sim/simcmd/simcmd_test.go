@@ -14,6 +14,7 @@ import (
 	"github.com/alecthomas/kong"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/sim"
 	"pss-msbs/pkg/sim/simcmd"
@@ -114,14 +115,15 @@ func TestFleetCommands(t *testing.T) {
 	}
 	mark, err := b.do(ctx, "mark")
 	ok(t, err)
-	for _, args := range [][]string{{"load", "all", "5"}, {"load", "Mail", "70", "--accesses", "2"}, {"fault", "network-cut", "W2", "--for", "20s"}, {"fault", "vm-shutdown", "M1"}} {
+	for _, args := range [][]string{{"load", "all", "5"}, {"load", "Mail", "70", "--accesses", "2"}, {"fault", "network-cut", "W2", "--for", "20s"}, {"fault", "vm-shutdown", "M1"},
+		{"fault", "path", "hypervisor:RS1", "--loss", "5", "--loss-back", "5", "--jitter", "300ms", "--for", "20s"}, {"fault", "vm-stall", "W1", "--paused", "--for", "3s"}} {
 		_, err = b.do(ctx, args...)
 		ok(t, err)
 	}
 	s := b.status("--since", strings.TrimSpace(mark), "--timeline")
 	story, err := json.Marshal(s.Timeline)
 	ok(t, err)
-	for _, want := range []string{"load of FTP to 5 %", "load of Mail to 70 %, 2 accesses/s", "network-cut W2", "M1 on RS1 off"} {
+	for _, want := range []string{"load of FTP to 5 %", "load of Mail to 70 %, 2 accesses/s", "network-cut W2", "M1 on RS1 off", "path hypervisor:RS1", "vm-stall W1"} {
 		if !strings.Contains(string(story), want) {
 			t.Errorf("the timeline does not tell %q: %s", want, story)
 		}
@@ -134,7 +136,7 @@ func TestFleetCommands(t *testing.T) {
 		}
 	}
 	text, err := b.do(ctx, "status")
-	if ok(t, err); !strings.Contains(text, "172.21.14.101  Mail      up: false") || !strings.Contains(text, "violations: 0") {
+	if ok(t, err); !strings.Contains(text, "172.21.14.101  Mail      up: false") || !strings.Contains(text, "violations: 0") || !strings.Contains(text, "harm: 0") {
 		t.Errorf("status prints:\n%s", text)
 	}
 	_, err = b.do(ctx, "heal", "M1")
@@ -216,6 +218,25 @@ func TestFaultyFilesAreNotServed(t *testing.T) {
 		b.edit(tc.file, tc.old, tc.new)
 		if _, err := b.do(t.Context(), "serve"); exit(err) != 2 {
 			t.Errorf("%s: served, or %v", name, err)
+		}
+	}
+}
+
+func TestFaultOnTheCommandLine(t *testing.T) {
+	for line, want := range map[string]sim.Fault{
+		"path M1 --loss 5 --loss-out 10 --delay 20ms --jitter 300ms --for 10s": {Kind: sim.BadPath, Target: "M1", For: 10 * time.Second,
+			Path: sim.Path{LossOut: 0.15, LossBack: 0.05, Delay: 20 * time.Millisecond, Jitter: 300 * time.Millisecond}},
+		"slow-calls RS1 --delay 300ms":     {Kind: sim.SlowCalls, Target: "RS1", Delay: 300 * time.Millisecond},
+		"vm-stall M1 --paused --for 1s":    {Kind: sim.VMStall, Target: "M1", For: time.Second, Says: cluster.GuestPaused},
+		"overload M1":                      {Kind: sim.Overload, Target: "M1"},
+		"service-stop M1:postfix --for 1m": {Kind: sim.ServiceStop, Target: "M1:postfix", For: time.Minute},
+	} {
+		var cli simcmd.Fleet
+		k, err := kong.New(&cli, kong.Vars(simcmd.Vars()))
+		ok(t, err)
+		_, err = k.Parse(append([]string{"fault"}, strings.Fields(line)...))
+		if ok(t, err); cli.Fault.Fault() != want {
+			t.Errorf("%s: %+v, want %+v", line, cli.Fault.Fault(), want)
 		}
 	}
 }

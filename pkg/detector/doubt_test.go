@@ -1,0 +1,126 @@
+package detector_test
+
+import (
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/detector"
+)
+
+// A guest that was held up, and whose packets were dropped meanwhile, is sound
+// again when its agent speaks: the pings of before prove nothing.
+func TestAgentThatSpeaksFirst(t *testing.T) {
+	d, at := trained(config(), sound())
+	resumed := at.Add(2500 * time.Millisecond)
+	var agent detector.Question
+	for at.Before(resumed) {
+		asked, wake := d.Ask(at)
+		for _, q := range asked {
+			switch q.Kind {
+			case detector.Agent:
+				agent = q
+			case detector.Host, detector.Reference, detector.Hypervisor:
+				d.Tell(at, detector.Answer{Question: q, State: cluster.GuestRunning})
+			}
+		}
+		if v := d.Verdict(at); believes(v) {
+			t.Fatalf("%s while it is held: %s", v.Trouble, v.Evidence)
+		}
+		at = minTime(wake, resumed)
+	}
+	d.Tell(at, detector.Answer{Question: agent})
+	for range 10 { // the next ping may be that far away
+		if v := d.Verdict(at); believes(v) || v.Phi < config().Act {
+			t.Fatalf("%s after it has resumed: %s", v.Trouble, v.Evidence)
+		}
+		at = at.Add(20 * time.Millisecond)
+	}
+}
+
+func minTime(a, b time.Time) time.Time {
+	if a.Before(b) {
+		return a
+	}
+	return b
+}
+
+// A silence that is longer than the questions that are kept still has its beginning.
+func TestLongSilenceKeepsItsBeginning(t *testing.T) {
+	cfg := config()
+	cfg.FreezeDeadline, cfg.FreezeMost = 30*time.Second, 40*time.Second
+	w := sound()
+	w.loss = 0.3
+	d, at := trained(cfg, w)
+	w.ping, w.greet, w.agent = false, false, false
+	v, took := play(d, w, at, time.Minute, believes)
+	if v.Trouble != detector.Frozen || took < 29*time.Second || took > 32*time.Second {
+		t.Errorf("%s after %v: %s", v.Trouble, took, v.Evidence)
+	}
+}
+
+// A short outage is no loss of the path: the next cut is found as soon as ever.
+func TestOutageIsNoLoss(t *testing.T) {
+	cut := func(outages int) time.Duration {
+		w := sound()
+		d, at := trained(config(), w)
+		for range outages {
+			away := w
+			away.ping, away.greet, away.agent, away.state = false, false, false, cluster.GuestPaused
+			_, took := play(d, away, at, 900*time.Millisecond, never)
+			at = at.Add(took)
+			_, took = play(d, w, at, 5*time.Second, never)
+			at = at.Add(took)
+		}
+		d.Examine(at)
+		w.ping, w.greet = false, false
+		_, took := play(d, w, at, 20*time.Second, believes)
+		return took
+	}
+	if before, after := cut(0), cut(10); after > before+50*time.Millisecond {
+		t.Errorf("cut found after %v, after ten outages %v", before, after)
+	}
+}
+
+// A doubtful service does not delay what is asked when its server falls silent.
+func TestDoubtfulServiceDelaysNothing(t *testing.T) {
+	w := sound()
+	d, at := trained(config(), w)
+	w.greets = 3 * time.Second
+	d.Examine(at)
+	_, took := play(d, w, at, 450*time.Millisecond, never)
+	at = at.Add(took)
+	w.ping, w.greet = false, false
+	if v, took := play(d, w, at, 20*time.Second, believes); v.Trouble != detector.Cut || took > time.Second {
+		t.Errorf("%s after %v: %s", v.Trouble, took, v.Evidence)
+	}
+}
+
+// Where its agent answers too slowly to tell when the guest ran, it is cut, not
+// frozen: it must not be reset.
+func TestSlowAgentIsNoFreeze(t *testing.T) {
+	w := sound()
+	w.agents = 1500 * time.Millisecond
+	d, at := trained(config(), w)
+	w.ping, w.greet = false, false
+	if v, took := play(d, w, at, 20*time.Second, believes); v.Trouble != detector.Cut || took > 7*time.Second {
+		t.Errorf("%s after %v: %s", v.Trouble, took, v.Evidence)
+	}
+}
+
+// A quiet round costs no memory.
+func TestQuietRoundAllocatesNothing(t *testing.T) {
+	d, at := trained(config(), sound())
+	round := func() {
+		asked, _ := d.Ask(at)
+		for _, q := range asked {
+			d.Tell(at.Add(time.Millisecond), detector.Answer{Question: q})
+		}
+		_, wake := d.Ask(at.Add(time.Millisecond))
+		d.Verdict(at.Add(time.Millisecond))
+		at = wake
+	}
+	if n := testing.AllocsPerRun(1000, round); n > 0 {
+		t.Errorf("%.0f allocations", n)
+	}
+}

@@ -1,0 +1,265 @@
+package detector
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// Level is how far doubt has gone.
+type Level int
+
+// The levels.
+const (
+	Well    Level = iota
+	Doubt         // more is asked; nobody needs to know
+	Alarm         // trouble is told, the backup made ready
+	Believe       // it is acted on
+)
+
+// Trouble is what is believed, or suspected.
+type Trouble string
+
+// The troubles.
+const (
+	None          Trouble = ""
+	Down          Trouble = "down"           // the guest does not run
+	Cut           Trouble = "cut"            // it lives and its network does not
+	HostLost      Trouble = "host lost"      // host and hypervisor are silent too
+	HostHung      Trouble = "host hung"      // its hypervisor is silent too
+	Frozen        Trouble = "frozen"         // it runs and says nothing
+	ServiceStop   Trouble = "service stop"   // nobody listens
+	ServiceFreeze Trouble = "service freeze" // somebody listens and says nothing
+)
+
+// Verdict is what the answers so far amount to.
+type Verdict struct {
+	Level    Level
+	Trouble  Trouble
+	Certain  bool     // the hypervisor's own word
+	Held     string   // why what is doubtful beyond Act is not believed yet
+	Phi      float64  // of the target, or of its most doubtful service
+	Daemons  []string // silent or stopped
+	Evidence string   // in words, for people
+	Since    time.Time
+	HostGone bool // the host answered neither by itself nor by its hypervisor
+	Mute     bool // the hypervisor did not answer
+	Dumb     bool // the agent did not answer
+	Pinged   bool // the target answers pings
+}
+
+// Verdict weighs all answers at now.
+func (d *Detector) Verdict(now time.Time) Verdict {
+	v := d.network(now)
+	if v.Level <= Doubt && v.Trouble == None {
+		v = d.serving(now, v)
+	}
+	if v.Level == Believe && !v.Certain {
+		d.restrain(now, &v)
+	}
+	if d.told = v.Level >= Alarm || d.told && v.Level > Well; d.told {
+		v.Evidence = d.evidence(now, v)
+	}
+	return v
+}
+
+// restrain holds a belief that is not certain back while it may be our own fault.
+func (d *Detector) restrain(now time.Time, v *Verdict) {
+	switch {
+	case now.Sub(d.began) < d.cfg.Observe:
+		v.Held = "observing"
+	case !d.cfg.NoReferences && v.Trouble != ServiceStop && v.Trouble != ServiceFreeze && d.refs.heard.Before(v.Since):
+		v.Held = "no network reference answers"
+	default:
+		return
+	}
+	v.Level = Alarm
+}
+
+// network weighs whether the target as a whole is in trouble.
+func (d *Detector) network(now time.Time) Verdict {
+	phi := d.phi(&d.ping, now)
+	since := d.since()
+	v := Verdict{Phi: phi, Since: since, Pinged: !d.doubtful(&d.ping, now)}
+	v.Mute = d.hyper.heard.Before(since) || d.hyper.heard.IsZero()
+	v.Dumb = d.agent.heard.Before(since) || d.agent.heard.IsZero() || d.closed
+	v.HostGone = v.Mute && !v.Pinged && d.phi(&d.host, now) >= d.cfg.Act/2
+	if d.word.Dead() && d.word != "" {
+		v.Level, v.Trouble, v.Certain = Believe, Down, true
+		return v
+	}
+	if v.Pinged {
+		return v
+	}
+	silence := d.silence(now, since)
+	if d.closed || d.word == cluster.GuestBooting {
+		v.Phi += agentGone
+	}
+	v.Trouble = d.believed(now, v, silence)
+	switch {
+	case v.Trouble != None:
+		v.Level = Believe
+	case v.Phi >= d.cfg.Alarm && silence >= d.cfg.LeastSilence/2:
+		v.Level = Alarm
+	default:
+		v.Level = Doubt
+	}
+	return v
+}
+
+// believed is what the silence of the target means for sure enough, or None.
+func (d *Detector) believed(now time.Time, v Verdict, silence time.Duration) Trouble {
+	phi := d.phi(&d.ping, now)
+	gone := v.Phi - phi
+	switch {
+	case phi+gone < d.cfg.Act && phi+d.phi(&d.host, now) < d.cfg.Act:
+		return None
+	case gone > 0 && v.Phi >= d.cfg.Act && silence >= d.cfg.LeastSilence:
+		return Down
+	case d.agentLives(now) && silence >= d.cfg.LeastSilence:
+		return Cut
+	case v.HostGone && phi >= d.cfg.Act/2 && silence >= d.cfg.HostSilence:
+		return HostLost
+	case phi < d.cfg.Act:
+		return None
+	case v.Mute && silence >= d.cfg.HungHost:
+		return HostHung
+	case silence >= d.cfg.FreezeDeadline && !v.Dumb:
+		return Cut // its agent answers, though too slowly to tell when the guest ran
+	case silence >= d.cfg.FreezeDeadline:
+		return Frozen
+	}
+	return None
+}
+
+// agentLives tells whether pings were not answered, and will not be, while the guest ran.
+func (d *Detector) agentLives(now time.Time) bool {
+	return d.agentSpeaks() && d.phiWhileItRan(now) >= d.cfg.Act
+}
+
+// agentSpeaks tells whether the agent has answered since the target fell silent.
+func (d *Detector) agentSpeaks() bool {
+	return !d.closed && d.word != cluster.GuestPaused && !d.agent.heard.Before(d.since())
+}
+
+// phiWhileItRan is φ of the pings that were sent while the agent's answers prove
+// that the guest ran. One that was held up owes no answer to those before, and
+// its agent may be the first to speak when it runs again.
+func (d *Detector) phiWhileItRan(now time.Time) float64 {
+	until := minTime(d.agent.heard, now.Add(-grace))
+	return d.ping.phiBetween(d.agent.steady, until, now, d.gauge(&d.ping))
+}
+
+// serving weighs each service of a target that answers pings.
+func (d *Detector) serving(now time.Time, v Verdict) Verdict {
+	var silent, stopped []string
+	for i := range d.services {
+		w, n := &d.services[i].witness, d.services[i].name
+		if w.refused == 0 && w.silence.IsZero() {
+			continue
+		}
+		phi, since := d.phi(w, now), w.since()
+		quiet := d.silence(now, since)
+		switch {
+		case w.refused > 1:
+			stopped = append(stopped, n)
+		case phi >= d.cfg.Act && quiet >= d.deadline(w):
+			silent = append(silent, n)
+		}
+		if d.doubtful(w, now) && phi >= v.Phi {
+			v.Level, v.Phi, v.Since = max(v.Level, Doubt), phi, since
+		}
+		if phi >= d.cfg.Alarm/2 && quiet >= d.cfg.Alarming && v.Level < Alarm {
+			v.Level, v.Trouble = Alarm, ServiceFreeze
+			v.Daemons = append(v.Daemons, n)
+		}
+	}
+	switch {
+	case len(silent) > 0:
+		v.Level, v.Trouble, v.Daemons = Believe, ServiceFreeze, append(silent, stopped...)
+	case len(stopped) > 0:
+		v.Level, v.Trouble, v.Daemons = Believe, ServiceStop, stopped
+	}
+	slices.Sort(v.Daemons)
+	return v
+}
+
+// deadline is how long a service may say nothing before it is frozen: longer
+// where its greetings have taken long.
+func (d *Detector) deadline(w *witness) time.Duration {
+	learned := time.Duration((w.path.mean + 8*w.path.dev) * float64(time.Second))
+	return min(max(d.cfg.FreezeDeadline, learned), d.cfg.FreezeMost) * time.Duration(1+d.late)
+}
+
+// Overloaded names the services that greet, but slowly.
+func (d *Detector) Overloaded() []string {
+	var slow []string
+	for i := range d.services {
+		if w := &d.services[i]; w.path.mean >= d.cfg.Overload.Seconds() {
+			slow = append(slow, w.name)
+		}
+	}
+	return slow
+}
+
+// gauge weighs the silence of w.
+func (d *Detector) gauge(w *witness) gauge { return w.path.gauge(d.cfg.LossFloor, d.grain()) }
+
+func (d *Detector) phi(w *witness, now time.Time) float64 {
+	if w.silence.IsZero() {
+		return 0
+	}
+	return w.phi(now, d.gauge(w))
+}
+
+// since is when the target fell silent.
+func (d *Detector) since() time.Time { return d.ping.since() }
+
+// silence is the time since a silence began that this program could hear.
+func (d *Detector) silence(now, since time.Time) time.Duration {
+	if since.IsZero() {
+		return 0
+	}
+	return now.Sub(since) / time.Duration(1+d.late)
+}
+
+// evidence says what each witness said.
+func (d *Detector) evidence(now time.Time, v Verdict) string {
+	var said []string
+	say := func(format string, a ...any) { said = append(said, fmt.Sprintf(format, a...)) }
+	if phi := d.phi(&d.ping, now); !v.Pinged {
+		say("ping silent %.1f s (φ %.1f, loss %.0f %%)", now.Sub(v.Since).Seconds(), phi, 100*d.ping.path.loss())
+	} else {
+		say("ping answers")
+	}
+	for i := range d.services {
+		if w, n := &d.services[i].witness, d.services[i].name; w.refused > 0 {
+			say("%s refuses", n)
+		} else if d.doubtful(w, now) {
+			say("%s silent %.1f s (φ %.1f)", n, now.Sub(w.since()).Seconds(), d.phi(w, now))
+		}
+	}
+	if d.word != "" {
+		say("hypervisor: %s", d.word)
+	} else if d.hyper.open() {
+		say("hypervisor silent")
+	}
+	switch {
+	case d.closed:
+		say("agent gone")
+	case !v.Dumb:
+		say("agent answers")
+	case len(d.agent.probes) > 0:
+		say("agent silent")
+	}
+	if d.doubtful(&d.host, now) {
+		say("host silent (φ %.1f)", d.phi(&d.host, now))
+	}
+	if d.late > 0 {
+		say("own delays %d", d.late)
+	}
+	return strings.Join(said, ", ")
+}

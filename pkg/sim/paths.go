@@ -1,0 +1,155 @@
+package sim
+
+import (
+	"encoding/binary"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"net/netip"
+	"time"
+)
+
+// paths are the faults of paths under way, and the luck of every packet. A path
+// is made of its parts: the management server's own link, the host's, the
+// guest's or the hypervisor connection's own.
+type paths struct {
+	bad map[string][]*badPath // by part
+
+	at    time.Time // of the last draws
+	drawn map[string]uint64
+}
+
+// badPath is one fault of a path.
+type badPath struct{ Path }
+
+// The parts of paths that have no name of their own.
+const (
+	partManagement = "management"
+	partReferences = "references"
+	partHypervisor = "hypervisor:" // and the real server's name
+)
+
+// luck is where what happens to the next packet of a kind comes from. It depends
+// on the seed, the kind and the instant alone, not on who came first within an
+// instant, so that one run is like another. Held: m.mu, also below.
+func (m *Model) luck(kind string) *rand.Rand {
+	if !m.paths.at.Equal(m.now) || m.paths.drawn == nil {
+		m.paths.at, m.paths.drawn = m.now, map[string]uint64{}
+	}
+	n := m.paths.drawn[kind]
+	m.paths.drawn[kind]++
+	h := fnv.New64a()
+	h.Write([]byte(kind))
+	var b [16]byte
+	binary.LittleEndian.PutUint64(b[:8], uint64(m.now.Sub(m.record.start)))
+	binary.LittleEndian.PutUint64(b[8:], n)
+	h.Write(b[:])
+	return rand.New(rand.NewPCG(m.spec.Seed, mixed(h.Sum64())))
+}
+
+// mixed spreads every bit of x over all (the end of MurmurHash3).
+func mixed(x uint64) uint64 {
+	x = (x ^ x>>33) * 0xff51afd7ed558ccd
+	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
+}
+
+// through is the path through parts.
+func (m *Model) through(parts ...string) Path {
+	p := m.spec.Path
+	for _, part := range parts {
+		p = p.Then(m.part(part))
+	}
+	return p
+}
+
+func (m *Model) part(part string) Path {
+	p := m.spec.Paths[part]
+	for _, bad := range m.paths.bad[part] {
+		p = p.Then(bad.Path)
+	}
+	return p
+}
+
+// toHost is the path to a real server; the management server is at no distance.
+func (m *Model) toHost(h *host) Path {
+	if h.management {
+		return Path{}
+	}
+	return m.through(partManagement, h.Name)
+}
+
+// toGuest is the path to a guest where it is.
+func (m *Model) toGuest(i *instance) Path { return m.toHost(i.at).Then(m.part(i.Host)) }
+
+// toHypervisor is the path of a real server's hypervisor connection.
+func (m *Model) toHypervisor(h *host) Path {
+	if h.management {
+		return Path{}
+	}
+	return m.toHost(h).Then(m.part(partHypervisor + h.Name))
+}
+
+// toReference is the path to a network reference.
+func (m *Model) toReference(ip netip.Addr) Path {
+	return m.through(partManagement, partReferences, ip.String())
+}
+
+// partOf is the part that a fault's target names.
+func (m *Model) partOf(target string) (string, error) {
+	name, hypervisor := target, ""
+	if len(target) > len(partHypervisor) && target[:len(partHypervisor)] == partHypervisor {
+		name, hypervisor = target[len(partHypervisor):], partHypervisor
+	}
+	h := m.hostNamed(name)
+	switch {
+	case h != nil:
+		return hypervisor + h.Name, nil
+	case hypervisor != "":
+		return "", fmt.Errorf("no such real server")
+	case m.guests[name] != nil, name == partManagement, name == partReferences:
+		return name, nil
+	}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		for _, r := range m.spec.References {
+			if r == ip {
+				return ip.String(), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no such target")
+}
+
+// worsen adds p to the path of target for d; 0: until it is healed.
+func (m *Model) worsen(target string, p Path, d time.Duration) error {
+	part, err := m.partOf(target)
+	if err != nil {
+		return err
+	}
+	if !p.valid() || p == (Path{}) {
+		return fmt.Errorf("want a loss of 0 to 1, a delay or jitter")
+	}
+	bad := &badPath{p}
+	if m.paths.bad == nil {
+		m.paths.bad = map[string][]*badPath{}
+	}
+	m.paths.bad[part] = append(m.paths.bad[part], bad)
+	if d > 0 {
+		m.after(d, func() { m.mend(part, bad) })
+	}
+	return nil
+}
+
+// mend ends one fault of a part, or all of them: nil.
+func (m *Model) mend(part string, which *badPath) {
+	var left []*badPath
+	for _, bad := range m.paths.bad[part] {
+		if which != nil && bad != which {
+			left = append(left, bad)
+		}
+	}
+	if len(left) < len(m.paths.bad[part]) {
+		m.paths.bad[part], m.dirty = left, true
+		m.note("heal", nil, part, "path of %s", part)
+	}
+}

@@ -1,0 +1,154 @@
+package sim
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// What an overloaded server needs more than an idle one, from and to: for a
+// greeting, for a call of its agent, for the answer to a ping.
+const (
+	overloadGreetFrom, overloadGreetTo = time.Second, 4500 * ms
+	overloadAgentFrom, overloadAgentTo = 200 * ms, 1200 * ms
+	overloadPingFrom, overloadPingTo   = time.Duration(0), 30 * ms
+)
+
+// busyFrom is the CPU load, in percent, from which greetings take longer.
+const busyFrom = 70.0
+
+// stall is a guest that its hypervisor holds for a moment, as a snapshot or
+// the end of a migration does: it loses nothing, and time passes it by.
+type stall struct {
+	over  chan struct{} // closed at its end
+	from  time.Time
+	until time.Time // zero: until healed
+	says  cluster.GuestState
+}
+
+// hold stalls i for d. Held: m.mu, also below.
+func (m *Model) hold(i *instance, d time.Duration, says cluster.GuestState) error {
+	switch {
+	case i.state != cluster.GuestRunning || i.stall != nil:
+		return fmt.Errorf("it is %s, or held already", i.state)
+	case says == "":
+		says = cluster.GuestRunning
+	case says != cluster.GuestRunning && says != cluster.GuestPaused:
+		return fmt.Errorf("want running or paused")
+	}
+	s := &stall{over: make(chan struct{}), from: m.now, says: says}
+	i.stall = s
+	if says == cluster.GuestPaused {
+		m.publish(i.at, i.Host, cluster.EventPaused, 0)
+	}
+	if d > 0 {
+		s.until = m.now.Add(d)
+		m.after(d, func() { m.letGo(i, s) })
+	}
+	return nil
+}
+
+// letGo ends a stall.
+func (m *Model) letGo(i *instance, s *stall) {
+	if s != nil && i.stall == s {
+		close(s.over)
+		i.stall, m.dirty = nil, true
+		if s.says == cluster.GuestPaused && i.state == cluster.GuestRunning {
+			m.publish(i.at, i.Host, cluster.EventResumed, 0)
+		}
+	}
+}
+
+// brief tells whether a stall ends before a client gives up.
+func (s *stall) brief(patience time.Duration) bool {
+	return s == nil || !s.until.IsZero() && s.until.Sub(s.from) <= patience
+}
+
+// outlast waits until s is over; nil is over.
+func (m *Model) outlast(ctx context.Context, s *stall, why error) error {
+	if s == nil {
+		return nil
+	}
+	select {
+	case <-s.over:
+		return nil
+	case <-ctx.Done():
+		return late(ctx, why)
+	case <-m.quit:
+		return errClosed
+	}
+}
+
+// overload has i work at its limit for d; 0: until it is healed or boots.
+func (m *Model) overload(i *instance, d time.Duration) {
+	i.overloads++
+	i.overloaded = true
+	n, life := i.overloads, i.life
+	if d > 0 {
+		m.after(d, func() {
+			if i.overloads == n && i.life == life {
+				i.overloaded, m.dirty = false, true
+			}
+		})
+	}
+}
+
+// slowness is what a guest needs for a greeting beyond an idle one's time: from
+// and to, each time between as likely.
+func (m *Model) slowness(i *instance) (from, to time.Duration) {
+	if i.overloaded {
+		return overloadGreetFrom, overloadGreetTo
+	}
+	if t := m.spec.Times; t.BusyGreet > 0 || t.BootGreet > 0 {
+		if busy := (m.reading(i).cpu - busyFrom) / (100 - busyFrom); busy > 0 {
+			to = time.Duration(busy * busy * float64(t.BusyGreet))
+		}
+		to += time.Duration(i.at.booting()) * t.BootGreet
+	}
+	return to / 4, to
+}
+
+// booting is how many guests boot on h.
+func (h *host) booting() int {
+	n := 0
+	for _, i := range h.on {
+		if i.state == cluster.GuestBooting {
+			n++
+		}
+	}
+	return n
+}
+
+// greeting is how much longer than an idle one's this greeting of i takes.
+func (m *Model) greeting(i *instance, luck *rand.Rand) time.Duration {
+	from, to := m.slowness(i)
+	return between(luck, from, to)
+}
+
+// agentSlow is how much longer a call of i's agent takes.
+func (m *Model) agentSlow(i *instance, luck *rand.Rand) time.Duration {
+	if i.overloaded {
+		return between(luck, overloadAgentFrom, overloadAgentTo)
+	}
+	_, to := m.slowness(i)
+	return between(luck, 0, to/4)
+}
+
+// pingSlow is how much longer the answer to a ping takes.
+func (m *Model) pingSlow(i *instance, luck *rand.Rand) time.Duration {
+	if i.overloaded {
+		return between(luck, overloadPingFrom, overloadPingTo)
+	}
+	_, to := m.slowness(i)
+	return between(luck, 0, min(to/100, overloadPingTo))
+}
+
+func between(luck *rand.Rand, from, to time.Duration) time.Duration {
+	if to <= from {
+		return from
+	}
+	return from + time.Duration(luck.Int64N(int64(to-from)))
+}
