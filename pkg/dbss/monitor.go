@@ -15,6 +15,7 @@ import (
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/remark"
 	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/watch"
 )
 
 // Monitor is the DBSS of one target.
@@ -31,7 +32,7 @@ type Monitor struct {
 	real    netip.Addr
 	trouble trouble
 	ready   sync.Once
-	watcher *watcher
+	watcher *watch.Watcher
 	greeted bool // "normal state" was said since the last change
 
 	reported        time.Time // by the hypervisor, about the target
@@ -41,14 +42,14 @@ type Monitor struct {
 	backup      *standby // nil: the target has none
 	job         *task    // the background job
 	fencing     *task
-	debt        atomic.Value // fenceDebt
-	unwanted    atomic.Bool  // the target is in no file and still has VIPs: it is stripped only
-	active      []netip.Addr // active real servers, as sif last named them
-	beat        time.Time    // last full look at the serving backup
-	held        time.Time    // last look at its VIPs
-	announced   time.Time    // its last gratuitous ARP
-	backupWatch *watcher     // of the serving backup
-	tries       int          // background jobs in vain since A3
+	debt        atomic.Value   // fenceDebt
+	unwanted    atomic.Bool    // the target is in no file and still has VIPs: it is stripped only
+	active      []netip.Addr   // active real servers, as sif last named them
+	beat        time.Time      // last full look at the serving backup
+	held        time.Time      // last look at its VIPs
+	announced   time.Time      // its last gratuitous ARP
+	backupWatch *watch.Watcher // of the serving backup
+	tries       int            // background jobs in vain since A3
 	mendFailed  int
 
 	changed <-chan struct{}
@@ -109,8 +110,8 @@ func (m *Monitor) stopTasks() {
 	if m.backup != nil {
 		m.backup.stop()
 	}
-	m.watcher.stop()
-	m.backupWatch.stop()
+	m.watcher.Stop()
+	m.backupWatch.Stop()
 }
 
 // step does the work of the present state and says which one comes next and why.
@@ -156,9 +157,16 @@ func (m *Monitor) transition(to State, why string) error {
 	}
 	if to == Normal {
 		m.forgetEvents()
-		m.watcher.begin()
+		m.observe()
 	}
 	return nil
+}
+
+// observe starts an observation of the target, if it is watched.
+func (m *Monitor) observe() {
+	if m.watcher != nil {
+		m.watcher.Begin(m.clk.Now())
+	}
 }
 
 // forgetEvents drops what hypervisors reported of the trouble that is over.

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
-	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/detector"
@@ -44,9 +43,9 @@ func (m *Monitor) awaitJob(ctx context.Context) (next State, why string, over bo
 		case <-m.job.ended():
 			next, why = m.afterJob(ctx)
 			return next, why, true
-		case t := <-m.backupTold():
-			m.backupWatch.tell(t)
-		case <-m.backupWake():
+		case t := <-m.backupWatch.Told():
+			m.backupWatch.Take(t)
+		case <-m.backupWatch.Wake():
 		case <-m.changed:
 			return "", "", false
 		case <-due:
@@ -195,12 +194,12 @@ func (m *Monitor) watchBackup(ctx context.Context) error {
 	if m.backupWatch == nil {
 		m.backupWatch = m.watch(ctx, func() cluster.Guest { return m.backup.guest })
 	}
-	m.backupWatch.d.Pause()
+	m.backupWatch.Pause()
 	if m.clk.Since(m.beat) >= m.set.MonitorInterval.D() {
 		m.beat = m.clk.Now()
-		m.backupWatch.d.Examine(m.beat)
+		m.backupWatch.Examine(m.beat)
 	}
-	if v := m.backupWatch.look(); v.Level < detector.Believe && (v.Level > detector.Well || !m.backupLostVIPs(ctx, vips)) {
+	if v := m.backupWatch.Look(); v.Level < detector.Believe && (v.Level > detector.Well || !m.backupLostVIPs(ctx, vips)) {
 		return nil
 	}
 	m.log.Warn().Str("server", m.backup.guest.Host).Msg(MsgBackupTrouble)
@@ -209,23 +208,8 @@ func (m *Monitor) watchBackup(ctx context.Context) error {
 }
 
 func (m *Monitor) unwatchBackup() {
-	m.backupWatch.stop()
+	m.backupWatch.Stop()
 	m.backupWatch = nil
-}
-
-// backupTold is where the answers about a watched backup come in.
-func (m *Monitor) backupTold() <-chan telling {
-	if m.backupWatch == nil {
-		return nil
-	}
-	return m.backupWatch.told
-}
-
-func (m *Monitor) backupWake() <-chan time.Time {
-	if m.backupWatch == nil {
-		return nil
-	}
-	return m.backupWatch.wake
 }
 
 // backupLostVIPs asks once a beat whether the backup still answers for its VIPs.

@@ -49,14 +49,14 @@ func (m *Monitor) reexamining(ctx context.Context) (State, string) {
 	if len(m.trouble.unreachable) > 0 {
 		return m.unreachable(ctx)
 	}
-	m.watcher.d.Pause()
+	m.watcher.Pause()
 	return m.prove(ctx)
 }
 
 // prove watches the target until its trouble is believed or over.
 func (m *Monitor) prove(ctx context.Context) (State, string) {
 	for {
-		v := m.watcher.look()
+		v := m.watcher.Look()
 		switch {
 		case v.Level == detector.Well:
 			m.backup.rest(ctx)
@@ -80,9 +80,9 @@ func (m *Monitor) prove(ctx context.Context) (State, string) {
 			}
 		case ev := <-m.events:
 			m.rouse(ev)
-		case t := <-m.watcher.told:
-			m.watcher.tell(t)
-		case <-m.watcher.wake:
+		case t := <-m.watcher.Told():
+			m.watcher.Take(t)
+		case <-m.watcher.Wake():
 		}
 	}
 }
@@ -183,7 +183,7 @@ func (m *Monitor) askReferences(ctx context.Context) error {
 // rouse has the detector look closely: a hypervisor has reported something.
 func (m *Monitor) rouse(ev cluster.Event) {
 	m.reported = ev.At
-	m.watcher.d.Rouse(m.clk.Now())
+	m.watcher.Rouse(m.clk.Now())
 }
 
 // recently is how old a hypervisor's report may be to be of the trouble at hand.

@@ -121,10 +121,10 @@ func (m *Monitor) suspect(t trouble, v detector.Verdict, msg string) (State, str
 func (m *Monitor) monitor(ctx context.Context) (State, string) {
 	r := &round{m: m, examined: m.clk.Now(), over: m.clk.After(m.set.MonitorInterval.D())}
 	defer r.end()
-	m.watcher.d.Pause()
-	m.watcher.d.Examine(r.examined)
+	m.watcher.Pause()
+	m.watcher.Examine(r.examined)
 	for ctx.Err() == nil {
-		if v := m.watcher.look(); v.Level >= detector.Alarm {
+		if v := m.watcher.Look(); v.Level >= detector.Alarm {
 			return m.detected(v)
 		}
 		r.answered(ctx)
@@ -155,7 +155,7 @@ func (r *round) end() {
 // answered is for a target that has just answered in full: its VIPs are looked at.
 func (r *round) answered(ctx context.Context) {
 	m := r.m
-	if r.sound || !m.watcher.d.Heard(r.examined) {
+	if r.sound || !m.watcher.Heard(r.examined) {
 		return
 	}
 	r.sound = true
@@ -193,17 +193,17 @@ func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
 			return next, why, true
 		}
 		m.backup.keep(ctx)
-		m.watcher.d.Pause()
+		m.watcher.Pause()
 	case <-changed:
 		if !m.sameView(ctx) {
 			return Normal, "files changed", true
 		}
-		m.watcher.d.Pause()
+		m.watcher.Pause()
 	case ev := <-m.events:
 		m.rouse(ev)
-	case t := <-m.watcher.told:
-		m.watcher.tell(t)
-	case <-m.watcher.wake:
+	case t := <-m.watcher.Told():
+		m.watcher.Take(t)
+	case <-m.watcher.Wake():
 	case <-r.beat:
 		r.announce(ctx)
 	}
@@ -224,7 +224,7 @@ func (r *round) announce(ctx context.Context) {
 // weighLoad tells of a target that greets, but slowly: it is no trouble, and its
 // group should have more servers.
 func (m *Monitor) weighLoad() {
-	slow := m.watcher.d.Overloaded()
+	slow := m.watcher.Overloaded()
 	if len(slow) == 0 {
 		m.overloadedSince = time.Time{}
 		m.calm(MsgOverloaded)

@@ -68,7 +68,7 @@ func (s State) next() []State {
 	case Restarting:
 		return []State{Normal, TakingOver}
 	case TakingOver:
-		return []State{Recovering, GivingBack, Normal, Waiting}
+		return []State{Recovering, GivingBack, Normal, Waiting, Reexamining}
 	case Recovering:
 		return []State{GivingBack, Moving, HandingOver, TakingOver, Normal, Waiting, Ended}
 	case GivingBack:

@@ -89,6 +89,9 @@ func (m *Monitor) notSeparated(ctx context.Context, err error) (State, string) {
 	if !refused(err) {
 		m.alarm("target cannot be separated", err)
 		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+		if m.view.state == ipc.Operating { // it may answer by now
+			return Reexamining, "files cannot be changed"
+		}
 		return TakingOver, "files cannot be changed"
 	}
 	v, err := m.lookBeforeMonitor(ctx)

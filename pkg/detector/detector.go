@@ -59,6 +59,7 @@ type Detector struct {
 	asked  []Question // by the last Ask; its space is used again
 	began  time.Time  // of the observation
 	roused time.Time  // by an event; zero: not
+	last   time.Time  // Ask was called
 	wake   time.Time  // when Ask wanted to be asked again
 	late   int        // health of this program: 0 is well (Lifeguard)
 	timely time.Time  // since when it has not been late
@@ -263,8 +264,11 @@ func (d *Detector) witness(q Question) *witness {
 // may lie unread. One that is often late has a wider idea of lateness, so that
 // it comes to an end even on a starved machine.
 func (d *Detector) judgeOurselves(now time.Time) {
-	if d.wake.IsZero() {
-		d.timely = now
+	asked := d.last
+	if d.last = now; d.wake.IsZero() {
+		if d.timely = now; !asked.IsZero() && now.Sub(asked) > d.cfg.PingPatience {
+			d.Excuse() // nobody asked meanwhile
+		}
 		return
 	}
 	if now.Sub(d.wake) <= d.cfg.Lateness<<d.late {

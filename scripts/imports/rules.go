@@ -35,9 +35,10 @@ var rules = []rule{
 	{"pkg/access", with("pkg/command")},
 	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
 	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")}, // the commands of pss fleet
-	{"pkg/daemon", with("pkg/ipc")},           // companions and monitors are started ready to talk
-	{"pkg/doubt", nouns},                      // what monitors tell each other of their targets
-	{"pkg/detector", []string{"pkg/cluster"}}, // a step machine without clock or network
+	{"pkg/daemon", with("pkg/ipc")},                                                 // companions and monitors are started ready to talk
+	{"pkg/doubt", nouns},                                                            // what monitors tell each other of their targets
+	{"pkg/detector", []string{"pkg/cluster"}},                                       // a step machine without clock or network
+	{"pkg/watch", with("pkg/detector", "pkg/settings")},                             // its questions to real servers
 	{"pkg/instance", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget")}, // how every program begins, and what they share
 	{"pkg/ahead", with("pkg/load", "pkg/plan", "pkg/settings")},                     // loads as they would be, for pss and replay alike
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings", "pkg/ahead")},
@@ -47,8 +48,8 @@ var rules = []rule{
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
 	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")}, // what every driver must do; its own test is on the emulated one
 	{"pkg/pss", with("pkg/load", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/settings", "pkg/doubt")},
-	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/doubt", "pkg/detector")},
-	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/doubt", "pkg/detector")},
+	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/doubt", "pkg/detector", "pkg/watch")},
+	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/doubt", "pkg/detector", "pkg/watch")},
 	{"pkg/sif", with("pkg/conffile", "pkg/ipc", "pkg/protocol")},
 	{"pkg/budget", []string{"pkg/clock"}},
 	{"pkg/lab", with("pkg/conffile")}, // the VM lab: load goes where the files say clients are; its tests wire more
