@@ -7,7 +7,11 @@ PROGS  := pss dbss dsrs sif
 PREFIX ?= /usr/local
 export CGO_ENABLED := 1
 
+<<<<<<< HEAD
+.PHONY: all build demo test check fuzz campaign detector model bench-scale energy mutations scenarios-update test-lab test-lab-short test-calm bench-lab lab lab-down install clean
+=======
 .PHONY: all build demo test check fuzz campaign detector model bench-scale mutations scenarios-update test-lab test-lab-short test-calm bench-lab lab lab-down install clean
+>>>>>>> rig
 all: build
 
 build: $(addprefix $(BIN)/,$(PROGS))
@@ -52,6 +56,10 @@ BENCH_FLAGS ?=
 bench-scale: build ## 300 dbss and sif, 6 dsrs and pss as real processes; a real server with 50 virtual servers dies
 	$(GO) build -trimpath -tags $(TAGS) -o $(BIN)/bench ./scripts/bench
 	$(BIN)/bench -bin $(BIN) $(BENCH_FLAGS)
+
+ENERGY_FLAGS ?=
+energy: ## what shifting saves over ten generated weeks, by the defaults, by the published rules and in hindsight
+	@$(GO) run ./scripts/energy $(ENERGY_FLAGS)
 
 scenarios-update: ## rewrite the expected logs of testdata/scenarios; read the difference
 	$(GO) test -tags $(TAGS) ./pkg/scenario -run Scenarios -count=1 -update

@@ -17,7 +17,7 @@ import (
 // View is what is known of the system.
 type View struct {
 	Tables   cluster.Tables
-	Homes    plan.Known                      // from the .dat files; may be nil
+	Homes    map[netip.Addr]cluster.Guest    // of every VIP
 	Capacity func(host string) load.Capacity // of a server that may not be running
 	Backup   func(host string) string        // host's backup, empty where it has none; may be nil
 }
@@ -26,29 +26,27 @@ type View struct {
 // refuses is missing.
 func (v View) Layouts(group string) map[cluster.Condition]load.Layout {
 	out := map[cluster.Condition]load.Layout{}
-	for _, c := range []cluster.Condition{cluster.PS1, cluster.PS2} {
-		if l, why := v.Homes.LayoutOf(v.Tables, group, c); why == "" {
-			out[c] = load.Layout{Places: v.places(v.held(group, l))}
-		}
+	if held, ok := v.held(group, cluster.PS2); ok {
+		out[cluster.PS2] = load.Layout{Places: v.places(held)}
 	}
-	if l, ok := out[cluster.PS1]; ok {
-		moderate, _ := v.Homes.LayoutOf(v.Tables, group, cluster.Moderate) // never refused
-		ps1, _ := v.Homes.LayoutOf(v.Tables, group, cluster.PS1)
-		l.Losses = v.losses(v.held(group, ps1), v.held(group, moderate))
-		out[cluster.PS1] = l
+	if held, ok := v.held(group, cluster.PS1); ok {
+		moderate, _ := v.held(group, cluster.Moderate) // never refused
+		out[cluster.PS1] = load.Layout{Places: v.places(held), Losses: v.losses(held, moderate)}
 	}
 	return out
 }
 
-// held is who holds which of the group's VIPs in a layout. A VIP that is not in
-// it stays with whoever serves it, and a spare that serves keeps its real server.
-func (v View) held(group string, l plan.Layout) map[netip.Addr]cluster.Guest {
+// held is who holds which of the group's VIPs in a condition, and whether the plan
+// lets it have that. A VIP that is not in the layout stays with whoever serves it,
+// and a spare that serves keeps its real server.
+func (v View) held(group string, c cluster.Condition) (map[netip.Addr]cluster.Guest, bool) {
+	layout, why := plan.LayoutAt(v.Tables, v.Homes, group, c)
 	out := map[netip.Addr]cluster.Guest{}
 	for _, r := range v.Tables.Operation {
 		if r.Group != group {
 			continue
 		}
-		to, ok := l.Holder[r.VIP]
+		to, ok := layout.Holder[r.VIP]
 		if !ok {
 			to = r.Guest()
 		} else if rows := cluster.RowsOf(v.Tables.Operation, to.Host); len(rows) > 0 && v.Tables.IsSpare(to.Host) {
@@ -56,7 +54,7 @@ func (v View) held(group string, l plan.Layout) map[netip.Addr]cluster.Guest {
 		}
 		out[r.VIP] = to
 	}
-	return out
+	return out, why == ""
 }
 
 // places turns VIPs into shares of what serves them today: of a server with two

@@ -15,7 +15,9 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 		if near {
 			again = max(d.cfg.Burst, 50*time.Millisecond)
 		}
-		d.called = true
+		if d.called.IsZero() {
+			d.called = now
+		}
 		d.askOnce(&d.hyper, Question{Kind: Hypervisor, Patience: d.cfg.HungHost + time.Second}, now, again)
 		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.cfg.HungHost + time.Second}, now, again)
 	}
@@ -143,7 +145,7 @@ func (d *Detector) doubt(now time.Time) (service, dark bool) {
 	for i := range d.services {
 		service = service || d.doubtful(&d.services[i].witness, now)
 	}
-	if d.called && !service && !dark && !d.stirred(now) {
+	if !d.called.IsZero() && !service && !dark && !d.stirred(now) {
 		d.dismiss()
 	}
 	return service, dark

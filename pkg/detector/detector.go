@@ -65,7 +65,7 @@ type Detector struct {
 
 	word   cluster.GuestState // the hypervisor's last word in this doubt
 	closed bool               // the agent's channel was closed in this doubt
-	called bool               // witnesses were asked in this doubt
+	called time.Time          // since when witnesses are asked in this doubt
 	told   bool               // an alarm was, and it is not over
 }
 
@@ -110,7 +110,7 @@ func (d *Detector) dismiss() {
 		w.forget()
 		w.due = time.Time{}
 	}
-	d.word, d.closed, d.called = "", false, false
+	d.word, d.closed, d.called = "", false, time.Time{}
 }
 
 // Examine has the target pinged and every service greeted now.
@@ -153,7 +153,7 @@ func (d *Detector) Tell(now time.Time, a Answer) {
 // QuietUntil is when anything but a ping is due next; zero: something is in
 // doubt, or an answer is open.
 func (d *Detector) QuietUntil() time.Time {
-	if d.called || d.ping.open() || d.ping.due.IsZero() {
+	if !d.called.IsZero() || d.ping.open() || d.ping.due.IsZero() {
 		return time.Time{}
 	}
 	until := d.ping.due.Add(time.Hour)
@@ -196,8 +196,18 @@ func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 		d.reached(p.sent, now)
 	case Agent:
 		d.closed = false
+	case Reference:
+		d.returned(now)
 	}
 	w.live(p.sent, now)
+}
+
+// returned notes that a network reference was heard. Where all were silent until
+// now it was our own network, and no silence during that time proves anything.
+func (d *Detector) returned(now time.Time) {
+	if d.phi(&d.refs, now) >= d.cfg.Alarm {
+		d.Excuse()
+	}
 }
 
 // reached notes that the target's network was heard. Where it was out of reach

@@ -84,8 +84,12 @@ func (d *Detector) network(now time.Time) Verdict {
 	phi := d.phi(&d.ping, now)
 	since := d.since()
 	v := Verdict{Phi: phi, Since: since, Pinged: !d.doubtful(&d.ping, now)}
-	v.Mute = d.hyper.heard.Before(since) || d.hyper.heard.IsZero()
-	v.Dumb = d.agent.heard.Before(since) || d.agent.heard.IsZero() || d.closed
+	asked := since
+	if v.Pinged { // a ping under way is no silence
+		asked = d.called
+	}
+	v.Mute = d.hyper.heard.Before(asked) || d.hyper.heard.IsZero()
+	v.Dumb = d.agent.heard.Before(asked) || d.agent.heard.IsZero() || d.closed
 	v.HostGone = v.Mute && !v.Pinged && d.phi(&d.host, now) >= d.cfg.Act/2
 	if d.word.Dead() && d.word != "" {
 		v.Level, v.Trouble, v.Certain = Believe, Down, true

@@ -2,6 +2,7 @@ package load
 
 import (
 	"fmt"
+	"math"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -18,11 +19,11 @@ type Look struct {
 }
 
 // The back-off of lighter conditions: one lasted if the group stayed for four
-// times what it took to enter it, and for a quarter of an hour at least; a group
+// times what it took to enter it, and for half an hour at least; a group
 // that left none for six hours enters the next one by the paper's streaks.
 const (
 	worth = 4
-	brief = 15 * time.Minute
+	brief = 30 * time.Minute
 	fresh = 6 * time.Hour
 )
 
@@ -49,7 +50,7 @@ func (d *Decider) look(g Group, m *memory, out *Decision, passed time.Duration) 
 	switch {
 	case g.Condition == cluster.Moderate:
 		d.open(g, m, out, cluster.PS1, passed)
-	case m.moderate >= r.ModerateStreak && out.Loads.Ls > r.Look.Urgent, ps1.hurt(excess(out.Loads.Ls, r.Moderate), passed) >= r.Look.Heavier:
+	case m.moderate >= r.ModerateStreak && out.Loads.Ls > max(r.Look.Urgent, r.Moderate), ps1.hurt(excess(out.Loads.Ls, r.Moderate), passed) >= r.Look.Heavier:
 		out.Want, out.Why = cluster.Moderate, "moderate load"
 	case g.Condition == cluster.PS1:
 		d.open(g, m, out, cluster.PS2, passed)
@@ -63,9 +64,6 @@ func (d *Decider) look(g Group, m *memory, out *Decision, passed time.Duration) 
 // paper's streaks say so.
 func (d *Decider) open(g Group, m *memory, out *Decision, c cluster.Condition, passed time.Duration) {
 	layout, possible := g.Ahead[c]
-	if !possible {
-		return // the plan says why
-	}
 	at, r := m.gates[c], g.Rules
 	ls := d.ahead(g, layout.Places).Ls
 	over, light, why := excess(ls, r.Moderate), m.light >= r.LightStreak, "light load"
@@ -75,6 +73,9 @@ func (d *Decider) open(g Group, m *memory, out *Decision, c cluster.Condition, p
 	}
 	calm := at.rest(over, passed)
 	switch {
+	case !possible && light: // the plan says why not
+		out.Want, out.Why = c, why
+	case !possible:
 	case ls > r.Moderate && light:
 		out.Refused = fmt.Sprintf("would be moderate: %.0f %%", ls)
 	case over > 0 || c == cluster.PS2 && !g.FullTime:
@@ -133,13 +134,17 @@ func (at *gate) hurt(over float64, passed time.Duration) time.Duration {
 }
 
 func weighed(over float64, passed time.Duration) time.Duration {
-	return time.Duration(over * float64(passed))
+	return time.Duration(math.Round(over * float64(passed)))
 }
 
-// excess is how far v is above its limit, as a part of the limit, -1 to 1.
+// excess is how far v is above its limit, as a part of the limit, -1 to 1; of no
+// limit that can be divided, all the way.
 func excess(v, limit float64) float64 {
-	if limit > 0 {
-		v, limit = v/limit, 1
+	switch {
+	case limit > 0:
+		return max(-1, min((v-limit)/limit, 1))
+	case v > limit:
+		return 1
 	}
-	return max(-1, min(v-limit, 1))
+	return -1
 }

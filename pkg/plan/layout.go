@@ -18,11 +18,16 @@ type Layout struct {
 // LayoutOf is the layout of group in condition c: a function of its home
 // layout, its bases and its spares alone. It returns why c is refused, or nothing.
 func (k Known) LayoutOf(t cluster.Tables, group string, c cluster.Condition) (Layout, string) {
+	return LayoutAt(t, k.Homes(t), group, c)
+}
+
+// LayoutAt is LayoutOf for who has worked out the homes of t already.
+func LayoutAt(t cluster.Tables, homes map[netip.Addr]cluster.Guest, group string, c cluster.Condition) (Layout, string) {
 	row, ok := stateOf(t, group)
 	if !ok {
 		return Layout{}, NoServerOnBase
 	}
-	return layoutOf(t, row, k.Homes(t), c)
+	return layoutOf(t, row, homes, c)
 }
 
 // LayoutOf is Known.LayoutOf with the seven files alone.

@@ -88,7 +88,7 @@ func capacity(v settings.Server) load.Capacity {
 
 // groups puts together what the cycle knows of each group.
 func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load.Group {
-	now := s.opt.Clock.Now()
+	now, view := s.opt.Clock.Now(), s.ahead(t)
 	out := make([]load.Group, 0, len(t.State))
 	for _, row := range t.State {
 		class := s.opt.Settings.ClassOf(row.Group)
@@ -100,7 +100,7 @@ func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load
 			}
 		}
 		if class.LookAhead {
-			g.Ahead = s.ahead(t).Layouts(row.Group)
+			g.Ahead = view.Layouts(row.Group)
 		}
 		g.Accesses, g.FullTime = s.counts.Clients(now, vipsOf(t, row.Group), class)
 		out = append(out, g)

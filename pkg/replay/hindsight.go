@@ -1,14 +1,17 @@
 package replay
 
 import (
+	"time"
+
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/load"
+	"pss-msbs/pkg/plan"
 )
 
 // Hindsight is the saving that no rule reaches which must decide in time: each
 // cycle the lightest conditions in which no group's measured load, on the servers
 // left, is above moderate, and for PS2 the accesses at most x; all shifts take no
-// time. What stands in it is comparable with the Summary of Run.
+// time. Nothing in it is strained.
 func Hindsight(in Input, trace []Cycle) Summary {
 	h := hindsight{in: in, trace: trace, best: map[string]cluster.Condition{}}
 	for i, s := range in.Tables.State {
@@ -25,6 +28,7 @@ type option struct {
 	at        *replayer
 }
 
+// hindsight is a trace under examination.
 type hindsight struct {
 	in     Input
 	trace  []Cycle
@@ -32,21 +36,17 @@ type hindsight struct {
 	best   map[string]cluster.Condition // in the cycle
 }
 
-// at is a replay in which the groups are in these conditions.
+// at is a replay in which the groups are in these conditions, and whether a plan
+// has them so.
 func (h *hindsight) at(wants map[string]cluster.Condition) (*replayer, bool) {
-	all := map[string]cluster.Condition{}
+	home := map[string]cluster.Condition{}
 	for _, s := range h.in.Tables.State {
-		all[s.Group] = cluster.Moderate
+		home[s.Group] = cluster.Moderate
 	}
-	home := h.in.Homes.Apply(h.in.Tables, h.in.Homes.Make(h.in.Tables, all))
-	steps := h.in.Homes.Make(home, wants)
-	r := &replayer{in: h.in, tables: h.in.Homes.Apply(home, steps), trace: h.trace, accesses: make([][]float64, len(all))}
-	for group := range wants {
-		if steps.Refused(group) != "" {
-			return nil, false
-		}
-	}
-	return r, true
+	t := h.in.Homes.Apply(h.in.Tables, h.in.Homes.Make(h.in.Tables, home))
+	steps := h.in.Homes.Make(t, wants)
+	return &replayer{in: h.in, tables: h.in.Homes.Apply(t, steps), trace: h.trace, accesses: make([][]float64, len(home))},
+		len(steps.Of(plan.Refuse)) == 0
 }
 
 // options are the conditions that the group may have, the lightest first.
@@ -60,8 +60,10 @@ func (h *hindsight) options(i int, group string) []option {
 	return out
 }
 
+// run adds up the cycles.
 func (h *hindsight) run() Summary {
 	var out Summary
+	var all time.Duration
 	power := map[string]*replayer{}
 	for n := range h.trace {
 		key := ""
@@ -74,6 +76,7 @@ func (h *hindsight) run() Summary {
 			power[key] = r
 		}
 		lasts := r.lasts(n)
+		all += lasts
 		out.EnergyWh += float64(r.watts() * lasts.Hours())
 		out.AlwaysOnWh += float64(r.alwaysOn() * lasts.Hours())
 		for _, c := range h.best {
@@ -82,7 +85,7 @@ func (h *hindsight) run() Summary {
 			}
 		}
 	}
-	out.finish(h.trace[len(h.trace)-1].At.Sub(h.trace[0].At))
+	out.finish(all)
 	return out
 }
 
@@ -101,6 +104,7 @@ func (h *hindsight) choose(group string, options []option, n int, out *Summary) 
 	return string(best) + " "
 }
 
+// fits tells whether the group's measured load allows its condition.
 func fits(g load.Group) bool {
 	for _, s := range g.Servers {
 		if !s.Measured {

@@ -39,6 +39,7 @@ type GroupResult struct {
 	Ls        *float64          `json:"ls,omitempty"`
 	Class     cluster.Class     `json:"class"`
 	Condition cluster.Condition `json:"condition"`
+	Refused   string            `json:"refused,omitempty"` // why a lighter condition is not wanted, from looking ahead
 }
 
 // Summary is the whole trace.
@@ -216,7 +217,7 @@ func (r *replayer) window(group, n int, y time.Duration) (float64, bool) {
 func results(decisions []load.Decision) map[string]GroupResult {
 	out := map[string]GroupResult{}
 	for _, d := range decisions {
-		g := GroupResult{Class: d.Class, Condition: d.Condition}
+		g := GroupResult{Class: d.Class, Condition: d.Condition, Refused: d.Refused}
 		if d.Examined {
 			l := d.Loads
 			g.Lm, g.Lc, g.Ln, g.Ls = &l.Mem, &l.CPU, &l.Net, &l.Ls

@@ -23,7 +23,7 @@ func row(group string, real, vip int, host string) cluster.ServerRow {
 // webFTP is the paper's system without Mail, in Fig. 3(a), with short streaks.
 func webFTP() Input {
 	s := settings.Default()
-	s.Class.LightStreak = 2
+	s.Class.LightStreak, s.Class.LookAhead = 2, false // worked out by the published rules
 	s.Class.PS2Window = settings.Duration(20 * time.Second)
 	s.Group["FTP"] = settings.Group{Type: cluster.Network, Class: s.Class}
 	bases := []netip.Addr{ip(201), ip(202)}
@@ -151,11 +151,12 @@ func TestReading(t *testing.T) {
 	in.Settings.Servers["W1"] = big
 	r := replayer{in: in, tables: in.Tables}
 	rows := read(t, "0,W1,1000,10,200,3\n", "0,W2,3000,20,100,4\n")[0].Rows
-	s, accesses := r.measure("W1", in.Homes.Homes(in.Tables), rows)
+	w1 := r.server("W1", in.Homes.Homes(in.Tables))
+	s, accesses := w1.measure(rows)
 	if s.Reading.MemKB != 3000 || s.Reading.CPUPercent != 10+20*1.0/4 || s.Reading.NetKBs != 300 || accesses != 7 || !s.Measured {
 		t.Errorf("got %+v and %v accesses", s, accesses)
 	}
-	if s, _ := r.measure("W1", in.Homes.Homes(in.Tables), nil); s.Measured {
+	if s, _ := w1.measure(nil); s.Measured {
 		t.Error("measured without a row")
 	}
 }
@@ -251,7 +252,7 @@ func TestWrite(t *testing.T) {
 	}
 	want := `{"time":0,"groups":{"FTP":{"lm":20,"lc":20,"ln":20,"ls":20,"class":"light","condition":"Moderate"},"Web":{"lm":20,"lc":20,"ln":20,"ls":20,"class":"light","condition":"Moderate"}},"watts":84}
 {"time":10,"groups":{"FTP":{"class":"unknown","condition":"Moderate"},"Web":{"lm":20,"lc":20,"ln":20,"ls":20,"class":"light","condition":"Moderate"}},"watts":84}
-{"summary":{"energy_wh":0.4666666666666667,"always_on_wh":0.4666666666666667,"saved_percent":0,"shifts":1}}
+{"summary":{"energy_wh":0.4666666666666667,"always_on_wh":0.4666666666666667,"saved_percent":0,"shifts":1,"shifts_a_day":4320,"minutes_not_redundant":0,"minutes_strained":0}}
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())
@@ -263,7 +264,7 @@ func TestWrite(t *testing.T) {
 	want = `TIME  WATTS  WEB                   FTP
 0     84.0   light 20.00 Moderate  light 20.00 Moderate
 10    84.0   light 20.00 Moderate  unknown Moderate
-energy 0.467 Wh, always on 0.467 Wh, saved 0.0 %, 1 shifts
+energy 0.467 Wh, always on 0.467 Wh, saved 0.0 %, 1 shifts (4320.0 a day), 0 minutes not redundant, 0 strained
 `
 	if b.String() != want {
 		t.Errorf("got\n%s", b.String())

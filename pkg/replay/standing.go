@@ -26,7 +26,7 @@ func (r *replayer) stands() *standing {
 		return &r.standing
 	}
 	homes := r.in.Homes.Homes(r.tables)
-	view := ahead.View{Tables: r.tables, Homes: r.in.Homes, Capacity: r.capacity, Backup: func(host string) string { return r.in.Backups[host] }}
+	view := ahead.View{Tables: r.tables, Homes: homes, Capacity: r.capacity, Backup: func(host string) string { return r.in.Backups[host] }}
 	s := standing{serving: map[string][]server{}, separated: map[string][]netip.Addr{}, ahead: map[string]map[cluster.Condition]load.Layout{},
 		plans: map[string]plan.Steps{}}
 	for _, row := range r.tables.State {

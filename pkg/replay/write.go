@@ -41,7 +41,8 @@ func (r Result) WriteText(w io.Writer) error {
 		return fmt.Errorf("cannot write replay: %v", err)
 	}
 	s := r.Summary
-	_, err := fmt.Fprintf(w, "energy %.3f Wh, always on %.3f Wh, saved %.1f %%, %d shifts\n", s.EnergyWh, s.AlwaysOnWh, s.SavedPercent, s.Shifts)
+	_, err := fmt.Fprintf(w, "energy %.3f Wh, always on %.3f Wh, saved %.1f %%, %d shifts (%.1f a day), %.0f minutes not redundant, %.0f strained\n",
+		s.EnergyWh, s.AlwaysOnWh, s.SavedPercent, s.Shifts, s.ShiftsADay, s.NotRedundant, s.Strained)
 	return err
 }
 
@@ -50,5 +51,9 @@ func (g GroupResult) String() string {
 	if g.Ls == nil {
 		return fmt.Sprintf("%s %s", g.Class, g.Condition)
 	}
-	return fmt.Sprintf("%s %.2f %s", g.Class, *g.Ls, g.Condition)
+	cell := fmt.Sprintf("%s %.2f %s", g.Class, *g.Ls, g.Condition)
+	if g.Refused != "" {
+		cell += ", " + g.Refused
+	}
+	return cell
 }

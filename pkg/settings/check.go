@@ -155,6 +155,9 @@ func (r *reader) class(c Class, at string) {
 	r.demand(c.Light >= 0 && c.Light <= 100, at+".light", "must be a percentage, 0 to 100")
 	r.demand(c.Moderate >= 0 && c.Moderate <= 100, at+".moderate", "must be a percentage, 0 to 100")
 	r.demand(c.Light < c.Moderate, r.nearest(at, "light", "moderate"), "light must be below moderate")
+	r.demand(c.UrgentLoad >= 0 && c.UrgentLoad <= 100, at+".urgent_load", "must be a percentage, 0 to 100")
+	r.demand(c.FailureLoad >= 0, at+".failure_load", "must not be below 0")
+	r.demand(c.LighterLongest >= c.LighterAfter, r.nearest(at, "lighter_longest", "lighter_after"), "lighter_longest must not be below lighter_after")
 	r.demand(!(c.PS2Accesses < 0), at+".ps2_accesses", "must not be below 0")
 	r.demand(!(c.MonitorAccessesPerSecond < 0), at+".monitor_accesses_per_second", "must not be below 0")
 }

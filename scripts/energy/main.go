@@ -1,93 +1,111 @@
-// Command energy prints what shifting saves over generated weeks.
+// Command energy prints what shifting saves over generated weeks of demand on the
+// paper's system: by the defaults, by the published rules (look_ahead = false) and
+// in hindsight. The same flags print the same table.
 package main
 
 import (
 	"flag"
 	"fmt"
 	"os"
+	"slices"
+	"text/tabwriter"
 	"time"
 
-	"context"
-	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/replay"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/weeks"
 )
 
 func main() {
-	interval := flag.Duration("interval", time.Minute, "")
-	seeds := flag.Int("seeds", 10, "")
-	files := flag.Bool("files", false, "args are traces")
-	lighter := flag.Duration("lighter", 0, "")
-	heavier := flag.Duration("heavier", 0, "")
-	longest := flag.Duration("longest", 0, "")
-	failure := flag.Float64("failure", 0, "")
+	var o options
+	flag.Uint64Var(&o.first, "first", 1, "first seed")
+	flag.IntVar(&o.seeds, "seeds", 10, "how many weeks")
+	flag.DurationVar(&o.interval, "interval", time.Minute, "time between cycles")
 	flag.Parse()
-	t, err := conffile.Open("testdata/paper", conffile.Options{Holder: "energy"}).View(context.Background())
-	if err != nil {
-		panic(err)
+	if flag.NArg() > 0 || o.seeds < 1 || o.interval < time.Second {
+		flag.Usage()
+		os.Exit(2)
 	}
-	set, err := settings.Read("testdata/paper/settings.toml")
-	if err != nil {
-		panic(err)
+	if err := o.print(); err != nil {
+		fmt.Fprintln(os.Stderr, "energy:", err)
+		os.Exit(1)
 	}
-	defaults := set
-	edit := func(s settings.Settings, f func(*settings.Class)) settings.Settings {
-		f(&s.Class)
-		groups := map[string]settings.Group{}
-		for n, g := range s.Group {
-			f(&g.Class)
-			groups[n] = g
-		}
-		s.Group = groups
-		return s
+}
+
+type options struct {
+	first    uint64
+	seeds    int
+	interval time.Duration
+}
+
+// columns are the table's, each with its own median.
+var columns = []string{"always on, Wh", "saved, %", "published, %", "hindsight, %", "of hindsight", "shifts a day", "published", "hindsight",
+	"not redundant, min", "published", "strained, min", "published"}
+
+func (o options) print() error {
+	c := settings.Default().Class
+	fmt.Printf("energy -first %d -seeds %d -interval %s: weeks of the paper's system, three groups; a real server draws %g W awake, %g W asleep\n",
+		o.first, o.seeds, o.interval, settings.Default().Power.ActiveW, settings.Default().Power.SuspendedW)
+	fmt.Printf("look_ahead = %t, urgent_load = %g, failure_load = %g, lighter_after = %s, heavier_after = %s, lighter_longest = %s\n\n",
+		c.LookAhead, c.UrgentLoad, c.FailureLoad, c.LighterAfter.D(), c.HeavierAfter.D(), c.LighterLongest.D())
+	var rows [][]float64
+	t := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
+	fmt.Fprint(t, "seed\t")
+	for _, c := range columns {
+		fmt.Fprintf(t, "%s\t", c)
 	}
-	defaults = edit(defaults, func(c *settings.Class) {
-		if *lighter > 0 {
-			c.LighterAfter = settings.Duration(*lighter)
-		}
-		if *heavier > 0 {
-			c.HeavierAfter = settings.Duration(*heavier)
-		}
-		if *longest > 0 {
-			c.LighterLongest = settings.Duration(*longest)
-		}
-		if *failure > 0 {
-			c.FailureLoad = *failure
-		}
-	})
-	paper := edit(set, func(c *settings.Class) { c.LookAhead = false })
-	backups := map[string]string{"M1": "Mb", "M2": "Mb2", "W1": "Wb", "W2": "Wb2", "F1": "Fb", "F2": "Fb2"}
-	p := weeks.Plan{Groups: []weeks.Group{{"Mail", []string{"M1", "M2"}}, {"Web", []string{"W1", "W2"}}, {"FTP", []string{"F1", "F2"}}},
-		Interval: *interval, Days: 7, Size: load.Capacity{MemKB: 2097152, Cores: 1, NetKBs: 256000}}
-	show := func(name string, trace []replay.Cycle) {
-		in := replay.Input{Tables: t, Settings: defaults, Backups: backups}
-		d := replay.Run(in, trace).Summary
-		in.Settings = paper
-		pp := replay.Run(in, trace).Summary
-		h := replay.Hindsight(in, trace)
-		fmt.Printf("%-22s %6.2f %6.2f %6.2f  ratio %.3f  shifts/d %5.1f paper %5.1f hind %6.1f  notred %5.0f %5.0f %5.0f strained %5.0f %5.0f\n", name, d.SavedPercent, pp.SavedPercent, h.SavedPercent,
-			d.SavedPercent/h.SavedPercent, d.ShiftsADay, pp.ShiftsADay, h.ShiftsADay, d.NotRedundant, pp.NotRedundant, h.NotRedundant, d.Strained, pp.Strained)
+	fmt.Fprintln(t)
+	for seed := o.first; seed < o.first+uint64(o.seeds); seed++ {
+		row := o.week(seed)
+		rows = append(rows, row)
+		line(t, fmt.Sprint(seed), row)
 	}
-	_ = cluster.PS1
-	if *files {
-		for _, a := range flag.Args() {
-			f, err := os.Open(a)
-			if err != nil {
-				panic(err)
-			}
-			tr, err := replay.ReadTrace(a, f)
-			if err != nil {
-				panic(err)
-			}
-			f.Close()
-			show(a, tr)
+	line(t, "median", medians(rows))
+	if err := t.Flush(); err != nil {
+		return fmt.Errorf("cannot write the table: %v", err)
+	}
+	_, err := fmt.Println("\nminutes are added over the groups: not redundant in PS2, strained in a lighter condition under a measured load above moderate")
+	return err
+}
+
+// week replays the week of a seed.
+func (o options) week(seed uint64) []float64 {
+	set := settings.Default()
+	plan, in := weeks.Paper(set, o.interval)
+	trace := weeks.Week(plan, seed)
+	ours, hindsight := replay.Run(in, trace).Summary, replay.Hindsight(in, trace)
+	set.Class.LookAhead = false
+	_, in = weeks.Paper(set, o.interval)
+	published := replay.Run(in, trace).Summary
+	return []float64{ours.AlwaysOnWh, ours.SavedPercent, published.SavedPercent, hindsight.SavedPercent, ours.SavedPercent / hindsight.SavedPercent,
+		ours.ShiftsADay, published.ShiftsADay, hindsight.ShiftsADay, ours.NotRedundant, published.NotRedundant, ours.Strained, published.Strained}
+}
+
+func line(t *tabwriter.Writer, name string, row []float64) {
+	fmt.Fprintf(t, "%s\t", name)
+	for i, v := range row {
+		format := "%.1f\t"
+		switch {
+		case i == 4:
+			format = "%.2f\t"
+		case i == 0 || i >= 8:
+			format = "%.0f\t"
 		}
-		return
+		fmt.Fprintf(t, format, v)
 	}
-	for s := range *seeds {
-		show(fmt.Sprint(s+1), weeks.Week(p, uint64(s+1)))
+	fmt.Fprintln(t)
+}
+
+// medians of the columns.
+func medians(rows [][]float64) []float64 {
+	out := make([]float64, len(columns))
+	for i := range out {
+		var all []float64
+		for _, row := range rows {
+			all = append(all, row[i])
+		}
+		slices.Sort(all)
+		out[i] = (all[(len(all)-1)/2] + all[len(all)/2]) / 2
 	}
+	return out
 }

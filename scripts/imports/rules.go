@@ -41,7 +41,7 @@ var rules = []rule{
 	{"pkg/instance", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget")}, // how every program begins, and what they share
 	{"pkg/ahead", with("pkg/load", "pkg/plan", "pkg/settings")},                     // loads as they would be, for pss and replay alike
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings", "pkg/ahead")},
-	{"pkg/weeks", with("pkg/load", "pkg/replay")}, // generated traces
+	{"pkg/weeks", with("pkg/load", "pkg/settings", "pkg/replay")}, // generated traces
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
 	{"pkg/edit", with("pkg/conffile", "pkg/check")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
