@@ -7,11 +7,7 @@ PROGS  := pss dbss dsrs sif
 PREFIX ?= /usr/local
 export CGO_ENABLED := 1
 
-<<<<<<< HEAD
 .PHONY: all build demo test check fuzz campaign detector model bench-scale energy mutations scenarios-update test-lab test-lab-short test-calm bench-lab lab lab-down install clean
-=======
-.PHONY: all build demo test check fuzz campaign detector model bench-scale mutations scenarios-update test-lab test-lab-short test-calm bench-lab lab lab-down install clean
->>>>>>> rig
 all: build
 
 build: $(addprefix $(BIN)/,$(PROGS))

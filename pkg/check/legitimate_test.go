@@ -176,15 +176,15 @@ func TestWarnings(t *testing.T) {
 	}{
 		"thresholds far apart": {"settings.toml", "", "", ""},
 		"a group's own thresholds": {"settings.toml", "[group.Web]\n", "[group.Web]\nlight = 40\n",
-			"settings.toml:39: warning: [group.Web]: 2 x light (40) >= moderate (50): PS2 doubles the load of the servers left, and the group may go back at once"},
+			"settings.toml:46: warning: [group.Web]: 2 x light (40) >= moderate (50): PS2 doubles the load of the servers left, and the group may go back at once"},
 		"bases are all real servers": {"state.conf", "Web   Moderate  172.21.14.201  172.21.14.202", "Web Moderate 172.21.14.201 172.21.14.202 172.21.14.203",
 			"state.conf:3: warning: the bases of Web save nothing in PS1: no real server is left to sleep (172.21.14.201 172.21.14.202 172.21.14.203)"},
 		"first bases keep every server awake": {"state.conf", "Web   Moderate  172.21.14.201  172.21.14.202", "Web Moderate 172.21.14.203 172.21.14.201",
 			"state.conf:3: warning: the bases of Web save nothing in PS2: its servers stay on first bases anyway (172.21.14.201 172.21.14.203)"},
 		"a name that nothing has": {"settings.toml", "[group.Web]\n", "[server.Wb]\n[server.W9]\n[real.\"172.21.14.209\"]\n[group.Wob]\n",
-			"settings.toml:39: warning: [server.W9]: there is no such server\n" +
-				"settings.toml:40: warning: [real.172.21.14.209]: there is no such real server\n" +
-				"settings.toml:41: warning: [group.Wob]: there is no such group"},
+			"settings.toml:46: warning: [server.W9]: there is no such server\n" +
+				"settings.toml:47: warning: [real.172.21.14.209]: there is no such real server\n" +
+				"settings.toml:48: warning: [group.Wob]: there is no such group"},
 		"no management server": {"settings.toml", "ip = \"172.21.14.200\"", "",
 			"settings.toml:1: warning: [management] ip is not set: backups need it"},
 	}

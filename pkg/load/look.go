@@ -37,8 +37,9 @@ type gate struct {
 	strain  time.Duration // evidence that it does not, while it is inside
 	need    time.Duration // calm that opens the gate
 	inside  bool          // the group is in the condition or in a lighter one
+	ours    bool          // while inside: its load or accesses were the reason to leave
 	entered time.Time     // when it came inside
-	left    time.Time     // when it went outside, zero where it never did
+	left    time.Time     // when it went outside for that, zero where it never did
 }
 
 // look is want with a look at the load as it would be.
@@ -52,10 +53,12 @@ func (d *Decider) look(g Group, m *memory, out *Decision, passed time.Duration) 
 		d.open(g, m, out, cluster.PS1, passed)
 	case m.moderate >= r.ModerateStreak && out.Loads.Ls > max(r.Look.Urgent, r.Moderate), ps1.hurt(excess(out.Loads.Ls, r.Moderate), passed) >= r.Look.Heavier:
 		out.Want, out.Why = cluster.Moderate, "moderate load"
+		ps1.ours, ps2.ours = true, true
 	case g.Condition == cluster.PS1:
 		d.open(g, m, out, cluster.PS2, passed)
 	case g.Accesses > 2*r.Accesses, ps2.hurt(excess(g.Accesses, r.Accesses), passed) >= r.Look.Heavier:
 		out.Want, out.Why, out.IfRefused = cluster.PS1, "accesses again", cluster.Moderate
+		ps2.ours = true
 	}
 }
 
@@ -85,7 +88,8 @@ func (d *Decider) open(g Group, m *memory, out *Decision, c cluster.Condition, p
 }
 
 // pass notices a change of condition: a lighter one that did not last takes twice
-// as long the next time, one that did half as long.
+// as long the next time, one that did half as long. One that ended for another
+// reason, as the failure of a server, says nothing.
 func (m *memory) pass(g Group, now time.Time) {
 	look := g.Rules.Look
 	for _, c := range []cluster.Condition{cluster.PS1, cluster.PS2} {
@@ -97,12 +101,13 @@ func (m *memory) pass(g Group, now time.Time) {
 		if is == at.inside {
 			continue
 		}
-		at.inside, at.calm, at.strain = is, 0, 0
-		if is {
+		switch {
+		case is:
 			at.entered = now
-		} else {
+		case at.ours:
 			at.leave(now, look)
 		}
+		at.inside, at.ours, at.calm, at.strain = is, false, 0, 0
 	}
 }
 

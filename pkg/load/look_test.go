@@ -162,6 +162,18 @@ func TestBackOff(t *testing.T) {
 	}
 }
 
+// TestForced: a light condition that another one ended, as a failed server does,
+// says nothing against the next one.
+func TestForced(t *testing.T) {
+	d, now := NewDecider(), start
+	steps(d, &now, pair(cluster.Moderate, 20, 99))
+	d.Cycle(now, []Group{pair(cluster.PS1, 20, 99)})
+	now = now.Add(10 * time.Second)
+	if took, got := steps(d, &now, pair(cluster.Moderate, 20, 99)); got.Want != cluster.PS1 || took > 40*time.Second {
+		t.Errorf("after %s: %+v", took, got)
+	}
+}
+
 // TestFragile: what the failure of a real server would leave of a group in PS1.
 func TestFragile(t *testing.T) {
 	all, one := []Place{place("Wb", "W1"), place("Ws", "W2")}, []Place{place("W1", "W1", "W2")}

@@ -81,7 +81,7 @@ func (h *hindsight) run() Summary {
 		out.AlwaysOnWh += float64(r.alwaysOn() * lasts.Hours())
 		for _, c := range h.best {
 			if c == cluster.PS2 {
-				out.NotRedundant += lasts.Minutes()
+				out.alone += lasts
 			}
 		}
 	}

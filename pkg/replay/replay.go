@@ -53,6 +53,8 @@ type Summary struct {
 	// under a load above moderate; each group's counted.
 	NotRedundant float64 `json:"minutes_not_redundant"`
 	Strained     float64 `json:"minutes_strained"`
+
+	alone, strained time.Duration // the same, while they are added up
 }
 
 // Result is a replayed trace.
@@ -92,10 +94,10 @@ func Run(in Input, trace []Cycle) Result {
 func (s *Summary) count(groups []load.Group, decisions []load.Decision, lasts time.Duration) {
 	for i, d := range decisions {
 		if d.Condition == cluster.PS2 {
-			s.NotRedundant += lasts.Minutes()
+			s.alone += lasts
 		}
 		if d.Condition != cluster.Moderate && d.Examined && load.Measured(groups[i].Servers, groups[i].Rules.Type).Ls > groups[i].Rules.Moderate {
-			s.Strained += lasts.Minutes()
+			s.strained += lasts
 		}
 	}
 }
@@ -105,6 +107,7 @@ func (s *Summary) finish(all time.Duration) {
 	if s.AlwaysOnWh > 0 {
 		s.SavedPercent = (s.AlwaysOnWh - s.EnergyWh) / s.AlwaysOnWh * 100
 	}
+	s.NotRedundant, s.Strained = s.alone.Minutes(), s.strained.Minutes()
 	if all > 0 {
 		s.ShiftsADay = float64(s.Shifts) / (all.Hours() / 24)
 	}

@@ -4,7 +4,9 @@ import (
 	"encoding/csv"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"maps"
 	"math"
 	"slices"
 	"strconv"
@@ -55,6 +57,24 @@ func ReadTrace(name string, r io.Reader) ([]Cycle, error) {
 		}
 	}
 	return t.finish()
+}
+
+// WriteTrace writes a trace that ReadTrace reads back.
+func WriteTrace(w io.Writer, trace []Cycle) error {
+	c := csv.NewWriter(w)
+	number := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) }
+	_ = c.Write(columns) // the first error stays until Flush
+	for _, cycle := range trace {
+		for _, host := range slices.Sorted(maps.Keys(cycle.Rows)) {
+			r := cycle.Rows[host]
+			_ = c.Write([]string{strings.Trim(string(cycle.Time), `"`), host, number(r.Reading.MemKB), number(r.Reading.CPUPercent),
+				number(r.Reading.NetKBs), number(r.Accesses)})
+		}
+	}
+	if c.Flush(); c.Error() != nil {
+		return fmt.Errorf("cannot write the trace: %v", c.Error())
+	}
+	return nil
 }
 
 // trace is a trace in the reading.

@@ -36,7 +36,7 @@ func Week(p Plan, seed uint64) []replay.Cycle {
 	var out []replay.Cycle
 	start := time.Date(2026, 3, 2, 0, 0, 0, 0, time.UTC)
 	for at := start; at.Before(start.AddDate(0, 0, p.Days)); at = at.Add(p.Interval) {
-		c := replay.Cycle{At: at, Time: []byte(strconv.FormatInt(at.Unix()-start.Unix(), 10)), Rows: map[string]replay.Row{}}
+		c := replay.Cycle{At: time.Unix(at.Unix()-start.Unix(), 0).UTC(), Time: []byte(strconv.FormatInt(at.Unix()-start.Unix(), 10)), Rows: map[string]replay.Row{}}
 		for i, g := range p.Groups {
 			rhythms[i].cycle(at, p, g.Hosts, c.Rows)
 		}

@@ -2,6 +2,7 @@ package weeks
 
 import (
 	"reflect"
+	"strings"
 	"testing"
 	"time"
 
@@ -29,6 +30,13 @@ func TestWeek(t *testing.T) {
 	week := Week(plan, 1)
 	if !reflect.DeepEqual(week, Week(plan, 1)) || reflect.DeepEqual(week, Week(plan, 2)) {
 		t.Error("a seed does not tell its week")
+	}
+	var csv strings.Builder
+	if err := replay.WriteTrace(&csv, week); err != nil {
+		t.Fatal(err)
+	}
+	if read, err := replay.ReadTrace("week.csv", strings.NewReader(csv.String())); err != nil || !reflect.DeepEqual(read, week) {
+		t.Errorf("a week is not read as it was written: %v", err)
 	}
 	if len(week) != 7*24*6 || len(week[0].Rows) != 6 {
 		t.Fatalf("%d cycles of %d rows", len(week), len(week[0].Rows))

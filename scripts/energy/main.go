@@ -21,12 +21,17 @@ func main() {
 	flag.Uint64Var(&o.first, "first", 1, "first seed")
 	flag.IntVar(&o.seeds, "seeds", 10, "how many weeks")
 	flag.DurationVar(&o.interval, "interval", time.Minute, "time between cycles")
+	flag.StringVar(&o.trace, "trace", "", "write the week of the first seed there, for pss replay, instead of the table")
 	flag.Parse()
 	if flag.NArg() > 0 || o.seeds < 1 || o.interval < time.Second {
 		flag.Usage()
 		os.Exit(2)
 	}
-	if err := o.print(); err != nil {
+	do := o.print
+	if o.trace != "" {
+		do = o.write
+	}
+	if err := do(); err != nil {
 		fmt.Fprintln(os.Stderr, "energy:", err)
 		os.Exit(1)
 	}
@@ -36,6 +41,7 @@ type options struct {
 	first    uint64
 	seeds    int
 	interval time.Duration
+	trace    string
 }
 
 // columns are the table's, each with its own median.
@@ -66,6 +72,20 @@ func (o options) print() error {
 	}
 	_, err := fmt.Println("\nminutes are added over the groups: not redundant in PS2, strained in a lighter condition under a measured load above moderate")
 	return err
+}
+
+// write writes the week of the first seed.
+func (o options) write() error {
+	f, err := os.Create(o.trace)
+	if err != nil {
+		return fmt.Errorf("cannot write the trace: %v", err)
+	}
+	plan, _ := weeks.Paper(settings.Default(), o.interval)
+	if err := replay.WriteTrace(f, weeks.Week(plan, o.first)); err != nil {
+		_ = f.Close()
+		return err
+	}
+	return f.Close()
 }
 
 // week replays the week of a seed.
