@@ -13,7 +13,7 @@ const day = 1.0 / 365 // years
 // A short version of the table: no row may miss its targets.
 func TestTargets(t *testing.T) {
 	for _, r := range rows() {
-		o := options{years: day, faults: 20, seed: 1}
+		o := options{years: day / 4, faults: 20, seed: 1}
 		if r.name == noLoss {
 			o.faults = 300
 		}
@@ -44,7 +44,7 @@ func TestCarelessDetectorIsFoundOut(t *testing.T) {
 			continue
 		}
 		n := newRun(r, p, 1, false)
-		n.until(24 * time.Hour)
+		n.until(8 * time.Hour)
 		if n.tally.False == 0 || n.tally.Harm == 0 {
 			t.Errorf("%s: %+v", r.name, n.tally)
 		}
@@ -81,7 +81,7 @@ func TestSkippingChangesNothing(t *testing.T) {
 
 // keepalived takes over where three adverts in a row are lost: (1-p) p³ an advert.
 func TestAdvertsAreLostAsOften(t *testing.T) {
-	const days, p = 20, 0.1
+	const days, p = 4, 0.1
 	n := newRun(rows()[4], profiles()[1], 3, true)
 	n.until(days * 24 * time.Hour)
 	want := days * 86400 * (1 - p) * p * p * p
