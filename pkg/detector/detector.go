@@ -96,13 +96,11 @@ func (d *Detector) Begin(now time.Time) {
 }
 
 func (d *Detector) forget() {
-	d.ping.forget()
+	d.Excuse()
 	d.ping.due = time.Time{}
 	for i := range d.services {
-		d.services[i].forget()
 		d.services[i].due = time.Time{}
 	}
-	d.dismiss()
 }
 
 // dismiss sends the witnesses away that are asked in doubt only.
@@ -304,11 +302,21 @@ func (d *Detector) Alive(at time.Time) bool {
 	return alive
 }
 
+// Spoke tells whether the hypervisor has answered since at.
+func (d *Detector) Spoke(at time.Time) bool { return !d.hyper.heard.Before(at) }
+
 // Pause stops the clock by which lateness is judged: the next Ask comes when it comes.
 func (d *Detector) Pause() { d.wake = time.Time{} }
 
 // Excuse forgets all silence so far: this program may not have heard the answers.
-func (d *Detector) Excuse() { d.forget() }
+// What was due stays due.
+func (d *Detector) Excuse() {
+	d.ping.forget()
+	for i := range d.services {
+		d.services[i].forget()
+	}
+	d.dismiss()
+}
 
 // grain is how finely answer times are told apart, in seconds; a program that
 // runs late does so less finely.

@@ -200,3 +200,25 @@ func TestOwnSleepProvesNothing(t *testing.T) {
 		t.Errorf("%s after %v", v.Trouble, took)
 	}
 }
+
+// Profile paper asks only when it examines: the pause before is no reason to forget what is due.
+func TestExaminationAfterAPause(t *testing.T) {
+	cfg := config()
+	cfg.Interval = 0
+	d, at := trained(cfg, sound())
+	for range 3 {
+		at = at.Add(10 * time.Second)
+		d.Pause()
+		d.Examine(at)
+		asked, _ := d.Ask(at)
+		if len(asked) != 2 {
+			t.Fatalf("asked %v, want a ping and a greeting", asked)
+		}
+		for _, q := range asked {
+			d.Tell(at.Add(time.Millisecond), detector.Answer{Question: q})
+		}
+		if !d.Heard(at) {
+			t.Error("not heard")
+		}
+	}
+}

@@ -2,10 +2,14 @@ package dsrs
 
 import (
 	"context"
+	"fmt"
 	"sync"
 	"time"
 
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/detector"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/watch"
 )
 
 // trouble is B2 and the re-examination: any answer of ping and hypervisor
@@ -34,26 +38,49 @@ func (d *DSRS) trouble(ctx context.Context) (State, string) {
 	return Confirmed, "no answer at any re-examination"
 }
 
-// reexamine looks reexamine_count times, reexamine_interval apart.
+// reexamine watches the host until ping and hypervisor have both answered, or
+// until the silence of one is believed.
 func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
-	n := max(1, d.Settings.DSRS.ReexamineCount)
-	looks, end := d.looks(ctx, n, d.Settings.DSRS.ReexamineInterval.D())
-	defer end()
-	var found health
-	for range n {
+	cfg := watch.Config(d.Settings, d.Clock)
+	cfg.NoReferences, cfg.Observe = true, 0 // the caller asks them, and has observed
+	w := watch.New(ctx, d.Clock, cfg, nil, d.put)
+	defer w.Stop()
+	began := d.Clock.Now()
+	w.Examine(began)
+	w.Rouse(began)
+	again := d.Clock.After(d.beat())
+	for ctx.Err() == nil {
+		v := w.Look()
+		switch pinged := w.Heard(began); {
+		case pinged && w.Spoke(began):
+			return health{}, true
+		case v.Level == detector.Believe:
+			return health{ping: fmt.Errorf("%w: %s", cluster.ErrNoAnswer, v.Evidence)}, false
+		case pinged && d.Clock.Since(began) >= cfg.HungHost:
+			return health{hypervisor: cluster.ErrHostSilent}, false
+		}
 		select {
-		case h := <-looks:
-			if h.ok() {
-				return h, true
-			}
-			if found.err() == nil || h.ping == nil { // any answer of the network tells that it is well
-				found = h
-			}
 		case <-ctx.Done():
-			return found, false
+		case t := <-w.Told():
+			w.Take(t)
+		case <-w.Wake():
+		case <-again:
+			w.Rouse(d.Clock.Now())
+			again = d.Clock.After(d.beat())
 		}
 	}
-	return found, false
+	return health{ping: ctx.Err()}, false
+}
+
+// put is a detector's question about this real server.
+func (d *DSRS) put(ctx context.Context, q detector.Question) (cluster.GuestState, error) {
+	switch q.Kind {
+	case detector.Ping, detector.Host:
+		return "", d.Fleet.Ping(ctx, d.Data.IP)
+	case detector.Hypervisor:
+		return cluster.GuestRunning, d.Fleet.HypervisorAlive(ctx, d.Data.IP)
+	}
+	return "", watch.ErrUnknown
 }
 
 // looks has the host looked at n times, each look as patient as any: they

@@ -40,9 +40,51 @@ func (w *World) violated() error {
 // harmed is the first harm that was done to a server that would have answered.
 func (w *World) harmed() error {
 	for _, h := range w.Model.Harms() {
+		if w.separatedAt(h.VIP, h.At.Add(-stripped)) {
+			continue // it was a trouble; who is in separation is stripped of its VIPs when its host returns
+		}
 		return fmt.Errorf("harm %s at %.2f: %s", h.Kind, h.At.Sub(w.log.began).Seconds(), h.What)
 	}
 	return nil
+}
+
+// stripped is how long a VIP has been in separation before taking it off is no
+// more the act of who put it there.
+const stripped = 2 * time.Second
+
+// separation is the time that a VIP was in separation; to is zero while it is.
+type separation struct {
+	vip      netip.Addr
+	from, to time.Time
+}
+
+// separatedAt tells whether vip was in separation at that time.
+func (w *World) separatedAt(vip netip.Addr, at time.Time) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.ContainsFunc(w.separations, func(s separation) bool {
+		return s.vip == vip && !s.from.After(at) && (s.to.IsZero() || s.to.After(at))
+	})
+}
+
+// noteSeparations notes which VIPs are in separation now.
+func (w *World) noteSeparations(t cluster.Tables) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now, still := time.Now(), map[netip.Addr]bool{}
+	for _, r := range t.Separation {
+		still[r.VIP] = true
+	}
+	for i, s := range w.separations {
+		if s.to.IsZero() && !still[s.vip] {
+			w.separations[i].to = now
+		} else if s.to.IsZero() {
+			delete(still, s.vip)
+		}
+	}
+	for vip := range still {
+		w.separations = append(w.separations, separation{vip: vip, from: now})
+	}
 }
 
 // kill is the end of a program by kill -9.

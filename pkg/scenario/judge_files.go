@@ -24,6 +24,7 @@ func (w *World) judgeFiles(slips map[string]bool) error {
 			return fmt.Errorf("the files cannot be used: %v", f)
 		}
 	}
+	w.noteSeparations(t)
 	if err := w.conserved(t); err != nil {
 		return err
 	}

@@ -54,10 +54,12 @@ type World struct {
 	pids  int // the last one given
 	kills []kill
 	halts []halted
-	locks map[string]map[*Proc]bool // monitor locks: an open file may be shared
-	sifs  map[string]listener
-	slots map[slot]*Proc // of boots, wakes, migrations
-	down  time.Time      // until when the management server reboots
+
+	separations []separation              // of VIPs, for the judge of harm
+	locks       map[string]map[*Proc]bool // monitor locks: an open file may be shared
+	sifs        map[string]listener
+	slots       map[slot]*Proc // of boots, wakes, migrations
+	down        time.Time      // until when the management server reboots
 }
 
 type listener struct {

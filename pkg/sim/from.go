@@ -17,8 +17,8 @@ const (
 	managementMemoryKB = 64 << 20
 )
 
-// DefaultLoad keeps a class where it is: between [class] light and moderate.
-const DefaultLoad = 40
+// DefaultLoad keeps a group in Moderate: it is above [class] moderate.
+const DefaultLoad = 55
 
 // FromTables describes the fleet of which the seven files and the management
 // data speak: home servers run with their VIPs, suspended hosts sleep, backups
