@@ -74,6 +74,7 @@ func (b *standby) wake(ctx context.Context, s stamps) {
 		return
 	}
 	g := b.guest
+	b.m.timed(b.m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStart)
 	foreign := without(b.m.view.all, b.m.view.of(g.Host)) // it may be serving already
 	b.send(ctx, waking, func(ctx context.Context) error { return b.rise(ctx, g, foreign, s) })
 }
@@ -155,7 +156,6 @@ func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Add
 	m := b.m
 	ctx, cancel := m.clk.Timeout(ctx, m.set.BackupDeadline.D())
 	defer cancel()
-	m.timed(m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStart)
 	var up time.Time // since when it has been running without an answer
 	for {
 		err := b.liven(ctx, g, foreign)

@@ -25,7 +25,7 @@ func TestTable5(t *testing.T) {
 		{name: "restart", fault: sim.VMRestart, fast: time.Second, paper: 3120 * time.Millisecond, target: 15 * time.Second, targetP: 17 * time.Second},
 		{name: "shutdown", fault: sim.VMShutdown, fast: time.Second, paper: 3090 * time.Millisecond, target: 38 * time.Second, targetP: 38150 * time.Millisecond, faultToRecovered: 3 * time.Second},
 		{name: "crash", fault: sim.VMCrash, fast: time.Second, paper: 3100 * time.Millisecond, target: 38 * time.Second, targetP: 38150 * time.Millisecond},
-		{name: "network cut", fault: sim.NetworkCut, fast: time.Second, paper: 3100 * time.Millisecond, target: 20 * time.Second, targetP: 25 * time.Second, heal: 3 * time.Second},
+		{name: "network cut", fault: sim.NetworkCut, fast: time.Second, paper: 3500 * time.Millisecond, target: 20 * time.Second, targetP: 25 * time.Second, heal: 3 * time.Second},
 		{name: "kernel freeze", fault: sim.VMFreeze, fast: 7 * time.Second, paper: 7 * time.Second, target: 25 * time.Second, targetP: 25 * time.Second},
 	} {
 		for profile, most := range map[settings.Profile][2]time.Duration{settings.Fast: {c.fast, c.target}, settings.Paper: {c.paper, c.targetP}} {

@@ -302,9 +302,6 @@ func (d *Detector) Alive(at time.Time) bool {
 	return alive
 }
 
-// Spoke tells whether the hypervisor has answered since at.
-func (d *Detector) Spoke(at time.Time) bool { return !d.hyper.heard.Before(at) }
-
 // Pause stops the clock by which lateness is judged: the next Ask comes when it comes.
 func (d *Detector) Pause() { d.wake = time.Time{} }
 

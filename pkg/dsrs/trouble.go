@@ -43,33 +43,38 @@ func (d *DSRS) trouble(ctx context.Context) (State, string) {
 func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
 	cfg := watch.Config(d.Settings, d.Clock)
 	cfg.NoReferences, cfg.Observe = true, 0 // the caller asks them, and has observed
+	cfg.HostSilence = cfg.HungHost          // its servers' monitors act at once; taking it out may wait for a blip's end
 	w := watch.New(ctx, d.Clock, cfg, nil, d.put)
 	defer w.Stop()
 	began := d.Clock.Now()
 	w.Examine(began)
-	w.Rouse(began)
-	again := d.Clock.After(d.beat())
 	for ctx.Err() == nil {
 		v := w.Look()
-		switch pinged := w.Heard(began); {
-		case pinged && w.Spoke(began):
-			return health{}, true
+		switch {
+		case w.Heard(began):
+			return d.lookAtHypervisor(ctx, began.Add(cfg.HungHost))
 		case v.Level == detector.Believe:
 			return health{ping: fmt.Errorf("%w: %s", cluster.ErrNoAnswer, v.Evidence)}, false
-		case pinged && d.Clock.Since(began) >= cfg.HungHost:
-			return health{hypervisor: cluster.ErrHostSilent}, false
 		}
 		select {
 		case <-ctx.Done():
 		case t := <-w.Told():
 			w.Take(t)
 		case <-w.Wake():
-		case <-again:
-			w.Rouse(d.Clock.Now())
-			again = d.Clock.After(d.beat())
 		}
 	}
 	return health{ping: ctx.Err()}, false
+}
+
+// lookAtHypervisor looks at a host that answers pings until its hypervisor does,
+// too, or until a deadline.
+func (d *DSRS) lookAtHypervisor(ctx context.Context, until time.Time) (health, bool) {
+	for {
+		h := d.look(ctx)
+		if h.ok() || !d.Clock.Now().Before(until) || d.Clock.Sleep(ctx, d.beat()) != nil {
+			return h, h.ok()
+		}
+	}
 }
 
 // put is a detector's question about this real server.
