@@ -100,6 +100,11 @@ func newRig(t *testing.T, profile settings.Profile) *rig {
 	return r
 }
 
+// resets is the ledger of all monitors.
+func (r *rig) resets() budget.Resets {
+	return budget.Resets{Dir: r.run, Limit: 3, Window: 10 * time.Minute, Pause: 2 * time.Minute}
+}
+
 // edit changes the files, as pss or an operator would.
 func (r *rig) edit(f func(*cluster.Tables)) {
 	r.t.Helper()
@@ -161,7 +166,7 @@ func (r *rig) startDat(dat mgmtdata.Server) *running {
 	run.m = dbss.New(dbss.Options{
 		Target: dat, Settings: r.set, Fleet: tap, Companion: companion{tap}, Monitors: launcher{r},
 		Doubts:   &doubt.Board{Dir: r.run, Brake: doubt.Brake{Share: 0.5, Least: 3, Window: 10 * time.Second, Longest: time.Minute}, Targets: func() int { return 6 }},
-		Resets:   budget.Resets{Dir: r.run, Limit: 3, Window: 10 * time.Minute, Pause: 2 * time.Minute},
+		Resets:   r.resets(),
 		MoveSlot: func(context.Context) (func(), error) { return func() {}, nil },
 		Budget:   budget.File{Path: budget.Path(r.run, dat.Host), Host: dat.Host, Limit: r.set.DBSS.BudgetRecoveries, Window: r.set.DBSS.BudgetWindow.D()},
 		BootSlot: r.slot,

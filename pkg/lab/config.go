@@ -46,7 +46,6 @@ budget_recoveries = 100 # faults are what the lab is for
 backup_deadline = "60s"
 {{if .Full}}# Real services on emulated processors greet late while others boot.
 greet_timeout = "4s"
-freeze_deadline = "4s"
 {{end}}
 [pss]
 wake_deadline = "90s"

@@ -1,0 +1,126 @@
+package dbss_test
+
+import (
+	"testing"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/dbss"
+	"pss-msbs/pkg/doubt"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sim"
+)
+
+// TestOverloadedIsLeftAlone: a server that greets slowly, but greets, is told of
+// and neither taken over nor reset.
+func TestOverloadedIsLeftAlone(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.ok(r.model.Inject(sim.Fault{Kind: sim.Overload, Target: "M1", For: 5 * time.Minute}))
+		r.logged("M1", dbss.MsgOverloaded, 2*time.Minute)
+		if d := r.doubts(); len(d) != 1 || d[0].Kind != doubt.Overloaded || d[0].Target != "M1" {
+			t.Errorf("on the board: %+v, want M1 overloaded", d)
+		}
+		time.Sleep(8 * time.Minute)
+		if r.log.find("M1", dbss.MsgSeparated) != "" || !r.serves("M1", 101) {
+			t.Error("an overloaded server was taken over")
+		}
+		if d := r.doubts(); len(d) != 0 {
+			t.Errorf("on the board when it is well again: %+v", d)
+		}
+	})
+}
+
+// doubts is what stands on the board.
+func (r *rig) doubts() []doubt.Doubt {
+	r.t.Helper()
+	d, err := (&doubt.Board{Dir: r.run}).Read()
+	r.ok(err)
+	return d
+}
+
+// TestStormWaits: where half of the servers turn doubtful at once a takeover
+// without certain evidence waits until they do not any more; one that is
+// certain does not wait.
+func TestStormWaits(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.rested("W1")
+		others := &doubt.Board{Dir: r.run}
+		for _, host := range []string{"F1", "M2", "W2"} {
+			r.ok(others.Post(doubt.Doubt{Target: host, Group: "g", Kind: doubt.Silent, Phi: 9, Since: time.Now()}))
+		}
+		r.fault(sim.NetworkCut, "M1")
+		r.logged("M1", dbss.MsgHolding, 5*time.Second)
+		r.fault(sim.VMShutdown, "W1")
+		r.logged("W1", dbss.MsgFunctionRecovered, 5*time.Second)
+		time.Sleep(10 * time.Second)
+		if r.log.find("M1", dbss.MsgSeparated) != "" {
+			t.Error("taken over in a storm")
+		}
+		for _, host := range []string{"F1", "M2", "W2"} {
+			r.ok(others.Clear(host))
+		}
+		r.logged("M1", dbss.MsgFunctionRecovered, 5*time.Second)
+	})
+}
+
+// TestLivingIsNotReset: what is only cut off keeps what it has in memory.
+func TestLivingIsNotReset(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		resets := 0
+		r.taps = func(p point) {
+			if p.op == "Reset" && p.host == "M1" {
+				r.mu.Lock()
+				defer r.mu.Unlock()
+				resets++
+			}
+		}
+		r.fault(sim.NetworkCut, "M1")
+		r.logged("M1", dbss.MsgFunctionRecovered, 5*time.Second)
+		time.Sleep(time.Minute)
+		r.heal("M1")
+		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
+		if resets > 0 {
+			t.Errorf("a living server was reset %d times", resets)
+		}
+	})
+}
+
+// TestResetNeedsAPermit: where others were just reset a frozen server waits.
+func TestResetNeedsAPermit(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		for _, host := range []string{"F1", "W1", "W2"} {
+			_, err := r.resets().Permit(r.ctx, host, "group of "+host)
+			r.ok(err)
+		}
+		r.fault(sim.VMFreeze, "M1")
+		r.logged("M1", dbss.MsgFunctionRecovered, 15*time.Second)
+		r.logged("M1", dbss.MsgNoReset, 15*time.Second)
+		if st, _ := r.state("M1"); st != cluster.GuestRunning {
+			t.Errorf("M1 is %s, want it left alone", st)
+		}
+		r.logged("M1", dbss.MsgTargetRecovered, 15*time.Minute)
+	})
+}
+
+// TestTargetAnswersBeforeA3: the files cannot be changed for a while, and the
+// target answers again meanwhile.
+func TestTargetAnswersBeforeA3(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		held, err := r.files.Hold(r.ctx)
+		r.ok(err)
+		r.fault(sim.NetworkCut, "M1")
+		time.Sleep(20 * time.Second)
+		r.heal("M1")
+		time.Sleep(time.Second)
+		held.Close()
+		time.Sleep(time.Minute)
+		if s := r.log.find("M1", dbss.MsgSeparated); s != "" || !r.serves("M1", 101) {
+			t.Errorf("a server that answers was taken over: %s\n%s", s, r.log)
+		}
+	})
+}
