@@ -5,8 +5,10 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/dbss"
 	"pss-msbs/pkg/doubt"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -111,9 +113,14 @@ func TestResetNeedsAPermit(t *testing.T) {
 func TestTargetAnswersBeforeA3(t *testing.T) {
 	play(t, settings.Fast, func(r *rig) {
 		r.rested("M1")
-		held, err := r.files.Hold(r.ctx)
-		r.ok(err)
+		locked := make(chan *conffile.Held, 1)
+		r.taps = once(func(p point) bool { return p.op == string(ipc.A3) && !p.after }, func() {
+			held, err := r.files.Hold(r.ctx)
+			r.ok(err)
+			locked <- held
+		})
 		r.fault(sim.NetworkCut, "M1")
+		held := <-locked
 		time.Sleep(20 * time.Second)
 		r.heal("M1")
 		time.Sleep(time.Second)

@@ -120,7 +120,7 @@ func TestTroubles(t *testing.T) {
 		most    time.Duration
 	}{
 		{"crash, its hypervisor has not noticed", func(w *world) { w.ping, w.greet, w.closed = false, false, true }, detector.Down, 400, 900},
-		{"crash, its hypervisor says so", func(w *world) { w.ping, w.greet, w.closed, w.state = false, false, true, cluster.GuestCrashed }, detector.Down, 0, 600},
+		{"crash, its hypervisor says so", func(w *world) { w.ping, w.greet, w.closed, w.state = false, false, true, cluster.GuestCrashed }, detector.Down, 0, 200},
 		{"reboot", func(w *world) { w.ping, w.greet, w.closed, w.state = false, false, true, cluster.GuestBooting }, detector.Down, 400, 900},
 		{"cut", func(w *world) { w.ping, w.greet = false, false }, detector.Cut, 400, 1100},
 		{"host lost", func(w *world) { w.ping, w.greet, w.host, w.hyper = false, false, false, false }, detector.HostLost, 500, 1200},
