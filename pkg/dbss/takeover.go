@@ -15,8 +15,12 @@ import (
 // takingOver is the foreground of Fig. 9(a): A3, fence, backup, VIPs, A4. Each
 // part can be repeated, so that a successor continues after a kill anywhere.
 func (m *Monitor) takingOver(ctx context.Context) (State, string) {
+	began, serving := m.clk.Now(), m.view.state == ipc.Operating
 	if err := m.separate(ctx); err != nil {
 		return m.notSeparated(ctx, err)
+	}
+	if serving && m.clk.Since(began) > patientA3 && m.answersWithin(ctx, time.Second) {
+		return GivingBack, "target answers again"
 	}
 	vips := slices.Concat(m.view.of(""), m.view.of(m.opt.Target.Backup))
 	m.startFence(ctx)
@@ -41,6 +45,17 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 	}
 	m.timed(m.log.Info(), m.trouble.stamps).Stringers("vips", stringers(vips)).Msg(MsgFunctionRecovered)
 	return m.enterBackup(ctx)
+}
+
+// patientA3 is how long A3 may take before the target is looked at once more:
+// whoever held the lock may have held it until the trouble was over.
+const patientA3 = time.Second
+
+// answersWithin tells whether the target answers in full within d.
+func (m *Monitor) answersWithin(ctx context.Context, d time.Duration) bool {
+	ctx, cancel := m.clk.Timeout(ctx, d)
+	defer cancel()
+	return m.answers(ctx, m.opt.Target.IP)
 }
 
 // targetFirst waits for the backup, and tells whether the background job was

@@ -24,7 +24,7 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 	if dark {
 		d.put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, now, d.pace(now))
 	}
-	if dark && !d.cfg.NoReferences && d.refs.heard.Before(d.since()) {
+	if dark && !d.cfg.NoReferences {
 		d.put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, now, d.pace(now))
 	}
 	d.askServices(now, dark)

@@ -306,11 +306,11 @@ func (d *Detector) Alive(at time.Time) bool {
 func (d *Detector) Pause() { d.wake = time.Time{} }
 
 // Excuse forgets all silence so far: this program may not have heard the answers.
-// What was due stays due.
+// What was due stays due, and what was not answered is asked again.
 func (d *Detector) Excuse() {
-	d.ping.forget()
+	d.ping.excuse(d.last)
 	for i := range d.services {
-		d.services[i].forget()
+		d.services[i].excuse(d.last)
 	}
 	d.dismiss()
 }

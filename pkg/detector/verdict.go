@@ -71,12 +71,18 @@ func (d *Detector) restrain(now time.Time, v *Verdict) {
 	switch {
 	case now.Sub(d.began) < d.cfg.Observe:
 		v.Held = "observing"
-	case !d.cfg.NoReferences && v.Trouble != ServiceStop && v.Trouble != ServiceFreeze && d.refs.heard.Before(v.Since):
+	case !d.cfg.NoReferences && v.Trouble != ServiceStop && v.Trouble != ServiceFreeze && d.ourselvesOff(now, v.Since):
 		v.Held = "no network reference answers"
 	default:
 		return
 	}
 	v.Level = Alarm
+}
+
+// ourselvesOff tells whether the network references have not answered since, or
+// have begun to be silent too: then the trouble is likely this side's.
+func (d *Detector) ourselvesOff(now, since time.Time) bool {
+	return d.refs.heard.Before(since) || d.phi(&d.refs, now) >= d.cfg.Alarm/2
 }
 
 // network weighs whether the target as a whole is in trouble.

@@ -151,6 +151,14 @@ func (w *witness) void(id int) {
 	}
 }
 
+// excuse forgets every open question, and has it asked again at now.
+func (w *witness) excuse(now time.Time) {
+	if len(w.probes) > 0 && w.due.After(now) {
+		w.due = now
+	}
+	w.forget()
+}
+
 // forget forgets every open question.
 func (w *witness) forget() {
 	w.probes, w.refused = w.probes[:0], 0
