@@ -53,26 +53,20 @@ func (h *Halt) Pass() {
 	if h == nil {
 		return
 	}
-	if d, _ := h.wait(true); d > 0 {
-		h.pause(d)
+	if d, change := h.wait(true); d > 0 {
+		pause(d, change)
 	}
 	for {
 		d, change := h.wait(false)
 		if d <= 0 {
 			return
 		}
-		t := time.NewTimer(d)
-		select {
-		case <-t.C:
-		case <-change:
-		}
-		t.Stop()
+		pause(d, change)
 	}
 }
 
-// pause is a step of a starving program.
-func (h *Halt) pause(d time.Duration) {
-	_, change := h.wait(false)
+// pause waits for d, or until something changes.
+func pause(d time.Duration, change <-chan struct{}) {
 	t := time.NewTimer(d)
 	defer t.Stop()
 	select {

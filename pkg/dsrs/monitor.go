@@ -3,9 +3,12 @@ package dsrs
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/netip"
+	"sync"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -43,15 +46,31 @@ func (d *DSRS) look(ctx context.Context) health {
 }
 
 // pingFor pings every beat until the first answer, for at most limit: a packet
-// lost while the host was coming back costs one beat only.
+// lost while the host was coming back costs one beat only. Each ping is as
+// patient as any, so that a slow network is no silent host.
 func (d *DSRS) pingFor(ctx context.Context, limit time.Duration) error {
-	ctx, cancel := d.Clock.Timeout(ctx, limit)
+	limited, cancel := d.Clock.Timeout(ctx, limit)
+	var open sync.WaitGroup
+	defer open.Wait()
 	defer cancel()
+	answered := make(chan struct{}, 1)
 	for {
-		sent := d.Clock.Now()
-		err := d.ping(ctx, d.Data.IP)
-		if err == nil || d.Clock.Sleep(ctx, d.beat()-d.Clock.Since(sent)) != nil {
-			return err
+		open.Go(func() {
+			ctx, cancel := d.Clock.Timeout(limited, d.Settings.DSRS.PingTimeout.D())
+			defer cancel()
+			if d.Fleet.Ping(ctx, d.Data.IP) == nil {
+				select {
+				case answered <- struct{}{}:
+				default:
+				}
+			}
+		})
+		select {
+		case <-answered:
+			return nil
+		case <-limited.Done():
+			return fmt.Errorf("cannot ping %s: %w", d.Data.IP, cluster.ErrNoAnswer)
+		case <-d.Clock.After(d.beat()):
 		}
 	}
 }

@@ -87,14 +87,20 @@ func (c *Campaign) slow(rnd *rand.Rand, spec *sim.Spec) {
 	if rnd.IntN(3) == 0 {
 		if rnd.IntN(2) == 0 {
 			spec.Path.LossOut, spec.Path.LossBack = percents(rnd), percents(rnd)
+			spec.StripDeadline += repeats
 		} else {
 			spec.Path.Jitter = time.Duration(1+rnd.IntN(300)) * time.Millisecond
+			spec.StripDeadline += repeats
 		}
 	}
 	if rnd.IntN(3) == 0 {
 		slowServers(spec)
 	}
 }
+
+// repeats is what a bad network may add to strip_deadline: the first answer, a
+// question to the files and three calls, each late or sent again.
+const repeats = 3 * time.Second
 
 // percents is a loss of 1 to 10 percent.
 func percents(rnd *rand.Rand) float64 { return float64(10+rnd.IntN(91)) / 1000 }

@@ -99,6 +99,7 @@ func (p *Proc) end(err error) {
 		p.wires = nil
 		p.mu.Unlock()
 		p.cancel()
+		p.halt.End()
 		for c := range wires {
 			c.Conn.Close()
 		}
