@@ -52,10 +52,11 @@ func New(ctx context.Context, clk clock.Clock, cfg detector.Config, daemons []st
 
 // What an emulated fleet's programs can tell of times on the wall clock: they do
 // not tell answers apart that differ by less than wallGrain, and are not late
-// before wallLate.
+// before wallLate. Whose patience ends wallOver too late was not listening.
 const (
 	wallGrain = 5 * time.Millisecond
 	wallLate  = 100 * time.Millisecond
+	wallOver  = 20 * time.Millisecond
 )
 
 // Config is the settings as a detector knows them; at the speed of an emulated
@@ -137,8 +138,8 @@ func (w *Watcher) ask(q detector.Question) {
 		defer cancel()
 		state, err := w.put(ctx, q)
 		t := telling{at: w.clk.Now(), answer: detector.Answer{Question: q, State: state, Outcome: outcome(err)}}
-		if err != nil && t.at.Sub(sent) > q.Patience+w.clk.Emulated(wallLate) {
-			t.answer.Outcome = detector.Void // the answer may lie unread
+		if err != nil && t.at.Sub(sent) > q.Patience+w.clk.Emulated(wallOver) {
+			t.answer.Outcome = detector.Void // this program does not get to its answers in time
 		}
 		select {
 		case w.told <- t:
