@@ -298,10 +298,8 @@ func (j *job) lookAtRunning(ctx context.Context) {
 	}
 	j.good = 0
 	switch {
-	case greets && j.kind != freeze:
-		j.badSince = time.Time{} // overloaded at worst
-		return
 	case greets || alive && j.agentAnswers(ctx):
+		j.suspectFreeze(ctx)
 		j.mend(ctx)
 		return
 	}
@@ -335,6 +333,15 @@ func (j *job) agentAnswers(ctx context.Context) bool {
 	defer cancel()
 	_, err := j.m.fleet.Addrs(ctx, j.g)
 	return err == nil
+}
+
+// suspectFreeze takes a target for frozen that answers pings and whose services
+// have said nothing for freeze_deadline: the monitor that proved it may be gone.
+func (j *job) suspectFreeze(ctx context.Context) {
+	if j.kind != freeze && !j.restarted && j.booted.IsZero() && !j.badSince.IsZero() &&
+		j.m.clk.Since(j.badSince) >= j.m.set.FreezeDeadline.D() && j.m.ping(ctx, j.g.IP) == nil {
+		j.kind = freeze
+	}
 }
 
 // mend is for a target that lives and does not serve. Services that froze are
