@@ -26,6 +26,7 @@ references = ["172.21.14.210", "172.21.14.220"]
 samples = 1
 
 [class]
+look_ahead = false # conditions follow the load that the lab orders, by the published rules
 light = 18
 moderate = 30
 light_streak = 2
