@@ -353,23 +353,28 @@ func (j *job) mend(ctx context.Context) {
 	switch {
 	case j.stripsOnly():
 	case j.kind != freeze || j.reset || j.restarted || !j.booted.IsZero():
-		j.judgeCut(now)
-	case !j.mended:
+		j.judgeCut(ctx, now)
+	case !j.mended && j.m.fast: // as published: "Recovery by server restart"
 		j.mended, j.badSince = true, now
 		j.m.restartDaemons(ctx, j.m.opt.Target.Daemons)
-	case now.Sub(j.badSince) >= j.m.set.GreetTimeout.D() && j.m.ping(ctx, j.g.IP) == nil:
+	case (!j.m.fast || now.Sub(j.badSince) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
 	}
 }
 
 // judgeCut says so once a target that lives has been out of reach for a while.
-func (j *job) judgeCut(now time.Time) {
+// One that is still out of reach after a third of recover_deadline is reset:
+// nothing else is left, and nobody reaches what it has.
+func (j *job) judgeCut(ctx context.Context, now time.Time) {
 	if j.badSince.IsZero() {
 		j.badSince = now
 	}
 	if now.Sub(j.badSince) >= networkPatience {
 		j.judge(judgedCut)
+	}
+	if !j.stripsOnly() && !j.reset && now.Sub(j.badSince) >= j.m.set.RecoverDeadline.D()/3 {
+		j.tryReset(ctx)
 	}
 }
 

@@ -81,7 +81,7 @@ func TestLivingIsNotReset(t *testing.T) {
 		}
 		r.fault(sim.NetworkCut, "M1")
 		r.logged("M1", dbss.MsgFunctionRecovered, 5*time.Second)
-		time.Sleep(time.Minute)
+		time.Sleep(40 * time.Second)
 		r.heal("M1")
 		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
 		if resets > 0 {

@@ -52,7 +52,7 @@ const (
 // network, and a real server that hangs.
 var moderate = []trouble{
 	{name: "Service program stop", kind: "service-stop", target: "M1:postfix", source: "dbss-M1", recovered: "service program restarted", back: "0.89", orders: [][]string{inPlace}},
-	{name: "Service program freeze", kind: "service-freeze", target: "M1:postfix", source: "dbss-M1", recovered: recovered, function: "4.41", back: "19.12", orders: [][]string{frozen, standby, judged, restarted}},
+	{name: "Service program freeze", kind: "service-freeze", target: "M1:postfix", source: "dbss-M1", recovered: recovered, function: "4.41", back: "19.12", orders: [][]string{frozen, standby}},
 	{name: "Restart of M1", kind: "vm-restart", target: "M1", source: "dbss-M1", recovered: recovered, function: "3.12", back: "8.17", orders: [][]string{foreground, standby, judged}},
 	{name: "Shutdown of M1", kind: "vm-shutdown", target: "M1", source: "dbss-M1", recovered: recovered, function: "3.09", back: "38.15", orders: [][]string{foreground, standby, judged, restarted}},
 	{name: "Crash of M1", kind: "vm-crash", target: "M1", source: "dbss-M1", recovered: recovered, orders: [][]string{foreground, standby, judged, restarted}},
