@@ -84,7 +84,7 @@ func setKeys(text string, set map[string]string) string {
 	lines := strings.Split(text, "\n")
 	for i, l := range lines {
 		key, _, _ := strings.Cut(l, "=")
-		key = strings.TrimSpace(key)
+		key = strings.TrimSpace(strings.TrimPrefix(key, "# ")) // one that goes by the profile stands there as a comment
 		if v, ok := set[key]; ok {
 			lines[i] = key + " = " + v
 		}

@@ -53,7 +53,7 @@ func newRig(t *testing.T) *Rig {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r, err := New(dir, bin, "../../testdata/paper", map[string]string{"speed": fmt.Sprint(speed), "ps2_accesses": "100"})
+	r, err := New(dir, bin, "../../testdata/paper", map[string]string{"speed": fmt.Sprint(speed), "ps2_accesses": "100", "look_ahead": "false"})
 	if err != nil {
 		t.Fatal(err)
 	}
