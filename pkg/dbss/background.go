@@ -356,7 +356,7 @@ func (j *job) mend(ctx context.Context) {
 		j.judgeCut(ctx, now)
 	case !j.mended && j.m.fast: // as published: "Recovery by server restart"
 		j.mended, j.badSince = true, now
-		j.m.restartDaemons(ctx, j.m.opt.Target.Daemons)
+		j.m.restartDaemons(ctx, j.g, j.m.opt.Target.Daemons)
 	case (!j.m.fast || now.Sub(j.badSince) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)

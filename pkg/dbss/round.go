@@ -176,8 +176,8 @@ func (r *round) answered(ctx context.Context) {
 // looked at the view of the files stays what it is.
 func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
 	m, changed := r.m, r.m.changed
-	if r.checking != nil {
-		changed = nil
+	if r.checking != nil || r.announcing.running() {
+		changed = nil // they read it
 	}
 	if r.beat == nil {
 		r.beat = m.clk.After(m.set.PingInterval.D())

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"sync"
 	"time"
+
+	"pss-msbs/pkg/cluster"
 )
 
 // restartTries is how often stopped daemons are restarted before the target is
@@ -17,7 +19,7 @@ func (m *Monitor) restarting(ctx context.Context) (State, string) {
 	daemons := m.trouble.daemons
 	for range restartTries {
 		m.log.Info().Strs("daemons", daemons).Msg(MsgServiceRestart)
-		m.restartDaemons(ctx, daemons)
+		m.restartDaemons(ctx, m.target(), daemons)
 		if daemons = m.awaitGreetings(ctx); len(daemons) == 0 {
 			m.timed(m.log.Info(), m.trouble.stamps).Msg(MsgServiceRestarted)
 			m.timed(m.log.Info(), m.trouble.stamps).Str("trouble", string(m.trouble.kind)).Msg(MsgTargetRecovered)
@@ -30,14 +32,14 @@ func (m *Monitor) restarting(ctx context.Context) (State, string) {
 	return TakingOver, "service does not come back"
 }
 
-// restartDaemons restarts the daemons in the target at once.
-func (m *Monitor) restartDaemons(ctx context.Context, daemons []string) {
+// restartDaemons restarts the daemons in g at once.
+func (m *Monitor) restartDaemons(ctx context.Context, g cluster.Guest, daemons []string) {
 	ctx, cancel := m.guestCall(ctx)
 	defer cancel()
 	errs := make([]error, len(daemons))
 	var wg sync.WaitGroup
 	for i, d := range daemons {
-		wg.Go(func() { errs[i] = m.fleet.RestartDaemon(ctx, m.target(), d) })
+		wg.Go(func() { errs[i] = m.fleet.RestartDaemon(ctx, g, d) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {

@@ -10,7 +10,10 @@ import (
 
 // watch starts to watch the guest that at names.
 func (m *Monitor) watch(ctx context.Context, at func() cluster.Guest) *watch.Watcher {
-	put := func(ctx context.Context, q detector.Question) (cluster.GuestState, error) { return m.put(ctx, at(), q) }
+	put := func(q detector.Question) func(context.Context) (cluster.GuestState, error) {
+		g := at()
+		return func(ctx context.Context) (cluster.GuestState, error) { return m.put(ctx, g, q) }
+	}
 	return watch.New(ctx, m.clk, watch.Config(m.opt.Settings, m.clk), m.opt.Target.Daemons, put)
 }
 

@@ -44,7 +44,9 @@ func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
 	cfg := watch.Config(d.Settings, d.Clock)
 	cfg.NoReferences, cfg.Observe = true, 0 // the caller asks them, and has observed
 	cfg.HostSilence = cfg.HungHost          // its servers' monitors act at once; taking it out may wait for a blip's end
-	w := watch.New(ctx, d.Clock, cfg, nil, d.put)
+	w := watch.New(ctx, d.Clock, cfg, nil, func(q detector.Question) func(context.Context) (cluster.GuestState, error) {
+		return func(ctx context.Context) (cluster.GuestState, error) { return d.put(ctx, q) }
+	})
 	defer w.Stop()
 	began := d.Clock.Now()
 	w.Examine(began)

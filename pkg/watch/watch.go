@@ -17,8 +17,9 @@ import (
 // ErrUnknown is the answer to a question about nobody: it proves nothing.
 var ErrUnknown = errors.New("it is not known where to ask")
 
-// Put asks one question. State is a hypervisor's word.
-type Put func(ctx context.Context, q detector.Question) (state cluster.GuestState, err error)
+// Put is called by the watcher's owner for each question and returns how it is
+// asked, which a goroutine of its own does. State is a hypervisor's word.
+type Put func(q detector.Question) func(ctx context.Context) (state cluster.GuestState, err error)
 
 // Watcher asks what a detector wants to know and tells it the answers. All but
 // the goroutines of its questions is for its owner's goroutine.
@@ -132,11 +133,11 @@ func (w *Watcher) drain() {
 
 // ask puts one question; its answer comes through told.
 func (w *Watcher) ask(q detector.Question) {
-	sent := w.clk.Now()
+	sent, put := w.clk.Now(), w.put(q)
 	w.asking.Go(func() {
 		ctx, cancel := w.clk.Timeout(w.ctx, q.Patience)
 		defer cancel()
-		state, err := w.put(ctx, q)
+		state, err := put(ctx)
 		t := telling{at: w.clk.Now(), answer: detector.Answer{Question: q, State: state, Outcome: outcome(err)}}
 		if err != nil && t.at.Sub(sent) > q.Patience+w.clk.Emulated(wallOver) {
 			t.answer.Outcome = detector.Void // this program does not get to its answers in time
