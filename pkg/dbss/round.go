@@ -85,7 +85,7 @@ func (m *Monitor) normal(ctx context.Context) (State, string) {
 func (m *Monitor) detected(v detector.Verdict) (State, string) {
 	t := trouble{kind: networkTrouble, daemons: v.Daemons, stamps: stamps{detected: m.clk.Now()}}
 	msg := MsgNetworkTrouble
-	if v.Pinged {
+	if v.Pinged && v.Trouble != detector.Down {
 		t.kind, msg = freeze, MsgServiceTrouble
 	}
 	if v.Trouble == detector.ServiceStop {
