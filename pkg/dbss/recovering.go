@@ -161,6 +161,11 @@ func (m *Monitor) backupServes(ctx context.Context, v view) bool {
 	if !m.answers(ctx, m.backup.guest.IP) {
 		return false
 	}
+	return m.backupAnswersFor(ctx, vips)
+}
+
+// backupAnswersFor asks by ARP whether the backup answers for all of vips.
+func (m *Monitor) backupAnswersFor(ctx context.Context, vips []netip.Addr) bool {
 	return each(vips, func(vip netip.Addr) error {
 		mine, _, err := m.holds(ctx, m.backup.guest, vip)
 		if err == nil && !mine {
@@ -218,13 +223,7 @@ func (m *Monitor) backupLostVIPs(ctx context.Context, vips []netip.Addr) bool {
 		return false
 	}
 	m.held = m.beat
-	return each(vips, func(vip netip.Addr) error {
-		mine, _, err := m.holds(ctx, m.backup.guest, vip)
-		if err == nil && !mine {
-			return cluster.ErrNoAnswer
-		}
-		return err
-	}) != nil
+	return !m.backupAnswersFor(ctx, vips)
 }
 
 // mendBackup restarts the backup's daemons, then the backup; its VIPs are put

@@ -83,7 +83,7 @@ func (m *Monitor) normal(ctx context.Context) (State, string) {
 
 // detected tells the trouble and starts the re-examination.
 func (m *Monitor) detected(v detector.Verdict) (State, string) {
-	t := trouble{kind: networkTrouble, daemons: v.Daemons, stamps: stamps{detected: m.clk.Now()}}
+	t := trouble{kind: networkTrouble, daemons: v.Daemons}
 	msg := MsgNetworkTrouble
 	if v.Pinged && v.Trouble != detector.Down {
 		t.kind, msg = freeze, MsgServiceTrouble
@@ -97,8 +97,9 @@ func (m *Monitor) detected(v detector.Verdict) (State, string) {
 	return m.suspect(t, v, msg)
 }
 
-// suspect logs and posts the trouble t.
+// suspect stamps, logs and posts the trouble t.
 func (m *Monitor) suspect(t trouble, v detector.Verdict, msg string) (State, string) {
+	t.detected = m.clk.Now()
 	m.trouble = t
 	e := m.log.Info()
 	if len(t.daemons) > 0 {

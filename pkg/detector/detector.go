@@ -292,16 +292,6 @@ func (d *Detector) Heard(at time.Time) bool {
 	return heard
 }
 
-// Alive tells whether anything in the target, its agent included, has given a
-// sign of life since at.
-func (d *Detector) Alive(at time.Time) bool {
-	alive := !d.ping.heard.Before(at) || !d.agent.heard.Before(at) && !d.closed
-	for i := range d.services {
-		alive = alive || !d.services[i].heard.Before(at)
-	}
-	return alive
-}
-
 // Pause stops the clock by which lateness is judged: the next Ask comes when it comes.
 func (d *Detector) Pause() { d.wake = time.Time{} }
 
