@@ -32,7 +32,6 @@ func (m *Monitor) givingBack(ctx context.Context) (State, string) {
 	m.backup.rest(ctx)
 	if state == ipc.AccessStop {
 		m.view.state = state
-		m.announceState(Waiting)
 		return Waiting, "another server serves"
 	}
 	return Normal, "target serves again"

@@ -35,6 +35,7 @@ type Monitor struct {
 	watcher *watch.Watcher
 	greeted bool // "normal state" was said since the last change
 
+	waitingSince    time.Time // in state Waiting
 	reported        time.Time // by the hypervisor, about the target
 	overloadedSince time.Time // zero: it is not
 	idle            bool      // there was nothing to do from the start
@@ -152,6 +153,10 @@ func (m *Monitor) transition(to State, why string) error {
 	m.log.Debug().Str("from", string(m.state)).Str("to", string(to)).Str("why", why).Msg("state changed")
 	m.state = to
 	m.greeted = false
+	if to == Waiting {
+		m.waitingSince = m.clk.Now()
+		m.said.Forget(topicWaiting)
+	}
 	if to != Recovering {
 		m.unwatchBackup()
 	}

@@ -78,7 +78,6 @@ func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
 			return Recovering, "until it has no VIP any more"
 		}
 		m.endJob("not in the files any more")
-		m.announceState(Waiting)
 		return Waiting, string(v.state)
 	case ipc.AccessStop:
 		return Recovering, "until the target can be used" // pss will want it some day
@@ -117,7 +116,6 @@ func (m *Monitor) afterJob(ctx context.Context) (State, string) {
 	case err == nil && m.view.state == ipc.AccessStop:
 		m.endJob("recovered")
 		m.backup.rest(ctx)
-		m.announceState(Waiting)
 		return Waiting, "target is normal again"
 	case err == nil:
 		return GivingBack, "target is normal again"

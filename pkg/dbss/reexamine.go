@@ -35,15 +35,7 @@ func (m *Monitor) reexamining(ctx context.Context) (State, string) {
 	}
 	if v.state != ipc.Operating {
 		m.backup.rest(ctx)
-		if next, why := m.route(v); next != Waiting {
-			return next, why
-		}
-		msg := MsgAccessStop
-		if v.state != ipc.AccessStop {
-			msg = MsgNotInFiles
-		}
-		m.log.Info().Str("step", string(ipc.A2)).Msg(msg)
-		return Waiting, string(v.state)
+		return m.route(v)
 	}
 	m.backup.wake(ctx, m.trouble.stamps)
 	if len(m.trouble.unreachable) > 0 {

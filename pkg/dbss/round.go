@@ -35,36 +35,52 @@ func (m *Monitor) starting(ctx context.Context) (State, string) {
 	case next == Recovering && !m.backupServes(ctx, v):
 		next, why = TakingOver, "the backup should serve and does not"
 	}
-	m.announceState(next)
 	return next, why
 }
 
-// announceState says once what Fig. 12 shows.
-func (m *Monitor) announceState(next State) {
-	switch {
-	case next == Waiting && m.view.state == ipc.AccessStop:
-		m.log.Info().Str("step", string(ipc.A1)).Msg(MsgAccessStop)
-	case next == Waiting:
-		m.log.Info().Str("step", string(ipc.A1)).Msg(MsgNotInFiles)
-	case m.state == Waiting && next == Normal:
-		m.log.Info().Str("step", string(ipc.A1)).Msg(MsgResumed)
-	}
-}
+// settle is how long a target must be in no file before that is said: a shift
+// or a recovery rewrites several files, and what is between is no news.
+const settle = 2 * time.Second
+
+// topicWaiting is what the target is waited for, in m.said.
+const topicWaiting = "waiting"
 
 // waiting leaves the target alone until the files name it.
 func (m *Monitor) waiting(ctx context.Context) (State, string) {
-	m.pause(ctx, m.set.MonitorInterval.D())
-	before := m.view.state
+	m.sayWaiting()
+	m.pause(ctx, m.untilSettled())
 	v, err := m.lookBeforeMonitor(ctx)
 	if err != nil {
 		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
 		return Waiting, "files cannot be asked"
 	}
 	next, why := m.route(v)
-	if next != Waiting || v.state != before {
-		m.announceState(next)
+	if next == Normal && m.said.News(topicWaiting, "") {
+		m.log.Info().Str("step", string(ipc.A1)).Msg(MsgResumed)
 	}
 	return next, why
+}
+
+// sayWaiting says once what Fig. 12 shows.
+func (m *Monitor) sayWaiting() {
+	msg := MsgAccessStop
+	if m.view.state != ipc.AccessStop {
+		if m.clk.Since(m.waitingSince) < settle {
+			return
+		}
+		msg = MsgNotInFiles
+	}
+	if m.said.News(topicWaiting, msg) {
+		m.log.Info().Str("step", string(ipc.A1)).Msg(msg)
+	}
+}
+
+func (m *Monitor) untilSettled() time.Duration {
+	interval := m.set.MonitorInterval.D()
+	if left := settle - m.clk.Since(m.waitingSince); left > 0 {
+		return min(left, interval)
+	}
+	return interval
 }
 
 // normal is one monitoring: A1, then look at the target, then wait.
@@ -75,7 +91,6 @@ func (m *Monitor) normal(ctx context.Context) (State, string) {
 		return Normal, "files cannot be asked"
 	}
 	if next, why := m.route(v); next != Normal {
-		m.announceState(next)
 		return next, why
 	}
 	return m.monitor(ctx)

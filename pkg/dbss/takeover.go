@@ -115,11 +115,7 @@ func (m *Monitor) notSeparated(ctx context.Context, err error) (State, string) {
 		return TakingOver, "files cannot be changed"
 	}
 	m.backup.rest(ctx)
-	next, why := m.route(v)
-	if next == Waiting {
-		m.log.Info().Str("step", string(ipc.A3)).Msg(MsgAccessStop)
-	}
-	return next, why
+	return m.route(v)
 }
 
 // serve gives the backup the VIPs and makes sure that it, and no old holder,
