@@ -24,6 +24,7 @@ func (m *Monitor) recovering(ctx context.Context) (State, string) {
 		return next, why
 	}
 	v, err := m.lookBeforeMonitor(ctx)
+	m.backupWatch.Pause() // whatever that took
 	if err != nil {
 		return Recovering, "files cannot be asked"
 	}
@@ -190,14 +191,14 @@ func (m *Monitor) watchBackup(ctx context.Context) error {
 		m.unwatchBackup()
 		return nil
 	}
-	if m.owes() && m.clk.Since(m.announced) >= m.set.PingInterval.D() {
-		m.announced = m.clk.Now()
-		_ = each(vips, func(vip netip.Addr) error { return m.announce(ctx, m.backup.guest, vip) })
-	}
 	if m.backupWatch == nil {
 		m.backupWatch = m.watch(ctx, func() cluster.Guest { return m.backup.guest })
 	}
-	m.backupWatch.Pause()
+	if m.owes() && m.clk.Since(m.announced) >= m.set.PingInterval.D() {
+		m.announced = m.clk.Now()
+		_ = each(vips, func(vip netip.Addr) error { return m.announce(ctx, m.backup.guest, vip) })
+		m.backupWatch.Pause()
+	}
 	if m.clk.Since(m.beat) >= m.set.MonitorInterval.D() {
 		m.beat = m.clk.Now()
 		m.backupWatch.Examine(m.beat)
@@ -221,6 +222,7 @@ func (m *Monitor) backupLostVIPs(ctx context.Context, vips []netip.Addr) bool {
 		return false
 	}
 	m.held = m.beat
+	defer m.backupWatch.Pause()
 	return !m.backupAnswersFor(ctx, vips)
 }
 

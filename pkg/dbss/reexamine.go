@@ -3,7 +3,6 @@ package dbss
 import (
 	"context"
 	"errors"
-	"fmt"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -49,20 +48,19 @@ func (m *Monitor) reexamining(ctx context.Context) (State, string) {
 func (m *Monitor) prove(ctx context.Context) (State, string) {
 	for {
 		v := m.watcher.Look()
-		switch {
-		case v.Level == detector.Well:
-			m.backup.rest(ctx)
-			m.calm(MsgHolding)
-			m.undoubt()
-			m.log.Info().Msg(MsgNoTrouble)
-			return Normal, "answers again"
-		case v.Held != "":
+		if v.Level == detector.Well {
+			return m.dispelled(ctx)
+		}
+		if v.Held != "" {
 			m.alarm(MsgHolding, errors.New(v.Held))
-		case v.Level == detector.Believe && !m.braked(v):
+		}
+		if !v.Certain {
+			m.doubt(v)
+		}
+		if v.Level == detector.Believe && (v.Certain || !m.storm()) {
 			m.calm(MsgHolding)
 			return m.confirmed(v)
 		}
-		m.doubt(v)
 		select {
 		case <-ctx.Done():
 			return Reexamining, "ending"
@@ -79,13 +77,18 @@ func (m *Monitor) prove(ctx context.Context) (State, string) {
 	}
 }
 
-// braked tells whether a takeover must wait: where many servers turn doubtful
-// at once the cause is likely ours.
-func (m *Monitor) braked(v detector.Verdict) bool {
-	if v.Certain {
-		return false
-	}
-	m.doubt(v)
+// dispelled ends a re-examination that found no trouble.
+func (m *Monitor) dispelled(ctx context.Context) (State, string) {
+	m.backup.rest(ctx)
+	m.calm(MsgHolding)
+	m.undoubt()
+	m.log.Info().Msg(MsgNoTrouble)
+	return Normal, "answers again"
+}
+
+// storm tells whether a takeover must wait: where many servers turn doubtful at
+// once the cause is likely ours.
+func (m *Monitor) storm() bool {
 	storm, err := m.opt.Doubts.Storm()
 	if err != nil {
 		m.alarm("doubts of others cannot be read", err)
@@ -151,25 +154,6 @@ func (m *Monitor) confirmed(v detector.Verdict) (State, string) {
 	}
 	m.timed(m.log.Info(), m.trouble.stamps).Str("trouble", string(m.trouble.kind)).Str("evidence", v.Evidence).Msg(MsgConfirmed)
 	return next, string(m.trouble.kind)
-}
-
-// askReferences is nil when one of the network references answers, or none is
-// named: else it is this side that is cut off.
-func (m *Monitor) askReferences(ctx context.Context) error {
-	refs := m.opt.Settings.Network.References
-	if len(refs) == 0 {
-		return nil
-	}
-	answers := make(chan error, len(refs))
-	for _, ip := range refs {
-		go func() { answers <- m.fleet.Ping(ctx, ip) }()
-	}
-	for range refs {
-		if <-answers == nil {
-			return nil
-		}
-	}
-	return fmt.Errorf("all %d network references are silent: %w", len(refs), cluster.ErrNoAnswer)
 }
 
 // rouse has the detector look closely: a hypervisor has reported something.

@@ -38,3 +38,7 @@ func (m *Monitor) put(ctx context.Context, g cluster.Guest, q detector.Question)
 	}
 	return "", m.askReferences(ctx)
 }
+
+func (m *Monitor) askReferences(ctx context.Context) error {
+	return watch.References(ctx, m.opt.Settings.Network.References, m.fleet.Ping)
+}

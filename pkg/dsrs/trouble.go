@@ -132,25 +132,10 @@ func (d *DSRS) gone(ctx context.Context) (State, string) {
 	return Normal, "the real server answers again"
 }
 
-// referenceAnswers tells whether any of the network references answers; true
-// where none is configured.
 func (d *DSRS) referenceAnswers(ctx context.Context) bool {
-	refs := d.Settings.Network.References
-	answers := make(chan bool, len(refs))
 	ctx, cancel := d.Clock.Timeout(ctx, d.Settings.DSRS.PingTimeout.D())
 	defer cancel()
-	var wg sync.WaitGroup
-	defer wg.Wait()
-	defer cancel()
-	for _, ip := range refs {
-		wg.Go(func() { answers <- d.Fleet.Ping(ctx, ip) == nil })
-	}
-	for range refs {
-		if <-answers {
-			return true
-		}
-	}
-	return len(refs) == 0
+	return watch.References(ctx, d.Settings.Network.References, d.Fleet.Ping) == nil
 }
 
 // cutOff holds everything until a network reference answers: then it is the

@@ -87,6 +87,13 @@ func (w *Watcher) Stop() {
 	}
 }
 
+// Pause is that of the detector; nothing on nil.
+func (w *Watcher) Pause() {
+	if w != nil {
+		w.Detector.Pause()
+	}
+}
+
 // Look asks what is due and weighs what was answered. The next look is due when
 // Wake fires or an answer was told.
 func (w *Watcher) Look() detector.Verdict {
