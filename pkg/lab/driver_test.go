@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"net"
 	"net/netip"
 	"os"
 	"strings"
@@ -218,6 +219,7 @@ func TestMagicPacket(t *testing.T) {
 	if err := runAll(t.Context(), "ip link add wol0 type veth peer name wol1", "ip addr add 10.77.0.1/24 dev wol0", "ip link set wol0 up", "ip link set wol1 up"); err != nil {
 		t.Fatal(err)
 	}
+	carries(t, "wol0")
 	s := labSettings(attach(t))
 	s.Management.IP = netip.MustParseAddr("10.77.0.1")
 	d, err := fleet.Open(t.Context(), s, t.TempDir(), clock.Clock{})
@@ -230,9 +232,25 @@ func TestMagicPacket(t *testing.T) {
 	}
 	frame := make([]byte, 256)
 	n, _, err := unix.Recvfrom(fd, frame, 0)
-	if want := bytes.Repeat(mac[:], 16); err != nil || !bytes.Contains(frame[:n], append(bytes.Repeat([]byte{0xff}, 6), want...)) {
-		t.Errorf("heard %x, %v", frame[:n], err)
+	if err != nil {
+		t.Fatalf("nothing was heard: %v", err)
 	}
+	if want := bytes.Repeat(mac[:], 16); !bytes.Contains(frame[:n], append(bytes.Repeat([]byte{0xff}, 6), want...)) {
+		t.Errorf("heard %x", frame[:n])
+	}
+}
+
+// carries waits until the kernel has found the interface's carrier: until then it
+// drops what is sent.
+func carries(t *testing.T, name string) {
+	t.Helper()
+	within(t, 5*time.Second, name+" has a carrier", func() error {
+		i, err := net.InterfaceByName(name)
+		if err == nil && i.Flags&net.FlagRunning == 0 {
+			err = fmt.Errorf("it is %s", i.Flags)
+		}
+		return err
+	})
 }
 
 func wantState(t *testing.T, d fleet.Driver, g cluster.Guest, want cluster.GuestState) {
