@@ -157,6 +157,26 @@ func TestReturnsDuringB3(t *testing.T) {
 	})
 }
 
+// The host is back before B3 has the lock: it is not taken out any more.
+func TestB3IsGivenUp(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.RealFreeze, "RS1")
+		w.awaitLog(MsgReexamine, time.Minute)
+		held, err := w.files.Hold(w.ctx)
+		w.must(err)
+		w.awaitLog(MsgConfirmed, time.Minute)
+		w.heal("RS1")
+		time.Sleep(3 * time.Second)
+		held.Close()
+		w.awaitState(Normal, time.Minute)
+		if w.logged(MsgOut) {
+			t.Error("the host was taken out although it had answered again")
+		}
+	})
+}
+
 // The host is silent for a moment while M1 boots there, too short a time to begin
 // anew, but long enough for W1 to be taken over.
 func TestSilentForAMomentInARestore(t *testing.T) {

@@ -154,9 +154,7 @@ func (d *DSRS) cutOff(ctx context.Context) (State, string) {
 // confirmed is B3. Until the row is out the real server may still come back.
 func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 	for ctx.Err() == nil {
-		watch := startJob(ctx, d.stripMeanwhile)
-		r, err := d.askWithin(ctx, ipc.B3, b3Timeout)
-		watch.end()
+		r, err := d.takeOut(ctx)
 		if err == nil {
 			d.outage.active = r.Active
 			d.Log.Warn().Str("step", "B3").Int("active", len(r.Active)).Msg(MsgOut)
@@ -165,11 +163,11 @@ func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 		if refusedAs(err) == ipc.RealAsleep {
 			return Suspended, "suspended before B3"
 		}
-		if d.news("B3", err.Error()) {
-			d.Log.Error().Str("step", "B3").Err(err).Msg(MsgNotOut)
-		}
 		if d.look(ctx).ok() {
 			return d.gone(ctx)
+		}
+		if d.news("B3", err.Error()) {
+			d.Log.Error().Str("step", "B3").Err(err).Msg(MsgNotOut)
 		}
 		_ = d.Clock.Sleep(ctx, time.Second)
 	}
@@ -180,12 +178,23 @@ func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 	return Waiting, "B3"
 }
 
-// stripMeanwhile listens for the first answer of a host that was silent, while B3
-// waits for the lock.
-func (d *DSRS) stripMeanwhile(ctx context.Context) {
-	if d.outage.silent && d.listen(ctx, b3Timeout) == nil {
+// takeOut is B3. Whoever held the lock may have held it until a host that was
+// silent answers again: then what must not answer on it is stripped, and B3, as
+// long as it waits, is given up.
+func (d *DSRS) takeOut(ctx context.Context) (ipc.Reply, error) {
+	b3, giveUp := context.WithCancel(ctx)
+	defer giveUp()
+	meanwhile := startJob(ctx, func(ctx context.Context) {
+		if !d.outage.silent || d.listen(ctx, b3Timeout) != nil {
+			return
+		}
 		d.stripAtOnce(ctx)
-	}
+		if d.look(ctx).ok() {
+			giveUp()
+		}
+	})
+	defer meanwhile.end()
+	return d.askWithin(b3, ipc.B3, b3Timeout)
 }
 
 // b3Timeout outlasts a full wait for the lock.
