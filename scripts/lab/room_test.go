@@ -95,11 +95,23 @@ func up(t *testing.T) room {
 		told.Fatalf("up: %v\n%s", err, out)
 	}
 	r.within(2*time.Minute, "the normal state", func() error { return r.settled("Moderate") })
+	r.within(5*time.Minute, "its spare servers", func() error { return r.spared("Ms", "Ws", "Fs") })
 	out, err := r.command(t.Context(), "greet").CombinedOutput()
 	if t.Logf("through the load balancer:\n%s", out); err != nil {
 		told.Errorf("greet: %v", err)
 	}
 	return r
+}
+
+// spared is nil when the spare servers have been created: until then a shift that
+// wants one waits, and their boots take processor time from all others.
+func (r room) spared(spares ...string) error {
+	for _, s := range spares {
+		if len(r.lines("pss", "spare server created and saved spare="+s+" ", time.Time{})) == 0 {
+			return fmt.Errorf("%s is still being created", s)
+		}
+	}
+	return nil
 }
 
 func (r room) load(percent int) {
