@@ -68,6 +68,9 @@ type Detector struct {
 	closed bool               // the agent's channel was closed in this doubt
 	called time.Time          // since when witnesses are asked in this doubt
 	told   bool               // an alarm was, and it is not over
+
+	passed   time.Duration // the longest doubtful silence a moment ago that passed by itself
+	passedAt time.Time
 }
 
 // service is a daemon of the target.
@@ -91,7 +94,7 @@ func (d *Detector) Begin(now time.Time) {
 	if d.began.IsZero() {
 		d.began = now
 	}
-	d.wake, d.roused = time.Time{}, time.Time{}
+	d.wake, d.roused, d.passed = time.Time{}, time.Time{}, 0
 	d.forget()
 }
 
@@ -212,6 +215,7 @@ func (d *Detector) returned(now time.Time) {
 // reached notes that the target's network was heard. Where it was out of reach
 // until now its services' silence proves nothing, and they are greeted anew.
 func (d *Detector) reached(sent, now time.Time) {
+	d.learnStall(now)
 	if d.phi(&d.ping, now) >= d.cfg.Act {
 		for i := range d.services {
 			d.services[i].forget()
@@ -219,6 +223,30 @@ func (d *Detector) reached(sent, now time.Time) {
 		}
 	}
 	d.ping.live(sent, now)
+}
+
+// wary is for how long a silence that passed by itself makes the next one no alarm.
+const wary = time.Minute
+
+// learnStall notes how long a doubtful silence was that passes now.
+func (d *Detector) learnStall(now time.Time) {
+	if !d.doubtful(&d.ping, now) {
+		return
+	}
+	if s := d.silence(now, d.since()); s >= d.passed || now.Sub(d.passedAt) >= wary {
+		d.passed, d.passedAt = s, now
+	}
+}
+
+// leastAlarm is the shortest silence that is an alarm: a server that was held up
+// a moment ago is likely held up again, and to resume its backup makes a busy
+// machine no faster. What is believed is believed all the same.
+func (d *Detector) leastAlarm(now time.Time) time.Duration {
+	least := d.cfg.LeastSilence / 2
+	if d.passed == 0 || now.Sub(d.passedAt) >= wary {
+		return least
+	}
+	return max(least, min(d.passed, d.cfg.HungHost))
 }
 
 // refuse takes a prompt no: of a service it is a sign of life of its server.

@@ -85,6 +85,40 @@ func TestSlowAgentIsNoFreeze(t *testing.T) {
 	}
 }
 
+// A server that is held up again and again alarms once; a longer silence still does.
+func TestHeldUpAgain(t *testing.T) {
+	alarmed := func(v detector.Verdict) bool { return v.Level >= detector.Alarm }
+	w := sound()
+	d, at := trained(config(), w)
+	held := func(long time.Duration) (alarm bool) {
+		w.ping, w.greet, w.agent = false, false, false
+		v, took := play(d, w, at, long, alarmed)
+		at = at.Add(took)
+		if alarm = alarmed(v); alarm {
+			_, took = play(d, w, at, long-took, never)
+			at = at.Add(took)
+		}
+		w = sound()
+		_, took = play(d, w, at, 5*time.Second, never)
+		at = at.Add(took)
+		return alarm
+	}
+	for i, c := range []struct {
+		long, later time.Duration
+		alarm       bool
+	}{
+		{long: 800 * time.Millisecond, alarm: true}, {long: 700 * time.Millisecond}, {long: 600 * time.Millisecond},
+		{long: 1500 * time.Millisecond, alarm: true}, {long: 600 * time.Millisecond},
+		{later: 2 * time.Minute, long: 600 * time.Millisecond, alarm: true},
+	} {
+		_, took := play(d, w, at, c.later, never)
+		at = at.Add(took)
+		if alarm := held(c.long); alarm != c.alarm {
+			t.Errorf("%d: held up for %v: alarm %t, want %t", i, c.long, alarm, c.alarm)
+		}
+	}
+}
+
 // A quiet round costs no memory.
 func TestQuietRoundAllocatesNothing(t *testing.T) {
 	d, at := trained(config(), sound())

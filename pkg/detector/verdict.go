@@ -112,7 +112,7 @@ func (d *Detector) network(now time.Time) Verdict {
 	switch {
 	case v.Trouble != None:
 		v.Level = Believe
-	case v.Phi >= d.cfg.Alarm && silence >= d.cfg.LeastSilence/2:
+	case v.Phi >= d.cfg.Alarm && silence >= d.leastAlarm(now):
 		v.Level = Alarm
 	default:
 		v.Level = Doubt
