@@ -35,31 +35,24 @@ func (m *Monitor) ping(ctx context.Context, ip netip.Addr) error {
 	return m.fleet.Ping(ctx, ip)
 }
 
-// greetAll greets every daemon at ip at once. refused are those whose machine
-// says that nobody listens; silent those that accept and say nothing.
-func (m *Monitor) greetAll(ctx context.Context, ip netip.Addr, timeout time.Duration) (refused, silent []string) {
-	ctx, cancel := m.clk.Timeout(ctx, timeout)
+// ungreeted greets every daemon at ip and names those that do not greet in time.
+func (m *Monitor) ungreeted(ctx context.Context, ip netip.Addr) (daemons []string) {
+	ctx, cancel := m.clk.Timeout(ctx, m.set.GreetTimeout.D())
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	for _, d := range m.opt.Target.Daemons {
 		wg.Go(func() {
-			err := m.fleet.Greet(ctx, ip, d)
-			quick := ctx.Err() == nil
-			mu.Lock()
-			defer mu.Unlock()
-			switch {
-			case err != nil && quick:
-				refused = append(refused, d)
-			case err != nil:
-				silent = append(silent, d)
+			if m.fleet.Greet(ctx, ip, d) != nil {
+				mu.Lock()
+				defer mu.Unlock()
+				daemons = append(daemons, d)
 			}
 		})
 	}
 	wg.Wait()
-	slices.Sort(refused)
-	slices.Sort(silent)
-	return refused, silent
+	slices.Sort(daemons)
+	return daemons
 }
 
 // answers tells whether the server at ip answers ping and every daemon greets.
@@ -67,8 +60,7 @@ func (m *Monitor) answers(ctx context.Context, ip netip.Addr) bool {
 	if m.ping(ctx, ip) != nil {
 		return false
 	}
-	refused, silent := m.greetAll(ctx, ip, m.set.GreetTimeout.D())
-	return len(refused)+len(silent) == 0
+	return len(m.ungreeted(ctx, ip)) == 0
 }
 
 // holds asks by ARP whether g, and nobody else, answers for vip.

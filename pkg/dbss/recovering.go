@@ -248,13 +248,12 @@ func (m *Monitor) restartBackupDaemons(ctx context.Context, g cluster.Guest) err
 	if err := m.ping(ctx, g.IP); err != nil {
 		return err
 	}
-	refused, silent := m.greetAll(ctx, g.IP, m.set.GreetTimeout.D())
-	for _, d := range append(refused, silent...) {
+	for _, d := range m.ungreeted(ctx, g.IP) {
 		if err := m.fleet.RestartDaemon(ctx, g, d); err != nil {
 			return err
 		}
 	}
-	if refused, silent = m.greetAll(ctx, g.IP, m.set.GreetTimeout.D()); len(refused)+len(silent) > 0 {
+	if len(m.ungreeted(ctx, g.IP)) > 0 {
 		return cluster.ErrNoAnswer
 	}
 	return nil

@@ -34,8 +34,7 @@ func (j *job) greets(ctx context.Context) (any, all bool) {
 	if j.m.ping(ctx, j.g.IP) != nil {
 		return false, false
 	}
-	refused, silent := j.m.greetAll(ctx, j.g.IP, j.m.set.GreetTimeout.D())
-	missing := len(refused) + len(silent)
+	missing := len(j.m.ungreeted(ctx, j.g.IP))
 	return missing < len(j.m.opt.Target.Daemons), missing == 0
 }
 

@@ -53,8 +53,7 @@ func (m *Monitor) awaitGreetings(ctx context.Context) []string {
 	ctx, cancel := m.clk.Timeout(ctx, m.set.GreetTimeout.D())
 	defer cancel()
 	for {
-		refused, silent := m.greetAll(ctx, m.opt.Target.IP, m.set.GreetTimeout.D())
-		daemons := append(refused, silent...)
+		daemons := m.ungreeted(ctx, m.opt.Target.IP)
 		if len(daemons) == 0 || m.clk.Sleep(ctx, 50*time.Millisecond) != nil {
 			return daemons
 		}

@@ -79,12 +79,12 @@ func (p Prober) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
 	return nil
 }
 
-// meaning tells a server that said no on every port, which is a sign of life,
-// from one that said nothing.
+// meaning tells a server on which nobody listens, on every port, from one that
+// gave no greeting for any other reason: a daemon that is too busy to greet, and
+// says so or hangs up, has not stopped.
 func meaning(failed []error) error {
 	for _, err := range failed {
-		if os.IsTimeout(err) || errors.Is(err, context.Canceled) || errors.Is(err, os.ErrDeadlineExceeded) ||
-			errors.Is(err, syscall.EHOSTUNREACH) || errors.Is(err, syscall.ENETUNREACH) || errors.Is(err, syscall.EHOSTDOWN) {
+		if !errors.Is(err, syscall.ECONNREFUSED) {
 			return cluster.ErrNoAnswer
 		}
 	}

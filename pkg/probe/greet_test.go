@@ -90,6 +90,32 @@ func TestGreetings(t *testing.T) {
 	}
 }
 
+// Only where nobody listens has a daemon stopped. One that is too busy is not
+// restarted for that.
+func TestRefusals(t *testing.T) {
+	for _, c := range []struct {
+		name    string
+		port    int
+		refused bool
+	}{
+		{"nobody listens", closedPort(t), true},
+		{"busy", serve(t, says("421 too many connections\r\n")), false},
+		{"hangs up", serve(t, func(net.Conn) {}), false},
+		{"resets", serve(t, func(c net.Conn) { _ = c.(*net.TCPConn).SetLinger(0) }), false},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
+			defer cancel()
+			check := checkersOf("postfix")[0]
+			check.port = c.port
+			err := greetOne(ctx, local, check)
+			if got := meaning([]error{err}); err == nil || errors.Is(got, cluster.ErrRefused) != c.refused || !errors.Is(got, cluster.ErrNoAnswer) {
+				t.Errorf("%v means %v", err, got)
+			}
+		})
+	}
+}
+
 func TestGreetAsksForMoreThanAConnection(t *testing.T) {
 	check := checkersOf("postfix")[0]
 	check.port = serve(t, stopped)
