@@ -57,7 +57,7 @@ func TestKilledSifsLoseNothing(t *testing.T) {
 	}
 }
 
-func operation(t *testing.T, d daemon.Dirs) []cluster.ServerRow {
+func operation(t *testing.T, d daemon.Dirs) cluster.Rows {
 	t.Helper()
 	tab, err := conffile.Open(d.Conf, conffile.Options{}).View(t.Context())
 	if err != nil {
@@ -66,7 +66,7 @@ func operation(t *testing.T, d daemon.Dirs) []cluster.ServerRow {
 	if len(tab.Separation)+len(tab.AccessStop) > 0 {
 		t.Errorf("left behind: separation %v, access stop %v", tab.Separation, tab.AccessStop)
 	}
-	slices.SortFunc(tab.Operation, cluster.CompareServerRows)
+	slices.SortFunc(tab.Operation, cluster.ServerRow.Compare)
 	return tab.Operation
 }
 

@@ -49,7 +49,7 @@ func (v View) held(group string, c cluster.Condition) (map[netip.Addr]cluster.Gu
 		to, ok := layout.Holder[r.VIP]
 		if !ok {
 			to = r.Guest()
-		} else if rows := cluster.RowsOf(v.Tables.Operation, to.Host); len(rows) > 0 && v.Tables.IsSpare(to.Host) {
+		} else if rows := v.Tables.Operation.Of(to.Host); len(rows) > 0 && v.Tables.IsSpare(to.Host) {
 			to.Real = rows[0].Real
 		}
 		out[r.VIP] = to
@@ -68,7 +68,7 @@ func (v View) places(held map[netip.Addr]cluster.Guest) []load.Place {
 			i, out = len(out), append(out, load.Place{Host: host, Capacity: v.Capacity(host)})
 		}
 		today := v.holder(vip)
-		out[i].From = append(out[i].From, load.Part{Host: today, Share: 1 / float64(len(cluster.RowsOf(v.Tables.Operation, today)))})
+		out[i].From = append(out[i].From, load.Part{Host: today, Share: 1 / float64(len(v.Tables.Operation.Of(today)))})
 	}
 	return out
 }

@@ -91,7 +91,7 @@ func (c *checker) astray(s server) bool {
 			return false
 		}
 	}
-	own := cluster.RowsOf(c.snap.Tables.Operation, s.Host)
+	own := c.snap.Tables.Operation.Of(s.Host)
 	for _, r := range own {
 		if r.VIP == s.VIP {
 			return false

@@ -4,11 +4,9 @@
 package cluster
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // Condition is a service group's condition as the state file spells it
@@ -70,19 +68,6 @@ const (
 	CPUNet  Type = "CPU_NET"
 )
 
-// ServerRow is a row of the operation, access-stop and separation files: which
-// server, on which real server, holds (or held) one VIP of a group.
-type ServerRow struct {
-	Group string     `json:"group"`
-	Real  netip.Addr `json:"real"` // the real server, or the management server for a backup
-	VIP   netip.Addr `json:"vip"`
-	Host  string     `json:"host"`
-	IP    netip.Addr `json:"ip"` // the virtual server's own address
-}
-
-// Guest is the server the row speaks of, where the row says it is.
-func (r ServerRow) Guest() Guest { return Guest{Host: r.Host, IP: r.IP, Real: r.Real} }
-
 // SpareRow is a row of the spare-server file. The row stays while its spare serves.
 type SpareRow struct {
 	Group string     `json:"group"`
@@ -106,9 +91,9 @@ type StateRow struct {
 
 // Tables is what the seven PSS files say (paper, Table 1), row order kept.
 type Tables struct {
-	Operation  []ServerRow // who serves which VIP
-	AccessStop []ServerRow // servers that hold no VIP, one row a VIP they get back
-	Separation []ServerRow // servers in trouble, with the VIPs they held
+	Operation  Rows // who serves which VIP
+	AccessStop Rows // servers that hold no VIP, one row a VIP they get back
+	Separation Rows // servers in trouble, with the VIPs they held
 	Spares     []SpareRow
 	Real       []RealRow // active real servers
 	Suspended  []RealRow // real servers asleep
@@ -132,18 +117,13 @@ func (t Tables) Clone() Tables {
 	return c
 }
 
+// Rows returns the rows of all three files about servers: operation,
+// access-stop and separation.
+func (t Tables) Rows() Rows { return slices.Concat(t.Operation, t.AccessStop, t.Separation) }
+
 // VIPs returns every VIP of the system once, in address order: those in
 // operation and those that stand only in separation.
-func (t Tables) VIPs() []netip.Addr {
-	var out []netip.Addr
-	for _, rows := range [][]ServerRow{t.Operation, t.Separation, t.AccessStop} {
-		for _, r := range rows {
-			out = append(out, r.VIP)
-		}
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out)
-}
+func (t Tables) VIPs() []netip.Addr { return t.Rows().VIPs() }
 
 // IsSpare tells whether host has a row in the spare-server file.
 func (t Tables) IsSpare(host string) bool {
@@ -158,30 +138,4 @@ func (t Tables) IsAsleep(real netip.Addr) bool { return standsIn(t.Suspended, re
 
 func standsIn(rows []RealRow, real netip.Addr) bool {
 	return slices.ContainsFunc(rows, func(r RealRow) bool { return r.IP == real })
-}
-
-// RowsOf returns the rows of host, in file order.
-func RowsOf(rows []ServerRow, host string) []ServerRow {
-	var out []ServerRow
-	for _, r := range rows {
-		if r.Host == host {
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// VIPsOf returns the VIPs of rows, in address order.
-func VIPsOf(rows []ServerRow) []netip.Addr {
-	out := make([]netip.Addr, 0, len(rows))
-	for _, r := range rows {
-		out = append(out, r.VIP)
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out)
-}
-
-// CompareServerRows orders rows by group, VIP, host.
-func CompareServerRows(a, b ServerRow) int {
-	return cmp.Or(strings.Compare(a.Group, b.Group), a.VIP.Compare(b.VIP), strings.Compare(a.Host, b.Host))
 }

@@ -11,7 +11,7 @@ import (
 func ServerFiles() []string { return []string{Operation, AccessStop, Separation} }
 
 // ServerRows are the rows of one of the ServerFiles.
-func (s *Snapshot) ServerRows(file string) []cluster.ServerRow {
+func (s *Snapshot) ServerRows(file string) cluster.Rows {
 	switch file {
 	case Operation:
 		return s.Tables.Operation

@@ -95,7 +95,7 @@ type swap struct {
 // its backup or nobody holds, and whatever else the backup holds.
 func (m *Monitor) newSwap(ctx context.Context, rows ipc.HeldRows) *swap {
 	sw := &swap{m: m, target: m.target()}
-	sw.fromBack = cluster.VIPsOf(rows.BackupOperation)
+	sw.fromBack = rows.BackupOperation.VIPs()
 	sw.vips = rows.Returning(m.opt.Target.Host, m.opt.Target.Backup)
 	if m.backup != nil {
 		g := m.backup.guest
@@ -178,7 +178,7 @@ func (sw *swap) undo(ctx context.Context, s *ipc.Session, held, unchanged bool) 
 		if again.Reply.Rows == nil || len(again.Reply.Rows.TargetSeparation) == 0 {
 			return // it was done after all
 		}
-		fromBack = common(fromBack, cluster.VIPsOf(again.Reply.Rows.BackupOperation))
+		fromBack = common(fromBack, again.Reply.Rows.BackupOperation.VIPs())
 	}
 	ctx, cancel := s.Whole(ctx)
 	defer cancel()
@@ -210,7 +210,7 @@ func (m *Monitor) reseat(ctx context.Context) error {
 	}
 	ctx, cancel := m.under(ctx, s)
 	defer cancel()
-	err = each(cluster.VIPsOf(s.Reply.Rows.BackupOperation), func(vip netip.Addr) error { return m.reseatOne(ctx, vip) })
+	err = each(s.Reply.Rows.BackupOperation.VIPs(), func(vip netip.Addr) error { return m.reseatOne(ctx, vip) })
 	if err != nil {
 		return err
 	}

@@ -288,7 +288,7 @@ func (g *giving) putBack(ctx context.Context) error {
 			return err
 		}
 	}
-	serves := cluster.VIPsOf(g.rows.BackupOperation)
+	serves := g.rows.BackupOperation.VIPs()
 	return g.each(func(v *movedVIP) error {
 		if !v.off || !slices.Contains(serves, v.vip) {
 			return nil

@@ -126,10 +126,10 @@ type PlacedGuest struct {
 
 // HeldRows are the rows of the target and its backup as they are now, under the lock.
 type HeldRows struct {
-	TargetOperation  []cluster.ServerRow `json:"targetOperation,omitempty"`
-	TargetAccessStop []cluster.ServerRow `json:"targetAccessStop,omitempty"`
-	TargetSeparation []cluster.ServerRow `json:"targetSeparation,omitempty"`
-	BackupOperation  []cluster.ServerRow `json:"backupOperation,omitempty"`
-	Operation        []cluster.ServerRow `json:"operation,omitempty"` // rows of others that hold a VIP of the target, or are about to
-	Real             string              `json:"real,omitempty"`      // as in A1
+	TargetOperation  cluster.Rows `json:"targetOperation,omitempty"`
+	TargetAccessStop cluster.Rows `json:"targetAccessStop,omitempty"`
+	TargetSeparation cluster.Rows `json:"targetSeparation,omitempty"`
+	BackupOperation  cluster.Rows `json:"backupOperation,omitempty"`
+	Operation        cluster.Rows `json:"operation,omitempty"` // rows of others that hold a VIP of the target, or are about to
+	Real             string       `json:"real,omitempty"`      // as in A1
 }

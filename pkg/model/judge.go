@@ -78,20 +78,20 @@ func (y *System) unsound(files int16) string {
 
 // lostRow says what is not conserved.
 func (y *System) lostRow(t cluster.Tables) string {
-	all := [][]cluster.ServerRow{t.Operation, t.AccessStop, t.Separation}
+	all := []cluster.Rows{t.Operation, t.AccessStop, t.Separation}
 	for i, d := range y.servers[:homesN] {
 		in := 0
 		for _, rows := range all {
-			in += int(yes(len(cluster.RowsOf(rows, d.Host)) > 0))
+			in += int(yes(rows.Has(d.Host)))
 		}
 		if in != 1 {
 			return fmt.Sprintf("%s stands in %d of the three files", d.Host, in)
 		}
-		if !slices.Contains(cluster.VIPsOf(slices.Concat(t.Operation, t.Separation)), y.vips[i]) {
+		if !slices.Concat(t.Operation, t.Separation).HasVIP(y.vips[i]) {
 			return fmt.Sprintf("%s stands neither in operation nor in separation", y.vips[i])
 		}
-		for _, r := range cluster.RowsOf(t.Operation, d.Backup) {
-			if !slices.Contains(cluster.VIPsOf(cluster.RowsOf(t.Separation, d.Host)), r.VIP) {
+		for _, r := range t.Operation.Of(d.Backup) {
+			if !t.Separation.Of(d.Host).HasVIP(r.VIP) {
 				return fmt.Sprintf("%s serves %s, which is no VIP of %s", d.Backup, r.VIP, d.Host)
 			}
 		}

@@ -1,9 +1,6 @@
 package model
 
 import (
-	"slices"
-
-	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/protocol"
 )
@@ -135,8 +132,8 @@ func (y *System) held(files int16, g int8) rows {
 	}
 	host, backup := y.guests[g].Host, protocol.NameOf(y.backupOf(g))
 	h := y.facts(0).HeldRows(y.tables.all[files], host, backup)
-	r := rows{back: y.mask(h.Returning(host, backup)), fromBackup: y.mask(cluster.VIPsOf(h.BackupOperation)),
-		separated: len(h.TargetSeparation) > 0, operation: y.mask(cluster.VIPsOf(h.TargetOperation))}
+	r := rows{back: y.mask(h.Returning(host, backup)), fromBackup: y.mask(h.BackupOperation.VIPs()),
+		separated: len(h.TargetSeparation) > 0, operation: y.mask(h.TargetOperation.VIPs())}
 	y.memo.rows[k] = r
 	return r
 }
@@ -156,7 +153,7 @@ func (y *System) view(files int16) *view {
 		return v
 	}
 	t := y.tables.all[files]
-	v := &view{op: y.mask(cluster.VIPsOf(t.Operation)), sep: y.mask(cluster.VIPsOf(t.Separation))}
+	v := &view{op: y.mask(t.Operation.VIPs()), sep: y.mask(t.Separation.VIPs())}
 	for i := range v.holder {
 		v.holder[i], v.real[i] = nobody, nowhere
 	}
@@ -166,7 +163,7 @@ func (y *System) view(files int16) *view {
 	for _, r := range t.AccessStop {
 		v.stopped |= 1 << y.guest(r.Host)
 	}
-	for _, r := range slices.Concat(t.Operation, t.AccessStop, t.Separation) {
+	for _, r := range t.Rows() {
 		v.used |= 1 << y.guest(r.Host)
 	}
 	for i, ip := range y.hosts {

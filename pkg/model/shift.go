@@ -3,7 +3,6 @@ package model
 import (
 	"slices"
 
-	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
 )
 
@@ -246,5 +245,5 @@ func (g *stepper) stop(p, x int8) {
 func (g *stepper) serving(v *view, x int8) bool { return slices.Contains(v.holder[:], x) }
 
 func (g *stepper) separated(files int16, x int8) bool {
-	return len(cluster.RowsOf(g.tables.all[files].Separation, g.guests[x].Host)) > 0
+	return g.tables.all[files].Separation.Has(g.guests[x].Host)
 }

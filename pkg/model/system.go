@@ -180,8 +180,8 @@ func (y *System) mask(ips []netip.Addr) vips {
 // intern is the number of tables, whatever the order of their rows.
 func (y *System) intern(t cluster.Tables) int16 {
 	t = t.Clone()
-	for _, rows := range [][]cluster.ServerRow{t.Operation, t.AccessStop, t.Separation} {
-		slices.SortFunc(rows, cluster.CompareServerRows)
+	for _, rows := range []cluster.Rows{t.Operation, t.AccessStop, t.Separation} {
+		slices.SortFunc(rows, cluster.ServerRow.Compare)
 	}
 	for _, rows := range [][]cluster.RealRow{t.Real, t.Suspended} {
 		slices.SortFunc(rows, func(a, b cluster.RealRow) int { return a.IP.Compare(b.IP) })
@@ -199,7 +199,7 @@ func (y *System) intern(t cluster.Tables) int16 {
 func text(t cluster.Tables) string {
 	var b strings.Builder
 	last := func(a netip.Addr) string { f := strings.Split(a.String(), "."); return f[len(f)-1] }
-	rows := func(name string, rows []cluster.ServerRow) {
+	rows := func(name string, rows cluster.Rows) {
 		fmt.Fprintf(&b, "%s[", name)
 		for _, r := range rows {
 			fmt.Fprintf(&b, " %s:%s@%s", last(r.VIP), r.Host, last(r.Real))

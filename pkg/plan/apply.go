@@ -74,14 +74,14 @@ func moveRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, m Move) clus
 	} else {
 		old, t.Operation[i] = t.Operation[i], row
 	}
-	t.AccessStop = without(t.AccessStop, m.To.Host)
+	t.AccessStop = t.AccessStop.Without(m.To.Host)
 	t.Separation = leaveSeparation(t, homes, m.VIP)
-	if old.Host != "" && len(cluster.RowsOf(t.Operation, old.Host)) == 0 {
+	if old.Host != "" && !t.Operation.Has(old.Host) {
 		held := m.Held
 		if len(held) == 0 || len(held) > 1 && !t.IsSpare(old.Host) {
 			held = heldBy(t, homes, old)
 		}
-		t.AccessStop = without(t.AccessStop, old.Host)
+		t.AccessStop = t.AccessStop.Without(old.Host)
 		for _, v := range held {
 			old.VIP = v
 			t.AccessStop = append(t.AccessStop, old)
@@ -93,7 +93,7 @@ func moveRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, m Move) clus
 // heldBy is Move.Held of the server that holds, or held, row's VIP.
 func heldBy(t cluster.Tables, homes map[netip.Addr]cluster.Guest, row cluster.ServerRow) []netip.Addr {
 	if t.IsSpare(row.Host) {
-		return cluster.VIPsOf(append(cluster.RowsOf(t.Operation, row.Host), row))
+		return append(t.Operation.Of(row.Host), row).VIPs()
 	}
 	return homeVIPs(homes, row.Host)
 }
@@ -101,14 +101,14 @@ func heldBy(t cluster.Tables, homes map[netip.Addr]cluster.Guest, row cluster.Se
 // leaveSeparation drops the separation rows of a VIP that has got a new holder.
 // A home server keeps the row of its home VIP, and where it has no other row
 // left it gets that one instead.
-func leaveSeparation(t cluster.Tables, homes map[netip.Addr]cluster.Guest, vip netip.Addr) []cluster.ServerRow {
-	var out []cluster.ServerRow
+func leaveSeparation(t cluster.Tables, homes map[netip.Addr]cluster.Guest, vip netip.Addr) cluster.Rows {
+	var out cluster.Rows
 	for _, r := range t.Separation {
 		home := homeVIPs(homes, r.Host)
 		switch {
 		case r.VIP != vip || slices.Contains(home, vip):
 			out = append(out, r)
-		case len(home) > 0 && len(cluster.RowsOf(t.Separation, r.Host)) == 1:
+		case len(home) > 0 && len(t.Separation.Of(r.Host)) == 1:
 			r.VIP = home[0]
 			out = append(out, r)
 		}
@@ -130,7 +130,7 @@ func homeVIPs(homes map[netip.Addr]cluster.Guest, host string) []netip.Addr {
 
 // groupOfVIP is the group whose VIP it is.
 func groupOfVIP(t cluster.Tables, vip netip.Addr) string {
-	for _, rows := range [][]cluster.ServerRow{t.Operation, t.Separation, t.AccessStop} {
+	for _, rows := range []cluster.Rows{t.Operation, t.Separation, t.AccessStop} {
 		for _, r := range rows {
 			if r.VIP == vip {
 				return r.Group
@@ -138,11 +138,6 @@ func groupOfVIP(t cluster.Tables, vip netip.Addr) string {
 		}
 	}
 	return ""
-}
-
-// without returns rows but those of host.
-func without(rows []cluster.ServerRow, host string) []cluster.ServerRow {
-	return slices.DeleteFunc(slices.Clone(rows), func(r cluster.ServerRow) bool { return r.Host == host })
 }
 
 // WakeRows moves the row of a real server from suspension-real to real-server.
@@ -182,6 +177,6 @@ func StateRows(t cluster.Tables, group string, c cluster.Condition) cluster.Tabl
 
 // DropAccessStop takes a stopped spare out of access-stop.
 func DropAccessStop(t cluster.Tables, spare string) cluster.Tables {
-	t.AccessStop = without(t.AccessStop, spare)
+	t.AccessStop = t.AccessStop.Without(spare)
 	return t
 }

@@ -37,7 +37,7 @@ func (c Change) Check(t cluster.Tables) error {
 	if row, ok := stateOf(t, c.Group); c.To != "" && (!ok || row.Condition != c.From) {
 		return fmt.Errorf("%w: %s is not in %s", ErrStale, c.Group, c.From)
 	}
-	if c.lighter() && separated(t, c.Group) {
+	if c.lighter() && len(t.Separation.InGroup(c.Group)) > 0 {
 		return ErrRecovery
 	}
 	for _, m := range c.Moves {
@@ -77,7 +77,7 @@ func (c Change) Waves(t cluster.Tables) [][]Step {
 
 // Receivable refuses a receiver that is in trouble, or whose real server is.
 func Receivable(t cluster.Tables, to cluster.Guest) error {
-	if len(cluster.RowsOf(t.Separation, to.Host)) > 0 {
+	if t.Separation.Has(to.Host) {
 		return fmt.Errorf("%w: %s is in separation", ErrRecovery, to.Host)
 	}
 	if !t.IsActive(to.Real) {
@@ -98,8 +98,7 @@ func Ours(t cluster.Tables, abandoned []string, vip netip.Addr) bool {
 // Needed tells whether a row of operation or separation is on real, which then
 // may not sleep.
 func Needed(t cluster.Tables, real netip.Addr) bool {
-	on := func(r cluster.ServerRow) bool { return r.Real == real }
-	return slices.ContainsFunc(t.Operation, on) || slices.ContainsFunc(t.Separation, on)
+	return len(t.Operation.On(real))+len(t.Separation.On(real)) > 0
 }
 
 // ToSleep moves the row of real to suspension-real; already there is no error.
@@ -120,10 +119,6 @@ func passReal(from, to *[]cluster.RealRow, real netip.Addr) error {
 	return nil
 }
 
-func rowOf(rows []cluster.ServerRow, vip netip.Addr) int {
+func rowOf(rows cluster.Rows, vip netip.Addr) int {
 	return slices.IndexFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == vip })
-}
-
-func separated(t cluster.Tables, group string) bool {
-	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool { return r.Group == group })
 }

@@ -134,7 +134,7 @@ func compact(p Steps) string {
 }
 
 // rows is one of the three files on one line: "105:W2@203 106:F2@203".
-func rows(rs []cluster.ServerRow) string {
+func rows(rs cluster.Rows) string {
 	rs = slices.SortedFunc(slices.Values(rs), func(a, b cluster.ServerRow) int { return a.VIP.Compare(b.VIP) })
 	var out []string
 	for _, r := range rs {

@@ -33,19 +33,14 @@ func Homes(t cluster.Tables) map[netip.Addr]cluster.Guest { return Known(nil).Ho
 
 // groupRows are one group's rows, sorted, so that no row order matters.
 type groupRows struct {
-	operation, accessStop, separation []cluster.ServerRow
+	operation, accessStop, separation cluster.Rows
 	spares                            []cluster.SpareRow // in file order
 }
 
 func rowsOfGroup(t cluster.Tables, group string) groupRows {
-	pick := func(rows []cluster.ServerRow) []cluster.ServerRow {
-		var out []cluster.ServerRow
-		for _, r := range rows {
-			if r.Group == group {
-				out = append(out, r)
-			}
-		}
-		slices.SortFunc(out, cluster.CompareServerRows)
+	pick := func(rows cluster.Rows) cluster.Rows {
+		out := rows.InGroup(group)
+		slices.SortFunc(out, cluster.ServerRow.Compare)
 		return out
 	}
 	out := groupRows{operation: pick(t.Operation), accessStop: pick(t.AccessStop), separation: pick(t.Separation)}
@@ -64,14 +59,14 @@ func (g groupRows) isSpare(host string) bool {
 
 // vips returns the group's VIPs in address order.
 func (g groupRows) vips() []netip.Addr {
-	return cluster.VIPsOf(slices.Concat(g.operation, g.accessStop, g.separation))
+	return slices.Concat(g.operation, g.accessStop, g.separation).VIPs()
 }
 
 // isBackup tells whether host looks like a backup: it serves, and every VIP it
 // serves stands in separation for another server that may have a backup.
 func (g groupRows) isBackup(host string) bool {
-	rows := cluster.RowsOf(g.operation, host)
-	if len(rows) == 0 || len(cluster.RowsOf(g.separation, host)) > 0 {
+	rows := g.operation.Of(host)
+	if len(rows) == 0 || g.separation.Has(host) {
 		return false
 	}
 	for _, r := range rows {
@@ -112,10 +107,10 @@ func (k Known) findHomes(g groupRows, homes map[netip.Addr]cluster.Guest) {
 			}
 		}
 	}
-	for _, pick := range []func(netip.Addr) []cluster.ServerRow{
-		func(v netip.Addr) []cluster.ServerRow { return g.candidates(v, taken) },
-		func(netip.Addr) []cluster.ServerRow { return g.homeless(taken) },
-		func(v netip.Addr) []cluster.ServerRow { return g.candidates(v, nil) },
+	for _, pick := range []func(netip.Addr) cluster.Rows{
+		func(v netip.Addr) cluster.Rows { return g.candidates(v, taken) },
+		func(netip.Addr) cluster.Rows { return g.homeless(taken) },
+		func(v netip.Addr) cluster.Rows { return g.candidates(v, nil) },
 	} {
 		for _, v := range open {
 			if c := pick(v); len(c) > 0 && !homes[v].IP.IsValid() {
@@ -127,8 +122,8 @@ func (k Known) findHomes(g groupRows, homes map[netip.Addr]cluster.Guest) {
 
 // candidates are the rows of servers not taken that may be the home of vip:
 // those that stand in separation with it before the one that serves it.
-func (g groupRows) candidates(vip netip.Addr, taken map[string]bool) []cluster.ServerRow {
-	var out []cluster.ServerRow
+func (g groupRows) candidates(vip netip.Addr, taken map[string]bool) cluster.Rows {
+	var out cluster.Rows
 	for _, r := range slices.Concat(g.separation, g.operation) {
 		if r.VIP == vip && !taken[r.Host] && !g.isSpare(r.Host) && !g.isBackup(r.Host) {
 			out = append(out, r)
@@ -139,8 +134,8 @@ func (g groupRows) candidates(vip netip.Addr, taken map[string]bool) []cluster.S
 
 // homeless are the home servers whose home VIP no row tells: today another
 // server holds it, while they hold one of others. Ordered by own address.
-func (g groupRows) homeless(taken map[string]bool) []cluster.ServerRow {
-	var out []cluster.ServerRow
+func (g groupRows) homeless(taken map[string]bool) cluster.Rows {
+	var out cluster.Rows
 	for _, r := range slices.Concat(g.separation, g.operation) {
 		if !taken[r.Host] && !g.isSpare(r.Host) && !g.isBackup(r.Host) {
 			out = append(out, r)

@@ -67,7 +67,7 @@ func newSite(t cluster.Tables, row cluster.StateRow, homes map[netip.Addr]cluste
 	for _, r := range slices.Concat(t.Real, t.Suspended) {
 		s.known[r.IP] = true
 	}
-	separated := func(host string) bool { return len(cluster.RowsOf(t.Separation, host)) > 0 }
+	separated := func(host string) bool { return t.Separation.Has(host) }
 	for _, v := range s.rows.vips() {
 		if h, ok := homes[v]; ok && s.known[h.Real] && !separated(h.Host) {
 			s.homes[v] = h

@@ -69,7 +69,7 @@ func (m *maker) move(group string, layout Layout) {
 		if !ok || r.Group != group || to.Host == r.Host {
 			continue
 		}
-		if rows := cluster.RowsOf(m.before.Operation, to.Host); len(rows) > 0 && m.before.IsSpare(to.Host) {
+		if rows := m.before.Operation.Of(to.Host); len(rows) > 0 && m.before.IsSpare(to.Host) {
 			to.Real = rows[0].Real // a spare that serves keeps its real server
 		}
 		m.moves = append(m.moves, Step{Do: MoveVIP, Group: group, VIP: r.VIP, From: r.Guest(), To: to,
@@ -111,8 +111,8 @@ func (m *maker) suspend(needed map[netip.Addr]bool) {
 // startSpares starts the spares that hold a VIP after the plan and none before.
 func (m *maker) startSpares() {
 	for _, s := range m.before.Spares {
-		rows := cluster.RowsOf(m.after.Operation, s.Host)
-		if len(rows) > 0 && len(cluster.RowsOf(m.before.Operation, s.Host)) == 0 {
+		rows := m.after.Operation.Of(s.Host)
+		if len(rows) > 0 && !m.before.Operation.Has(s.Host) {
 			m.starts = append(m.starts, Step{Do: StartSpare, Group: rows[0].Group, Spare: s.Host, Real: rows[0].Real, To: rows[0].Guest()})
 		}
 	}
@@ -122,12 +122,12 @@ func (m *maker) startSpares() {
 // access-stop on a real server that this plan suspends.
 func (m *maker) stopSpares() {
 	for _, s := range m.before.Spares {
-		if len(cluster.RowsOf(m.after.Operation, s.Host)) > 0 {
+		if m.after.Operation.Has(s.Host) {
 			continue
 		}
-		served := len(cluster.RowsOf(m.before.Operation, s.Host)) > 0
+		served := m.before.Operation.Has(s.Host)
 		var awake, falls bool
-		for _, r := range cluster.RowsOf(m.after.AccessStop, s.Host) {
+		for _, r := range m.after.AccessStop.Of(s.Host) {
 			falls = falls || has(m.suspends, r.Real)
 			awake = awake || has(m.wakes, r.Real) || m.before.IsActive(r.Real)
 		}

@@ -24,7 +24,7 @@ func lived(rt *rapid.T) *world {
 // checkTables is what must hold at any time: every VIP served once, every home
 // server in exactly one of the three files, and known as the home of its VIP.
 func (w *world) checkTables(rt *rapid.T) {
-	if got, want := cluster.VIPsOf(w.t.Operation), cluster.VIPsOf(w.origin.Operation); len(w.t.Operation) != len(want) || !slices.Equal(got, want) {
+	if got, want := w.t.Operation.VIPs(), w.origin.Operation.VIPs(); len(w.t.Operation) != len(want) || !slices.Equal(got, want) {
 		rt.Fatalf("VIPs in operation: %s", rows(w.t.Operation))
 	}
 	homes := w.known.Homes(w.t)
@@ -34,8 +34,8 @@ func (w *world) checkTables(rt *rapid.T) {
 				rows(w.t.Operation), rows(w.t.AccessStop), rows(w.t.Separation))
 		}
 		in := 0
-		for _, file := range [][]cluster.ServerRow{w.t.Operation, w.t.AccessStop, w.t.Separation} {
-			if len(cluster.RowsOf(file, r.Host)) > 0 {
+		for _, file := range []cluster.Rows{w.t.Operation, w.t.AccessStop, w.t.Separation} {
+			if file.Has(r.Host) {
 				in++
 			}
 		}
@@ -160,9 +160,9 @@ func TestMovesOneByOne(t *testing.T) {
 		for _, s := range rapid.Permutation(p.Of(MoveVIP)).Draw(rt, "order") {
 			parts = w.known.MoveRows(parts, s.Move())
 		}
-		for _, f := range [][2][]cluster.ServerRow{{whole.Operation, parts.Operation}, {whole.AccessStop, parts.AccessStop}, {whole.Separation, parts.Separation}} {
-			slices.SortFunc(f[0], cluster.CompareServerRows)
-			slices.SortFunc(f[1], cluster.CompareServerRows)
+		for _, f := range [][2]cluster.Rows{{whole.Operation, parts.Operation}, {whole.AccessStop, parts.AccessStop}, {whole.Separation, parts.Separation}} {
+			slices.SortFunc(f[0], cluster.ServerRow.Compare)
+			slices.SortFunc(f[1], cluster.ServerRow.Compare)
 			if !slices.Equal(f[0], f[1]) {
 				rt.Fatalf("\nwhole %s\nparts %s", rows(f[0]), rows(f[1]))
 			}

@@ -32,7 +32,7 @@ func drawWorld(rt *rapid.T) *world {
 	for g := range rapid.IntRange(1, 4).Draw(rt, "groups") {
 		n = w.drawGroup(rt, f, g, n, reals)
 	}
-	vips := rapid.Permutation(cluster.VIPsOf(w.t.Operation)).Draw(rt, "vips")
+	vips := rapid.Permutation(w.t.Operation.VIPs()).Draw(rt, "vips")
 	for i := range w.t.Operation {
 		w.t.Operation[i].VIP = vips[i]
 	}
@@ -100,9 +100,9 @@ func (w *world) trouble(rt *rapid.T) {
 	if !home {
 		return
 	}
-	rows := cluster.RowsOf(w.t.Operation, host)
+	rows := w.t.Operation.Of(host)
 	w.t = w.t.Clone()
-	w.t.Operation = without(w.t.Operation, host)
+	w.t.Operation = w.t.Operation.Without(host)
 	w.t.Separation = append(w.t.Separation, rows...)
 	for _, r := range rows {
 		w.t.Operation = append(w.t.Operation, cluster.ServerRow{Group: r.Group, Real: backup.Real, VIP: r.VIP, Host: backup.Host, IP: backup.IP})
@@ -115,10 +115,10 @@ func (w *world) recovered(rt *rapid.T) {
 		return
 	}
 	host := rapid.SampledFrom(w.t.Separation).Draw(rt, "recovered").Host
-	rows := cluster.RowsOf(w.t.Separation, host)
+	rows := w.t.Separation.Of(host)
 	w.t = w.t.Clone()
-	w.t.Separation = without(w.t.Separation, host)
-	w.t.Operation = append(without(w.t.Operation, w.backups[host].Host), rows...)
+	w.t.Separation = w.t.Separation.Without(host)
+	w.t.Operation = append(w.t.Operation.Without(w.backups[host].Host), rows...)
 }
 
 // lose takes one active real server's row out, its servers taken over (B3).

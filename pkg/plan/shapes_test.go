@@ -29,9 +29,9 @@ func gone(t cluster.Tables, real int) cluster.Tables {
 // one serves from the management server .200 (A4).
 func separate(t cluster.Tables, host, backup string) cluster.Tables {
 	f := &fleet{prefix: lan}
-	rows := cluster.RowsOf(t.Operation, host)
+	rows := t.Operation.Of(host)
 	t = t.Clone()
-	t.Operation = without(t.Operation, host)
+	t.Operation = t.Operation.Without(host)
 	t.Separation = append(t.Separation, rows...)
 	for _, r := range rows {
 		if backup != "" {
@@ -44,9 +44,9 @@ func separate(t cluster.Tables, host, backup string) cluster.Tables {
 // brokenSpare is a group in PS2 whose first spare, idle on RS2, is in separation.
 func brokenSpare() cluster.Tables {
 	t := shifted(build(lan, 3, "A: A1@1=101 A2@3=102 | As At / 1 2"), "A=PS1", "A=PS2")
-	t.Separation = cluster.RowsOf(t.AccessStop, "As")
+	t.Separation = t.AccessStop.Of("As")
 	t.Separation[0].VIP = t.Operation[0].VIP // one that no shift moves
-	t.AccessStop = without(t.AccessStop, "As")
+	t.AccessStop = t.AccessStop.Without("As")
 	return t
 }
 

@@ -84,8 +84,8 @@ func (f Facts) claim(t *cluster.Tables, host string) {
 	if backup == "" || f.IsFailed(*t, host) {
 		return
 	}
-	vips := cluster.VIPsOf(cluster.RowsOf(t.Separation, host))
-	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == backup && slices.Contains(vips, r.VIP) })
+	vips := t.Separation.Of(host).VIPs()
+	t.Separation = t.Separation.Where(func(r cluster.ServerRow) bool { return r.Host != backup || !slices.Contains(vips, r.VIP) })
 }
 
 // IsFailed tells whether what stands only in separation of host is pss's: an
@@ -97,7 +97,7 @@ func (f Facts) IsFailed(t cluster.Tables, host string) bool {
 	}
 	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
 		_, served := HolderOf(t, r.VIP)
-		return r.Host != host && !served && f.Failed(r.Host) && slices.Contains(cluster.VIPsOf(cluster.RowsOf(t.Separation, host)), r.VIP)
+		return r.Host != host && !served && f.Failed(r.Host) && slices.Contains(t.Separation.Of(host).VIPs(), r.VIP)
 	})
 }
 

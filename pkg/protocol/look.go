@@ -15,7 +15,7 @@ import (
 func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
 	state, rows := StateOf(t, host)
 	reply := ipc.Reply{
-		OK: true, State: state, VIPs: cluster.VIPsOf(rows), AllVIPs: t.VIPs(), Active: Active(t),
+		OK: true, State: state, VIPs: rows.VIPs(), AllVIPs: t.VIPs(), Active: Active(t),
 		Failed: state == ipc.Separated && f.IsFailed(t, host),
 	}
 	if len(rows) > 0 {
@@ -61,12 +61,12 @@ func (f Facts) realName(t cluster.Tables, real netip.Addr) string {
 // LookAtReal answers B1 and B2; owned tells whether somebody monitors a server.
 func LookAtReal(t cluster.Tables, real netip.Addr, owned func(host string) bool) ipc.Reply {
 	reply := ipc.Reply{OK: true, State: RealState(t, real), AllVIPs: t.VIPs(), Placed: Placed(t)}
-	for _, host := range hostsOn(t.Separation, real) {
+	for _, host := range t.Separation.On(real).Hosts() {
 		if !owned(host) {
 			reply.Orphans = append(reply.Orphans, host)
 		}
 	}
-	reply.Stopped = hostsOn(t.AccessStop, real)
+	reply.Stopped = t.AccessStop.On(real).Hosts()
 	for _, row := range t.Spares {
 		reply.Spares = append(reply.Spares, row.Host)
 	}
@@ -82,33 +82,18 @@ func Placed(t cluster.Tables) []ipc.PlacedGuest {
 	return out
 }
 
-// hostsOn are the servers of rows on a real server, sorted, each once.
-func hostsOn(rows []cluster.ServerRow, real netip.Addr) []string {
-	var out []string
-	for _, r := range rows {
-		if r.Real == real {
-			out = append(out, r.Host)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // HeldRows are the rows that a hold for a target and its backup shows.
 func (f Facts) HeldRows(t cluster.Tables, host, backup string) ipc.HeldRows {
 	h := ipc.HeldRows{
-		TargetOperation:  cluster.RowsOf(t.Operation, host),
-		TargetAccessStop: cluster.RowsOf(t.AccessStop, host),
-		TargetSeparation: cluster.RowsOf(t.Separation, host),
+		TargetOperation:  t.Operation.Of(host),
+		TargetAccessStop: t.AccessStop.Of(host),
+		TargetSeparation: t.Separation.Of(host),
 	}
 	if backup != "" {
-		h.BackupOperation = cluster.RowsOf(t.Operation, backup)
+		h.BackupOperation = t.Operation.Of(backup)
 	}
-	var vips []netip.Addr
-	for _, rows := range [][]cluster.ServerRow{h.TargetOperation, h.TargetAccessStop, h.TargetSeparation} {
-		vips = append(vips, cluster.VIPsOf(rows)...)
-	}
-	h.Operation = without(t.Operation, func(r cluster.ServerRow) bool { return !slices.Contains(vips, r.VIP) })
+	vips := slices.Concat(h.TargetOperation, h.TargetAccessStop, h.TargetSeparation).VIPs()
+	h.Operation = t.Operation.Where(func(r cluster.ServerRow) bool { return slices.Contains(vips, r.VIP) })
 	who := f.target(t, host)
 	if r, ok := who.taken(t, backup, who.Home); ok && !slices.Contains(h.Operation, r) && slices.Contains(vips, r.VIP) {
 		h.Operation = append(h.Operation, r)

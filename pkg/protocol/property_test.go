@@ -105,16 +105,16 @@ func (w *world) pss(h home, to string) {
 	}
 	row := w.homes[i].row
 	row.VIP = h.row.VIP
-	w.t.Operation = append(without(w.t.Operation, func(r cluster.ServerRow) bool { return r.VIP == h.row.VIP }), row)
-	w.t.AccessStop = without(w.t.AccessStop, of(to))
+	w.t.Operation = append(w.t.Operation.Where(func(r cluster.ServerRow) bool { return r.VIP != h.row.VIP }), row)
+	w.t.AccessStop = w.t.AccessStop.Without(to)
 	for _, x := range w.homes { // a home server that loses its last separation row keeps one for its home VIP
-		rows := cluster.RowsOf(w.t.Separation, x.row.Host)
+		rows := w.t.Separation.Of(x.row.Host)
 		if len(rows) == 1 && rows[0].VIP == h.row.VIP && x.row.Host != owner {
 			w.t.Separation = append(w.t.Separation, x.row)
 		}
 	}
-	w.t.Separation = without(w.t.Separation, func(r cluster.ServerRow) bool {
-		return r.VIP == h.row.VIP && r.Host != owner
+	w.t.Separation = w.t.Separation.Where(func(r cluster.ServerRow) bool {
+		return r.VIP != h.row.VIP || r.Host == owner
 	})
 	w.stop(old.Host)
 }
@@ -146,21 +146,21 @@ func (w *world) check(t *rapid.T) {
 			t.Fatalf("VIP %s: %d rows in operation, in separation: %v", vip, served[vip], separated)
 		}
 		in := 0
-		for _, rows := range [][]cluster.ServerRow{w.t.Operation, w.t.AccessStop, w.t.Separation} {
-			if len(cluster.RowsOf(rows, host)) > 0 {
+		for _, rows := range []cluster.Rows{w.t.Operation, w.t.AccessStop, w.t.Separation} {
+			if rows.Has(host) {
 				in++
 			}
 		}
 		if in != 1 {
 			t.Fatalf("%s stands in %d of the three files", host, in)
 		}
-		for _, r := range cluster.RowsOf(w.t.Operation, h.backup.Host) {
-			if !slices.ContainsFunc(cluster.RowsOf(w.t.Separation, host), func(s cluster.ServerRow) bool { return s.VIP == r.VIP }) {
+		for _, r := range w.t.Operation.Of(h.backup.Host) {
+			if !slices.ContainsFunc(w.t.Separation.Of(host), func(s cluster.ServerRow) bool { return s.VIP == r.VIP }) {
 				t.Fatalf("%s serves %s, which is no VIP of %s", h.backup.Host, r.VIP, host)
 			}
 		}
 	}
-	for _, rows := range [][]cluster.ServerRow{w.t.Operation, w.t.AccessStop, w.t.Separation} {
+	for _, rows := range []cluster.Rows{w.t.Operation, w.t.AccessStop, w.t.Separation} {
 		seen := map[string]bool{}
 		for _, r := range rows {
 			key := r.VIP.String() + r.Host

@@ -23,12 +23,12 @@ func Refuse(state ipc.State, format string, args ...any) error {
 }
 
 // StateOf is what the files say of a virtual server, with its rows there.
-func StateOf(t cluster.Tables, host string) (ipc.State, []cluster.ServerRow) {
+func StateOf(t cluster.Tables, host string) (ipc.State, cluster.Rows) {
 	for _, f := range []struct {
 		state ipc.State
-		rows  []cluster.ServerRow
+		rows  cluster.Rows
 	}{{ipc.Operating, t.Operation}, {ipc.Separated, t.Separation}, {ipc.AccessStop, t.AccessStop}} {
-		if rows := cluster.RowsOf(f.rows, host); len(rows) > 0 {
+		if rows := f.rows.Of(host); len(rows) > 0 {
 			return f.state, rows
 		}
 	}
@@ -64,46 +64,27 @@ func Active(t cluster.Tables) []netip.Addr {
 	return out
 }
 
-// without is rows less those that drop says.
-func without(rows []cluster.ServerRow, drop func(cluster.ServerRow) bool) []cluster.ServerRow {
-	return slices.DeleteFunc(slices.Clone(rows), drop)
-}
-
-func of(host string) func(cluster.ServerRow) bool {
-	return func(r cluster.ServerRow) bool { return r.Host == host }
-}
-
-// with is rows and row, unless (VIP, host) stands there already.
-func with(rows []cluster.ServerRow, row cluster.ServerRow) []cluster.ServerRow {
-	for _, r := range rows {
-		if r.VIP == row.VIP && r.Host == row.Host {
-			return rows
-		}
-	}
-	return append(rows, row)
-}
-
 // Separate is A3: the target's operation rows move to separation.
 func Separate(t *cluster.Tables, host string) error {
-	rows := cluster.RowsOf(t.Operation, host)
+	rows := t.Operation.Of(host)
 	if len(rows) == 0 {
 		if state, _ := StateOf(*t, host); state != ipc.Separated {
 			return Refuse(state, "%s has no operation row", host)
 		}
 		return nil
 	}
-	t.Operation = without(t.Operation, of(host))
+	t.Operation = t.Operation.Without(host)
 	for _, r := range rows {
-		t.Separation = with(t.Separation, r)
+		t.Separation = t.Separation.With(r)
 	}
-	t.AccessStop = without(t.AccessStop, of(host))
+	t.AccessStop = t.AccessStop.Without(host)
 	return nil
 }
 
 // Substitute is A4: the backup gets an operation row, on the management server
 // mgmt, for each VIP of the target that nobody serves.
 func Substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Addr) error {
-	rows := cluster.RowsOf(t.Separation, host)
+	rows := t.Separation.Of(host)
 	if len(rows) == 0 {
 		state, _ := StateOf(*t, host)
 		return Refuse(state, "%s has no separation row", host)
@@ -122,9 +103,9 @@ func Substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Ad
 	if held == 0 {
 		return Refuse(ipc.Separated, "others serve every VIP of %s", host)
 	}
-	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool {
+	t.Separation = t.Separation.Where(func(r cluster.ServerRow) bool {
 		h, ok := HolderOf(*t, r.VIP)
-		return r.Host == backup.Host && ok && h.Host == backup.Host
+		return r.Host != backup.Host || !ok || h.Host != backup.Host
 	})
 	return nil
 }
@@ -132,7 +113,7 @@ func Substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Ad
 // Abandon is A4-failed: the backup, if there is one, serves no longer, so that
 // its VIPs stand in the target's separation rows only.
 func Abandon(t *cluster.Tables, host string, backup *ipc.Server) error {
-	rows := cluster.RowsOf(t.Separation, host)
+	rows := t.Separation.Of(host)
 	if len(rows) == 0 {
 		state, _ := StateOf(*t, host)
 		return Refuse(state, "%s has no separation row", host)
@@ -140,22 +121,22 @@ func Abandon(t *cluster.Tables, host string, backup *ipc.Server) error {
 	if backup == nil {
 		return nil
 	}
-	for _, r := range cluster.RowsOf(t.Operation, backup.Host) {
+	for _, r := range t.Operation.Of(backup.Host) {
 		r.Real, r.Host, r.IP = rows[0].Real, host, rows[0].IP
-		t.Separation = with(t.Separation, r)
+		t.Separation = t.Separation.With(r)
 	}
-	t.Operation = without(t.Operation, of(backup.Host))
+	t.Operation = t.Operation.Without(backup.Host)
 	return nil
 }
 
 // Relocate is A5 moving and moved: the backup's rows name the real server that
 // it migrates to, or is on.
 func Relocate(t *cluster.Tables, host string, backup ipc.Server, to netip.Addr) error {
-	if len(cluster.RowsOf(t.Separation, host)) == 0 {
+	if !t.Separation.Has(host) {
 		state, _ := StateOf(*t, host)
 		return Refuse(state, "%s has no separation row left", host)
 	}
-	if len(cluster.RowsOf(t.Operation, backup.Host)) == 0 {
+	if !t.Operation.Has(backup.Host) {
 		return Refuse(ipc.Separated, "%s has no operation row", backup.Host)
 	}
 	t.Operation = slices.Clone(t.Operation)

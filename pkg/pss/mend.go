@@ -71,18 +71,13 @@ func (s *System) mendMoving(ctx context.Context, t cluster.Tables) {
 	}
 }
 
-// rowsOf are all rows of a server in the three files.
-func rowsOf(t cluster.Tables, host string) []cluster.ServerRow {
-	return slices.Concat(cluster.RowsOf(t.Operation, host), cluster.RowsOf(t.AccessStop, host), cluster.RowsOf(t.Separation, host))
-}
-
 // mendMonitors starts the sif and dbss of every spare in use and ends those of
 // the others. A spare's processes outlive a pss that died and are adopted; those
 // of a spare that failed end as it is thrown away.
 func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 	failed, unknown := s.opt.Abandoned()
 	for _, spare := range t.Spares {
-		rows := rowsOf(t, spare.Host)
+		rows := t.Rows().Of(spare.Host)
 		running, err := s.opt.Monitors.Running(spare.Host)
 		switch {
 		case err != nil:
@@ -104,7 +99,7 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 }
 
 // lost tells whether a spare stands in separation on a real server that is out.
-func lost(t cluster.Tables, rows []cluster.ServerRow) bool {
+func lost(t cluster.Tables, rows cluster.Rows) bool {
 	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool {
 		return slices.Contains(t.Separation, r) && !t.IsActive(r.Real)
 	})
@@ -138,7 +133,7 @@ func (s *System) adopt(ctx context.Context, dat mgmtdata.Server) {
 // the other, or be started again by its launcher.
 func (s *System) mendBackups(ctx context.Context, t cluster.Tables) {
 	data, seen, now := s.serverData(), map[string]time.Time{}, s.opt.Clock.Now()
-	for _, g := range distinct(t.Operation) {
+	for _, g := range t.Operation.Guests() {
 		target, is := data.TargetOf(g.Host)
 		if !is || s.monitored(g.Host) || s.monitored(target.Host) {
 			continue
@@ -179,7 +174,7 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 		}
 		p, runs := placed[spare.Host]
 		g := cluster.Guest{Host: spare.Host, IP: spare.IP, Real: p.Real}
-		if runs && len(cluster.RowsOf(t.AccessStop, spare.Host)) > 0 {
+		if runs && t.AccessStop.Has(spare.Host) {
 			continue
 		}
 		if !runs {
@@ -193,7 +188,7 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 
 // serves tells whether a server serves or should.
 func serves(t cluster.Tables, host string) bool {
-	return len(cluster.RowsOf(t.Operation, host))+len(cluster.RowsOf(t.Separation, host)) > 0
+	return len(t.Operation.Of(host))+len(t.Separation.Of(host)) > 0
 }
 
 // awakeBase is the first base of group that is awake.

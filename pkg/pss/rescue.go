@@ -48,17 +48,15 @@ func (s *System) rescueAll(ctx context.Context) (soon bool) {
 }
 
 // orphaned are the separation rows of group whose VIP is pss's to give.
-func orphaned(t cluster.Tables, group string, abandoned []string) []cluster.ServerRow {
-	return slices.DeleteFunc(slices.Clone(t.Separation), func(r cluster.ServerRow) bool {
-		return r.Group != group || !plan.Ours(t, abandoned, r.VIP)
-	})
+func orphaned(t cluster.Tables, group string, abandoned []string) cluster.Rows {
+	return t.Separation.InGroup(group).Where(func(r cluster.ServerRow) bool { return plan.Ours(t, abandoned, r.VIP) })
 }
 
 // rescue serves the VIPs of one group again, wherever that is possible, and has
 // the group go to Moderate.
-func (s *System) rescue(ctx context.Context, group string, rows []cluster.ServerRow) {
+func (s *System) rescue(ctx context.Context, group string, rows cluster.Rows) {
 	s.forced.add(group)
-	err := s.placeAll(ctx, group, cluster.VIPsOf(rows))
+	err := s.placeAll(ctx, group, rows.VIPs())
 	if ctx.Err() != nil {
 		return
 	}
@@ -112,9 +110,8 @@ func (s *System) placeOnServing(ctx context.Context, t cluster.Tables, group str
 // VIPs first; never a backup, which holds only its target's VIPs.
 func (s *System) serving(t cluster.Tables, group string) []cluster.Guest {
 	data := s.serverData()
-	own := slices.DeleteFunc(slices.Clone(t.Operation), func(r cluster.ServerRow) bool { return r.Group != group })
-	out := slices.DeleteFunc(distinct(own), func(g cluster.Guest) bool {
-		return data.IsBackup(g.Host) || len(cluster.RowsOf(t.Separation, g.Host)) > 0
+	out := slices.DeleteFunc(t.Operation.InGroup(group).Guests(), func(g cluster.Guest) bool {
+		return data.IsBackup(g.Host) || t.Separation.Has(g.Host)
 	})
 	bases := basesOf(t, group)
 	rank := func(g cluster.Guest) int {
@@ -124,7 +121,7 @@ func (s *System) serving(t cluster.Tables, group string) []cluster.Guest {
 		return len(bases)
 	}
 	slices.SortFunc(out, func(a, b cluster.Guest) int {
-		return cmp.Or(cmp.Compare(len(cluster.RowsOf(t.Operation, a.Host)), len(cluster.RowsOf(t.Operation, b.Host))),
+		return cmp.Or(cmp.Compare(len(t.Operation.Of(a.Host)), len(t.Operation.Of(b.Host))),
 			cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Host, b.Host))
 	})
 	return out
@@ -221,7 +218,7 @@ func berth(t cluster.Tables, spare cluster.SpareRow) netip.Addr {
 	if serves(t, spare.Host) {
 		return netip.Addr{}
 	}
-	for _, row := range cluster.RowsOf(t.AccessStop, spare.Host) {
+	for _, row := range t.AccessStop.Of(spare.Host) {
 		if t.IsActive(row.Real) {
 			return row.Real
 		}
@@ -301,7 +298,7 @@ func (s *System) retire(ctx context.Context, abandoned []string) {
 		return
 	}
 	for _, spare := range t.Spares {
-		if !slices.Contains(abandoned, spare.Host) || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
+		if !slices.Contains(abandoned, spare.Host) || t.Rows().Has(spare.Host) || !s.spares.claim(spare.Host) {
 			continue
 		}
 		err := s.hands.Retire(ctx, spare, t)

@@ -172,7 +172,7 @@ func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 	var awake []netip.Addr // with a spare that could not be stopped
 	for _, p := range steps.Of(plan.StopSpare) {
 		if s.pauses.Waits("stop "+p.Spare, now) {
-			awake = append(awake, rowsOf(t, p.Spare)[0].Real)
+			awake = append(awake, t.Rows().Of(p.Spare)[0].Real)
 		}
 	}
 	rescuing := s.rescues.any() // who is being rescued may need any of them
@@ -187,7 +187,7 @@ func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 		return serves || s.pauses.Waits("suspend "+p.Real.String(), now) || !s.power.Wakes.Proved(p.Real)
 	})
 	return slices.DeleteFunc(left, func(p plan.Step) bool { // to be stopped with its real server only
-		return p.Do == plan.StopSpare && p.Keep && !slices.ContainsFunc(left.Of(plan.SuspendReal), func(q plan.Step) bool { return q.Real == rowsOf(t, p.Spare)[0].Real })
+		return p.Do == plan.StopSpare && p.Keep && !slices.ContainsFunc(left.Of(plan.SuspendReal), func(q plan.Step) bool { return q.Real == t.Rows().Of(p.Spare)[0].Real })
 	})
 }
 

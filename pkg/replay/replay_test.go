@@ -28,7 +28,7 @@ func webFTP() Input {
 	s.Group["FTP"] = settings.Group{Type: cluster.Network, Class: s.Class}
 	bases := []netip.Addr{ip(201), ip(202)}
 	return Input{Settings: s, Tables: cluster.Tables{
-		Operation: []cluster.ServerRow{row("Web", 1, 102, "W1"), row("FTP", 2, 103, "F1"), row("Web", 3, 105, "W2"), row("FTP", 3, 106, "F2")},
+		Operation: cluster.Rows{row("Web", 1, 102, "W1"), row("FTP", 2, 103, "F1"), row("Web", 3, 105, "W2"), row("FTP", 3, 106, "F2")},
 		Spares:    []cluster.SpareRow{{Group: "Web", Host: "Ws", IP: ip(52)}, {Group: "FTP", Host: "Fs", IP: ip(53)}},
 		Real:      []cluster.RealRow{{IP: ip(201)}, {IP: ip(202)}, {IP: ip(203)}},
 		State: []cluster.StateRow{{Group: "Web", Condition: cluster.Moderate, Bases: bases},
@@ -145,7 +145,7 @@ func TestReading(t *testing.T) {
 	in := webFTP()
 	in.Tables.State[0].Condition = cluster.PS2
 	in.Tables.Operation[2].Host, in.Tables.Operation[2].Real, in.Tables.Operation[2].IP = "W1", ip(201), ip(2)
-	in.Tables.AccessStop = []cluster.ServerRow{row("Web", 3, 105, "W2")}
+	in.Tables.AccessStop = cluster.Rows{row("Web", 3, 105, "W2")}
 	big := in.Settings.Server
 	big.Cores = 4
 	in.Settings.Servers["W1"] = big
@@ -200,7 +200,7 @@ func TestReconcile(t *testing.T) {
 // own row with the target's.
 func TestSeparation(t *testing.T) {
 	in := webFTP()
-	in.Tables.Separation = []cluster.ServerRow{in.Tables.Operation[0]}
+	in.Tables.Separation = cluster.Rows{in.Tables.Operation[0]}
 	in.Tables.Operation = in.Tables.Operation[1:]
 	got := Run(in, read(t, all(0, 20, 3))).Cycles[0]
 	cell{-1, 0, 0, 0, cluster.UnknownLoad, cluster.Moderate}.check(t, "nobody serves .102", got.Groups["Web"])

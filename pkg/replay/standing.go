@@ -30,7 +30,7 @@ func (r *replayer) stands() *standing {
 	s := standing{serving: map[string][]server{}, separated: map[string][]netip.Addr{}, ahead: map[string]map[cluster.Condition]load.Layout{},
 		plans: map[string]plan.Steps{}}
 	for _, row := range r.tables.State {
-		for _, host := range serving(r.tables, row.Group) {
+		for _, host := range r.tables.Operation.InGroup(row.Group).Hosts() {
 			s.serving[row.Group] = append(s.serving[row.Group], r.server(host, homes))
 		}
 		s.separated[row.Group] = separated(r.tables, row.Group)
@@ -103,7 +103,7 @@ func (v server) measure(rows map[string]Row) (load.Server, float64) {
 // homes of the VIPs it holds.
 func stoodFor(t cluster.Tables, host string, homes map[netip.Addr]cluster.Guest) []string {
 	out := []string{host}
-	for _, v := range cluster.VIPsOf(cluster.RowsOf(t.Operation, host)) {
+	for _, v := range t.Operation.Of(host).VIPs() {
 		if h, ok := homes[v]; ok && !slices.Contains(out, h.Host) {
 			out = append(out, h.Host)
 		}
@@ -111,22 +111,10 @@ func stoodFor(t cluster.Tables, host string, homes map[netip.Addr]cluster.Guest)
 	return out
 }
 
-// serving returns the group's distinct servers in operation, by name.
-func serving(t cluster.Tables, group string) []string {
-	var out []string
-	for _, r := range t.Operation {
-		if r.Group == group {
-			out = append(out, r.Host)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // separated returns the group's VIPs that stand only in separation.
 func separated(t cluster.Tables, group string) []netip.Addr {
 	var out []netip.Addr
-	served := cluster.VIPsOf(t.Operation)
+	served := t.Operation.VIPs()
 	for _, r := range t.Separation {
 		if r.Group == group && !slices.Contains(served, r.VIP) {
 			out = append(out, r.VIP)

@@ -116,7 +116,7 @@ func TestRescueGoesOn(t *testing.T) {
 				t.Fatal(err)
 			}
 			after, err := dir.View(t.Context())
-			if err != nil || len(cluster.RowsOf(after.Operation, "M2")) != 2 {
+			if err != nil || len(after.Operation.Of("M2")) != 2 {
 				t.Errorf("%v, operation %v", err, after.Operation)
 			}
 			if files := kept(t, path); len(files) != 1 || strings.Count(log.String(), "alarm: ") != 1 ||

@@ -276,7 +276,7 @@ func TestSeparationIsLeftAlone(t *testing.T) {
 func TestSuspendRefused(t *testing.T) {
 	free := func(t *cluster.Tables) { // W2 and F2 hold nothing any more
 		for _, host := range []string{"W2", "F2"} {
-			rows := cluster.RowsOf(t.Operation, host)
+			rows := t.Operation.Of(host)
 			t.AccessStop = append(t.AccessStop, rows...)
 			i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == host })
 			to := map[string]cluster.Guest{"W2": w1, "F2": {Host: "F1", IP: ip(3), Real: rs2}}[host]
@@ -292,7 +292,7 @@ func TestSuspendRefused(t *testing.T) {
 		{"separation", func(w *world) {
 			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
 				free(t)
-				t.Separation = append(t.Separation, cluster.RowsOf(t.AccessStop, "W2")...)
+				t.Separation = append(t.Separation, t.AccessStop.Of("W2")...)
 				t.AccessStop = slices.DeleteFunc(t.AccessStop, func(r cluster.ServerRow) bool { return r.Host == "W2" })
 				return nil
 			}))

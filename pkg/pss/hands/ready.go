@@ -81,7 +81,7 @@ func (h *Hands) shake(ctx context.Context, g cluster.Guest, group string) error 
 // isIdle tells whether a server neither serves nor is being recovered.
 func (h *Hands) isIdle(ctx context.Context, host string) bool {
 	t, err := h.Files.View(ctx)
-	return err == nil && len(cluster.RowsOf(t.Operation, host)) == 0 && len(cluster.RowsOf(t.Separation, host)) == 0
+	return err == nil && !t.Operation.Has(host) && !t.Separation.Has(host)
 }
 
 // answering waits until the services of g greet, while its clock is being set.

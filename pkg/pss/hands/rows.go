@@ -18,6 +18,6 @@ var (
 // which become true together or not at all.
 type Change = plan.Change
 
-func rowOf(rows []cluster.ServerRow, vip netip.Addr) int {
+func rowOf(rows cluster.Rows, vip netip.Addr) int {
 	return slices.IndexFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == vip })
 }

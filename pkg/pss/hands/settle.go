@@ -102,7 +102,7 @@ func (h *Hands) Known(ctx context.Context, t cluster.Tables) []cluster.Guest {
 			out = append(out, g)
 		}
 	}
-	for _, rows := range [][]cluster.ServerRow{t.Operation, t.Separation, t.AccessStop} {
+	for _, rows := range []cluster.Rows{t.Operation, t.Separation, t.AccessStop} {
 		for _, r := range rows {
 			add(r.Guest())
 		}

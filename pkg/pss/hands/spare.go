@@ -112,10 +112,10 @@ func (h *Hands) idle(ctx context.Context, s cluster.SpareRow) error {
 	if err != nil {
 		return err
 	}
-	if len(cluster.RowsOf(t.Operation, s.Host)) > 0 {
+	if t.Operation.Has(s.Host) {
 		return fmt.Errorf("%w: it serves", ErrStale)
 	}
-	if len(cluster.RowsOf(t.Separation, s.Host)) > 0 {
+	if t.Separation.Has(s.Host) {
 		return ErrRecovery
 	}
 	return nil
@@ -172,7 +172,7 @@ func (h *Hands) strip(ctx context.Context, g cluster.Guest) error {
 		return err
 	}
 	defer held.Close()
-	if len(cluster.RowsOf(held.Tables().Operation, g.Host)) > 0 {
+	if held.Tables().Operation.Has(g.Host) {
 		return fmt.Errorf("%w: %s serves", ErrStale, g.Host)
 	}
 	for _, a := range addrs {

@@ -108,7 +108,7 @@ func (h *Hands) forget(ctx context.Context, s cluster.SpareRow) error {
 		return err
 	}
 	defer held.Close()
-	if len(cluster.RowsOf(held.Tables().Separation, s.Host)) > 0 {
+	if held.Tables().Separation.Has(s.Host) {
 		return ErrRecovery
 	}
 	return h.Forget(s.Host)

@@ -20,13 +20,13 @@ func TestTakeOnlyOurs(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		abandoned []string
-		more      []cluster.ServerRow // in separation
+		more      cluster.Rows // in separation
 		want      error
 	}{
 		{name: "ours", abandoned: []string{"M2"}},
 		{name: "its monitor's again", want: hands.ErrStale},
 		{name: "a second holder is being fenced", abandoned: []string{"M2"}, want: hands.ErrStale,
-			more: []cluster.ServerRow{{Group: "Mail", Real: rs1, VIP: ip(104), Host: "Ms", IP: ip(51)}}},
+			more: cluster.Rows{{Group: "Mail", Real: rs1, VIP: ip(104), Host: "Ms", IP: ip(51)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(w *world) {

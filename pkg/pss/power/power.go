@@ -215,9 +215,9 @@ func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr)
 	if err != nil {
 		return err
 	}
-	var idle []cluster.ServerRow
+	var idle cluster.Rows
 	for _, g := range guests {
-		rows := cluster.RowsOf(t.AccessStop, g.Host)
+		rows := t.AccessStop.Of(g.Host)
 		switch {
 		case g.State == cluster.GuestBooting:
 			return fmt.Errorf("%s is booting there", g.Host)

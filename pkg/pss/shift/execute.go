@@ -274,8 +274,8 @@ func (x *execution) spare(host string) cluster.SpareRow {
 
 // realOf is where a spare that serves, or stands in access-stop, is.
 func (x *execution) realOf(host string) netip.Addr {
-	for _, rows := range [][]cluster.ServerRow{x.before.Operation, x.before.AccessStop} {
-		if own := cluster.RowsOf(rows, host); len(own) > 0 {
+	for _, rows := range []cluster.Rows{x.before.Operation, x.before.AccessStop} {
+		if own := rows.Of(host); len(own) > 0 {
 			return own[0].Real
 		}
 	}
