@@ -97,7 +97,7 @@ func takeOverAndGiveBack(ctx context.Context, d daemon.Dirs, host string) error 
 	if err != nil {
 		return err
 	}
-	if look.State != ipc.Operating {
+	if look.State != cluster.Operating {
 		return fmt.Errorf("%s is %s after A5", host, look.State)
 	}
 	return nil

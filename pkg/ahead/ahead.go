@@ -67,8 +67,8 @@ func (v View) places(held map[netip.Addr]cluster.Guest) []load.Place {
 		if i < 0 {
 			i, out = len(out), append(out, load.Place{Host: host, Capacity: v.Capacity(host)})
 		}
-		today := v.holder(vip)
-		out[i].From = append(out[i].From, load.Part{Host: today, Share: 1 / float64(len(v.Tables.Operation.Of(today)))})
+		today, _ := v.Tables.Holder(vip)
+		out[i].From = append(out[i].From, load.Part{Host: today.Host, Share: 1 / float64(len(v.Tables.Operation.Of(today.Host)))})
 	}
 	return out
 }
@@ -139,16 +139,6 @@ func (v View) backup(host string) string {
 		return ""
 	}
 	return v.Backup(host)
-}
-
-// holder is the server that serves vip today.
-func (v View) holder(vip netip.Addr) string {
-	for _, r := range v.Tables.Operation {
-		if r.VIP == vip {
-			return r.Host
-		}
-	}
-	return ""
 }
 
 func sorted(held map[netip.Addr]cluster.Guest) []netip.Addr {

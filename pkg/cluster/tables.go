@@ -75,12 +75,6 @@ type SpareRow struct {
 	IP    netip.Addr `json:"ip"`
 }
 
-// RealRow is a row of the real-server and suspension-real files.
-type RealRow struct {
-	IP  netip.Addr `json:"ip"`
-	MAC MAC        `json:"mac"`
-}
-
 // StateRow is a row of the state file: the group's condition and its base
 // servers B1..Bn in order of preference, at least one.
 type StateRow struct {
@@ -95,8 +89,8 @@ type Tables struct {
 	AccessStop Rows // servers that hold no VIP, one row a VIP they get back
 	Separation Rows // servers in trouble, with the VIPs they held
 	Spares     []SpareRow
-	Real       []RealRow // active real servers
-	Suspended  []RealRow // real servers asleep
+	Real       RealRows // active real servers
+	Suspended  RealRows // real servers asleep
 	State      []StateRow
 }
 
@@ -130,12 +124,35 @@ func (t Tables) IsSpare(host string) bool {
 	return slices.ContainsFunc(t.Spares, func(s SpareRow) bool { return s.Host == host })
 }
 
-// IsActive tells whether a real server stands in the real-server file.
-func (t Tables) IsActive(real netip.Addr) bool { return standsIn(t.Real, real) }
+// Holder returns the operation row of a VIP, if somebody serves it.
+func (t Tables) Holder(vip netip.Addr) (ServerRow, bool) {
+	i := slices.IndexFunc(t.Operation, func(r ServerRow) bool { return r.VIP == vip })
+	if i < 0 {
+		return ServerRow{}, false
+	}
+	return t.Operation[i], true
+}
 
-// IsAsleep tells whether a real server stands in the suspension-real file.
-func (t Tables) IsAsleep(real netip.Addr) bool { return standsIn(t.Suspended, real) }
+// Serves reports whether host serves or is to serve again: it has a row in
+// operation or separation.
+func (t Tables) Serves(host string) bool { return t.Operation.Has(host) || t.Separation.Has(host) }
 
-func standsIn(rows []RealRow, real netip.Addr) bool {
-	return slices.ContainsFunc(rows, func(r RealRow) bool { return r.IP == real })
+// Unserved returns the VIPs of a group that stand in separation only.
+func (t Tables) Unserved(group string) []netip.Addr {
+	var out []netip.Addr
+	for _, r := range t.Separation.InGroup(group) {
+		if !t.Operation.HasVIP(r.VIP) {
+			out = append(out, r.VIP)
+		}
+	}
+	return out
+}
+
+// LeftToPSS reports whether vip is pss's to give to another server: it stands in
+// separation only, and only in rows of the servers in failed (A4-failed; a row
+// of any other server is its monitor's to serve).
+func (t Tables) LeftToPSS(vip netip.Addr, failed []string) bool {
+	rows := t.Separation.ForVIP(vip)
+	others := slices.ContainsFunc(rows, func(r ServerRow) bool { return !slices.Contains(failed, r.Host) })
+	return !others && len(rows) > 0 && !t.Operation.HasVIP(vip)
 }

@@ -53,7 +53,7 @@ func serverRows(rows cluster.Rows) []row {
 	return out
 }
 
-func realRows(rows []cluster.RealRow) []row {
+func realRows(rows cluster.RealRows) []row {
 	var out []row
 	for _, r := range rows {
 		out = append(out, row{r.IP.String(), []string{r.IP.String(), r.MAC.String()}})

@@ -220,7 +220,7 @@ func spareRow(rows *[]cluster.SpareRow) func(*parser, []string) {
 	}
 }
 
-func realRow(rows *[]cluster.RealRow) func(*parser, []string) {
+func realRow(rows *cluster.RealRows) func(*parser, []string) {
 	return func(p *parser, f []string) {
 		if !p.want(f, 2, false, "IP address, MAC address") {
 			return

@@ -154,7 +154,7 @@ func (r *rules) reals() {
 	ips, macs := map[netip.Addr]place{}, map[cluster.MAC]place{}
 	for _, f := range []struct {
 		file string
-		rows []cluster.RealRow
+		rows cluster.RealRows
 	}{{Real, r.s.Tables.Real}, {Suspended, r.s.Tables.Suspended}} {
 		for i, row := range f.rows {
 			at := place{f.file, r.s.Line(f.file, i)}

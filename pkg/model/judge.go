@@ -7,7 +7,6 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/plan"
 )
 
@@ -37,7 +36,7 @@ func (y *System) wrong(s State) string {
 		}
 	}
 	for h, r := range y.reals {
-		if s.hosts[h] == asleep && y.view(files).reals[h] != ipc.RealAsleep {
+		if s.hosts[h] == asleep && y.view(files).reals[h] != cluster.RealAsleep {
 			return r.Host + " sleeps and the files do not say so"
 		}
 	}
@@ -137,7 +136,7 @@ func (y *System) well(s State) bool {
 		}
 	}
 	for h := range y.reals {
-		if (s.hosts[h] == awake) != (v.reals[h] == ipc.RealActive) {
+		if (s.hosts[h] == awake) != (v.reals[h] == cluster.RealActive) {
 			return false
 		}
 	}

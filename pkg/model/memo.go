@@ -1,6 +1,7 @@
 package model
 
 import (
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/protocol"
 )
@@ -27,7 +28,7 @@ type lookKey struct {
 
 // look is what A1 says of a server.
 type look struct {
-	state            ipc.State
+	state            cluster.Standing
 	vips             vips // in its state
 	nobody, byBackup vips // of these
 	out, failed      bool
@@ -40,7 +41,7 @@ func (y *System) look(files int16, failed guests, g int8) look {
 		return l
 	}
 	r := y.facts(failed).Look(y.tables.all[files], y.guests[g].Host)
-	l = look{state: r.State, vips: y.mask(r.VIPs), failed: r.Failed, out: r.Real == string(ipc.RealOutside)}
+	l = look{state: r.State, vips: y.mask(r.VIPs), failed: r.Failed, out: r.Real == string(cluster.RealOutside)}
 	for _, v := range r.Serving {
 		switch {
 		case v.Host == "":
@@ -142,7 +143,7 @@ func (y *System) held(files int16, g int8) rows {
 type view struct {
 	holder  [8]int8 // by VIP: the guest of its operation row; nobody
 	real    [8]int8 // by VIP: the host of that row
-	reals   [maxHosts]ipc.State
+	reals   [maxHosts]cluster.Standing
 	used    guests // guests with a row in any of the three files
 	stopped guests // in access-stop
 	op, sep vips
@@ -167,7 +168,7 @@ func (y *System) view(files int16) *view {
 		v.used |= 1 << y.guest(r.Host)
 	}
 	for i, ip := range y.hosts {
-		v.reals[i] = protocol.RealState(t, ip)
+		v.reals[i] = t.RealStanding(ip)
 	}
 	y.memo.views[files] = v
 	return v

@@ -55,7 +55,7 @@ func (g *stepper) ours(s *State, i int) bool {
 			abandoned = append(abandoned, r.Host)
 		}
 	}
-	return plan.Ours(g.tables.all[s.files], abandoned, g.vips[i])
+	return g.tables.all[s.files].LeftToPSS(g.vips[i], abandoned)
 }
 
 // rescueVIP takes the lock and puts VIP i on the first that can take it: one of

@@ -183,7 +183,7 @@ func (y *System) intern(t cluster.Tables) int16 {
 	for _, rows := range []cluster.Rows{t.Operation, t.AccessStop, t.Separation} {
 		slices.SortFunc(rows, cluster.ServerRow.Compare)
 	}
-	for _, rows := range [][]cluster.RealRow{t.Real, t.Suspended} {
+	for _, rows := range []cluster.RealRows{t.Real, t.Suspended} {
 		slices.SortFunc(rows, func(a, b cluster.RealRow) int { return a.IP.Compare(b.IP) })
 	}
 	key := text(t)

@@ -152,7 +152,7 @@ func SuspendRows(t cluster.Tables, real netip.Addr) cluster.Tables {
 	return t
 }
 
-func moveReal(from, to []cluster.RealRow, real netip.Addr) (left, more []cluster.RealRow) {
+func moveReal(from, to cluster.RealRows, real netip.Addr) (left, more cluster.RealRows) {
 	more = slices.Clone(to)
 	for _, r := range from {
 		if r.IP == real {

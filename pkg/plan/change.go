@@ -41,8 +41,7 @@ func (c Change) Check(t cluster.Tables) error {
 		return ErrRecovery
 	}
 	for _, m := range c.Moves {
-		i := rowOf(t.Operation, m.VIP)
-		if i < 0 || t.Operation[i].Guest() != m.From {
+		if row, ok := t.Holder(m.VIP); !ok || row.Guest() != m.From {
 			return fmt.Errorf("%w: %v is not on %s at %v", ErrStale, m.VIP, m.From.Host, m.From.Real)
 		}
 		if err := Receivable(t, m.To); err != nil {
@@ -86,15 +85,6 @@ func Receivable(t cluster.Tables, to cluster.Guest) error {
 	return nil
 }
 
-// Ours tells whether vip stands in separation alone, and only in rows of
-// abandoned servers: a row of another one is its monitor's to serve.
-func Ours(t cluster.Tables, abandoned []string, vip netip.Addr) bool {
-	others := slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
-		return r.VIP == vip && !slices.Contains(abandoned, r.Host)
-	})
-	return !others && rowOf(t.Operation, vip) < 0 && rowOf(t.Separation, vip) >= 0
-}
-
 // Needed tells whether a row of operation or separation is on real, which then
 // may not sleep.
 func Needed(t cluster.Tables, real netip.Addr) bool {
@@ -107,18 +97,13 @@ func ToSleep(t *cluster.Tables, real netip.Addr) error { return passReal(&t.Real
 // ToActive moves the row of real to real-server; already there is no error.
 func ToActive(t *cluster.Tables, real netip.Addr) error { return passReal(&t.Suspended, &t.Real, real) }
 
-func passReal(from, to *[]cluster.RealRow, real netip.Addr) error {
-	is := func(r cluster.RealRow) bool { return r.IP == real }
-	if slices.ContainsFunc(*to, is) {
+func passReal(from, to *cluster.RealRows, real netip.Addr) error {
+	if to.Has(real) {
 		return nil
 	}
-	if !slices.ContainsFunc(*from, is) {
+	if !from.Has(real) {
 		return fmt.Errorf("%w: %v is in neither real file", ErrNeeded, real)
 	}
 	*from, *to = moveReal(*from, *to, real)
 	return nil
-}
-
-func rowOf(rows cluster.Rows, vip netip.Addr) int {
-	return slices.IndexFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == vip })
 }

@@ -16,7 +16,7 @@ type world struct {
 	origin  cluster.Tables // in Moderate, before anything happened
 	known   Known          // the homes, as the .dat files would tell
 	backups map[string]cluster.Guest
-	lost    []cluster.RealRow // rows of real servers that B3 took out
+	lost    cluster.RealRows // rows of real servers that B3 took out
 }
 
 // drawWorld draws a fleet in Moderate: any homes, bases and spares.

@@ -38,7 +38,7 @@ func (f Facts) Apply(t *cluster.Tables, req ipc.Request) error {
 		return nil
 	case ipc.A4:
 		if f.IsFailed(*t, req.Host) {
-			return Refuse(ipc.Separated, "A4-failed was reported: the VIPs of %s are pss's", req.Host)
+			return Refuse(cluster.Separated, "A4-failed was reported: the VIPs of %s are pss's", req.Host)
 		}
 		return Substitute(t, req.Host, *req.Backup, req.Real)
 	case ipc.A4Failed:
@@ -96,7 +96,7 @@ func (f Facts) IsFailed(t cluster.Tables, host string) bool {
 		return true
 	}
 	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
-		_, served := HolderOf(t, r.VIP)
+		_, served := t.Holder(r.VIP)
 		return r.Host != host && !served && f.Failed(r.Host) && slices.Contains(t.Separation.Of(host).VIPs(), r.VIP)
 	})
 }
@@ -131,8 +131,8 @@ func (f Facts) settle(t *cluster.Tables, req ipc.Request) error {
 	if req.Backup == nil {
 		return Refuse("", "the request lacks the backup")
 	}
-	to := RealState(*t, req.Real)
-	if req.Outcome == ipc.Moving && to != ipc.RealActive && req.Real != f.Management {
+	to := t.RealStanding(req.Real)
+	if req.Outcome == ipc.Moving && to != cluster.RealActive && req.Real != f.Management {
 		return Refuse(to, "%s is no active real server", req.Real)
 	}
 	return Relocate(t, req.Host, *req.Backup, req.Real)

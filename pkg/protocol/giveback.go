@@ -5,7 +5,6 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/ipc"
 )
 
 // Kind is what a virtual server is to the system.
@@ -31,7 +30,7 @@ type Target struct {
 // pss gave it to when who failed, and that has failed since. Such a server's own
 // monitor brings the VIP back; two at it would make two holders.
 func (who Target) taken(t cluster.Tables, backup string, vip netip.Addr) (cluster.ServerRow, bool) {
-	if h, ok := HolderOf(t, vip); ok || who.Kind != HomeKind || vip != who.Home {
+	if h, ok := t.Holder(vip); ok || who.Kind != HomeKind || vip != who.Home {
 		return h, ok
 	}
 	i := slices.IndexFunc(t.Separation, func(r cluster.ServerRow) bool {
@@ -53,8 +52,8 @@ func (who Target) taken(t cluster.Tables, backup string, vip netip.Addr) (cluste
 func GiveBack(t *cluster.Tables, who Target, backup string) error {
 	rows := t.Separation.Of(who.Host)
 	if len(rows) == 0 {
-		state, _ := StateOf(*t, who.Host)
-		if state == ipc.NotInFiles || t.Operation.Has(backup) {
+		state, _ := t.Standing(who.Host)
+		if state == cluster.NotInFiles || t.Operation.Has(backup) {
 			return Refuse(state, "%s has no separation row left", who.Host)
 		}
 		return nil
@@ -62,7 +61,7 @@ func GiveBack(t *cluster.Tables, who Target, backup string) error {
 	inherited := t.Operation.Of(backup)
 	t.Operation = t.Operation.Without(backup)
 	for _, r := range t.Separation.Of(backup) {
-		if _, held := HolderOf(*t, r.VIP); !held {
+		if _, held := t.Holder(r.VIP); !held {
 			inherited = append(inherited, r)
 		}
 	}

@@ -13,10 +13,10 @@ import (
 
 // Look answers A1 and A2: what the files say of the virtual server host.
 func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
-	state, rows := StateOf(t, host)
+	state, rows := t.Standing(host)
 	reply := ipc.Reply{
-		OK: true, State: state, VIPs: rows.VIPs(), AllVIPs: t.VIPs(), Active: Active(t),
-		Failed: state == ipc.Separated && f.IsFailed(t, host),
+		OK: true, State: state, VIPs: rows.VIPs(), AllVIPs: t.VIPs(), Active: t.Real.IPs(),
+		Failed: state == cluster.Separated && f.IsFailed(t, host),
 	}
 	if len(rows) > 0 {
 		reply.Real = f.realName(t, rows[0].Real)
@@ -52,15 +52,15 @@ func (f Facts) backupOf(host string) string {
 
 // realName spells where a server is; "out" if its real server is in neither file.
 func (f Facts) realName(t cluster.Tables, real netip.Addr) string {
-	if real != f.Management && RealState(t, real) == ipc.RealOutside {
-		return string(ipc.RealOutside)
+	if real != f.Management && t.RealStanding(real) == cluster.RealOutside {
+		return string(cluster.RealOutside)
 	}
 	return real.String()
 }
 
 // LookAtReal answers B1 and B2; owned tells whether somebody monitors a server.
 func LookAtReal(t cluster.Tables, real netip.Addr, owned func(host string) bool) ipc.Reply {
-	reply := ipc.Reply{OK: true, State: RealState(t, real), AllVIPs: t.VIPs(), Placed: Placed(t)}
+	reply := ipc.Reply{OK: true, State: t.RealStanding(real), AllVIPs: t.VIPs(), Placed: Placed(t)}
 	for _, host := range t.Separation.On(real).Hosts() {
 		if !owned(host) {
 			reply.Orphans = append(reply.Orphans, host)

@@ -92,15 +92,15 @@ func (w *world) step(kind string, h home, other home) error {
 // of a failed server's separation. Never to a server in separation.
 func (w *world) pss(h home, to string) {
 	i := slices.IndexFunc(w.homes, func(x home) bool { return x.row.Host == to })
-	if state, _ := StateOf(w.t, to); state == ipc.Separated {
+	if state, _ := w.t.Standing(to); state == cluster.Separated {
 		return
 	}
-	old, held := HolderOf(w.t, h.row.VIP)
+	old, held := w.t.Holder(h.row.VIP)
 	owner := h.row.Host
 	if held && old.Host == to || !held && !w.failedOwns(h.row.VIP) {
 		return
 	}
-	if state, _ := StateOf(w.t, owner); held && state == ipc.Separated && old.Host != owner {
+	if state, _ := w.t.Standing(owner); held && state == cluster.Separated && old.Host != owner {
 		return // left to its owner
 	}
 	row := w.homes[i].row
@@ -127,7 +127,7 @@ func (w *world) failedOwns(vip netip.Addr) bool {
 // stop puts a home server that lost its last VIP into access stop.
 func (w *world) stop(host string) {
 	i := slices.IndexFunc(w.homes, func(x home) bool { return x.row.Host == host })
-	if state, _ := StateOf(w.t, host); i >= 0 && state == ipc.NotInFiles {
+	if state, _ := w.t.Standing(host); i >= 0 && state == cluster.NotInFiles {
 		w.t.AccessStop = append(w.t.AccessStop, w.homes[i].row)
 	}
 }

@@ -11,64 +11,22 @@ import (
 
 // Refusal is why the files do not fit a request.
 type Refusal struct {
-	State ipc.State
+	State cluster.Standing
 	Why   string
 }
 
 func (r *Refusal) Error() string { return r.Why }
 
 // Refuse makes a Refusal.
-func Refuse(state ipc.State, format string, args ...any) error {
+func Refuse(state cluster.Standing, format string, args ...any) error {
 	return &Refusal{State: state, Why: fmt.Sprintf(format, args...)}
-}
-
-// StateOf is what the files say of a virtual server, with its rows there.
-func StateOf(t cluster.Tables, host string) (ipc.State, cluster.Rows) {
-	for _, f := range []struct {
-		state ipc.State
-		rows  cluster.Rows
-	}{{ipc.Operating, t.Operation}, {ipc.Separated, t.Separation}, {ipc.AccessStop, t.AccessStop}} {
-		if rows := f.rows.Of(host); len(rows) > 0 {
-			return f.state, rows
-		}
-	}
-	return ipc.NotInFiles, nil
-}
-
-// RealState is in which of the two files a real server stands.
-func RealState(t cluster.Tables, real netip.Addr) ipc.State {
-	switch {
-	case t.IsActive(real):
-		return ipc.RealActive
-	case t.IsAsleep(real):
-		return ipc.RealAsleep
-	}
-	return ipc.RealOutside
-}
-
-// HolderOf is the operation row of a VIP.
-func HolderOf(t cluster.Tables, vip netip.Addr) (cluster.ServerRow, bool) {
-	i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == vip })
-	if i < 0 {
-		return cluster.ServerRow{}, false
-	}
-	return t.Operation[i], true
-}
-
-// Active are the addresses of the active real servers, in file order.
-func Active(t cluster.Tables) []netip.Addr {
-	out := make([]netip.Addr, len(t.Real))
-	for i, r := range t.Real {
-		out[i] = r.IP
-	}
-	return out
 }
 
 // Separate is A3: the target's operation rows move to separation.
 func Separate(t *cluster.Tables, host string) error {
 	rows := t.Operation.Of(host)
 	if len(rows) == 0 {
-		if state, _ := StateOf(*t, host); state != ipc.Separated {
+		if state, _ := t.Standing(host); state != cluster.Separated {
 			return Refuse(state, "%s has no operation row", host)
 		}
 		return nil
@@ -86,12 +44,12 @@ func Separate(t *cluster.Tables, host string) error {
 func Substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Addr) error {
 	rows := t.Separation.Of(host)
 	if len(rows) == 0 {
-		state, _ := StateOf(*t, host)
+		state, _ := t.Standing(host)
 		return Refuse(state, "%s has no separation row", host)
 	}
 	held := 0
 	for _, r := range rows {
-		h, ok := HolderOf(*t, r.VIP)
+		h, ok := t.Holder(r.VIP)
 		if !ok {
 			h = cluster.ServerRow{Group: r.Group, Real: mgmt, VIP: r.VIP, Host: backup.Host, IP: backup.IP}
 			t.Operation = append(t.Operation, h)
@@ -101,10 +59,10 @@ func Substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Ad
 		}
 	}
 	if held == 0 {
-		return Refuse(ipc.Separated, "others serve every VIP of %s", host)
+		return Refuse(cluster.Separated, "others serve every VIP of %s", host)
 	}
 	t.Separation = t.Separation.Where(func(r cluster.ServerRow) bool {
-		h, ok := HolderOf(*t, r.VIP)
+		h, ok := t.Holder(r.VIP)
 		return r.Host != backup.Host || !ok || h.Host != backup.Host
 	})
 	return nil
@@ -115,7 +73,7 @@ func Substitute(t *cluster.Tables, host string, backup ipc.Server, mgmt netip.Ad
 func Abandon(t *cluster.Tables, host string, backup *ipc.Server) error {
 	rows := t.Separation.Of(host)
 	if len(rows) == 0 {
-		state, _ := StateOf(*t, host)
+		state, _ := t.Standing(host)
 		return Refuse(state, "%s has no separation row", host)
 	}
 	if backup == nil {
@@ -133,11 +91,11 @@ func Abandon(t *cluster.Tables, host string, backup *ipc.Server) error {
 // it migrates to, or is on.
 func Relocate(t *cluster.Tables, host string, backup ipc.Server, to netip.Addr) error {
 	if !t.Separation.Has(host) {
-		state, _ := StateOf(*t, host)
+		state, _ := t.Standing(host)
 		return Refuse(state, "%s has no separation row left", host)
 	}
 	if !t.Operation.Has(backup.Host) {
-		return Refuse(ipc.Separated, "%s has no operation row", backup.Host)
+		return Refuse(cluster.Separated, "%s has no operation row", backup.Host)
 	}
 	t.Operation = slices.Clone(t.Operation)
 	for i, r := range t.Operation {
@@ -150,19 +108,19 @@ func Relocate(t *cluster.Tables, host string, backup ipc.Server, to netip.Addr) 
 
 // DropReal is B3: the real server's row leaves the real-server file.
 func DropReal(t *cluster.Tables, real netip.Addr) error {
-	if state := RealState(*t, real); state == ipc.RealAsleep {
+	if state := t.RealStanding(real); state == cluster.RealAsleep {
 		return Refuse(state, "%s is suspended", real)
 	}
-	t.Real = slices.DeleteFunc(slices.Clone(t.Real), func(r cluster.RealRow) bool { return r.IP == real })
+	t.Real = t.Real.Without(real)
 	return nil
 }
 
 // ReturnReal is the first part of B4: the real server's row comes back.
 func ReturnReal(t *cluster.Tables, row cluster.RealRow) error {
-	switch state := RealState(*t, row.IP); {
-	case state == ipc.RealAsleep:
+	switch state := t.RealStanding(row.IP); {
+	case state == cluster.RealAsleep:
 		return Refuse(state, "%s is suspended", row.IP)
-	case state == ipc.RealActive:
+	case state == cluster.RealActive:
 		return nil
 	case row.MAC == cluster.MAC{}:
 		return Refuse(state, "the MAC address of %s is not known", row.IP)

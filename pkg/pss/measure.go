@@ -2,8 +2,6 @@ package pss
 
 import (
 	"context"
-	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -83,7 +81,7 @@ func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load
 	for _, row := range t.State {
 		class := s.opt.Settings.ClassOf(row.Group)
 		g := load.Group{Name: row.Group, Condition: row.Condition, Rules: ahead.Rules(class, s.opt.Settings.TypeOf(row.Group)),
-			Separated: unserved(t, row.Group)}
+			Separated: t.Unserved(row.Group)}
 		for _, server := range t.Operation.InGroup(row.Group).Guests() {
 			g.Servers = append(g.Servers, servers[server.Host])
 		}
@@ -92,18 +90,6 @@ func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load
 		}
 		g.Accesses, g.FullTime = s.counts.Clients(now, t.Rows().InGroup(row.Group).VIPs(), class)
 		out = append(out, g)
-	}
-	return out
-}
-
-// unserved are the VIPs of group that stand only in separation.
-func unserved(t cluster.Tables, group string) []netip.Addr {
-	var out []netip.Addr
-	for _, r := range t.Separation {
-		served := slices.ContainsFunc(t.Operation, func(o cluster.ServerRow) bool { return o.VIP == r.VIP })
-		if r.Group == group && !served {
-			out = append(out, r.VIP)
-		}
 	}
 	return out
 }

@@ -169,7 +169,7 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 	failed, unknown := s.opt.Abandoned()
 	awake := s.awake(t)
 	for _, spare := range t.Spares {
-		if serves(t, spare.Host) || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
+		if t.Serves(spare.Host) || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
 			continue // one that failed is thrown away first
 		}
 		p, runs := placed[spare.Host]
@@ -184,11 +184,6 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 		}
 		s.create(ctx, g, spare.Group, runs)
 	}
-}
-
-// serves tells whether a server serves or should.
-func serves(t cluster.Tables, host string) bool {
-	return len(t.Operation.Of(host))+len(t.Separation.Of(host)) > 0
 }
 
 // awakeBase is the first base of group that is awake.
@@ -230,7 +225,7 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 		defer s.look() // a VIP may wait for it
 		defer s.spares.release(g.Host)
 		t, ok := s.fresh(ctx)
-		if !ok || serves(t, g.Host) || s.saved(ctx, g) {
+		if !ok || t.Serves(g.Host) || s.saved(ctx, g) {
 			return // meanwhile: the files and where it runs were asked before it was claimed
 		}
 		err := s.hands.Create(ctx, g, group)

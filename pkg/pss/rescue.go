@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
 )
 
 // rescueAll gives the VIPs that no backup takes (a server without backup
@@ -43,13 +42,13 @@ func (s *System) rescueAll(ctx context.Context) (soon bool) {
 	}
 	s.retire(ctx, abandoned)
 	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
-		return len(unserved(t, r.Group)) > 0 && !slices.Contains(abandoned, r.Host)
+		return len(t.Unserved(r.Group)) > 0 && !slices.Contains(abandoned, r.Host)
 	})
 }
 
 // orphaned are the separation rows of group whose VIP is pss's to give.
 func orphaned(t cluster.Tables, group string, abandoned []string) cluster.Rows {
-	return t.Separation.InGroup(group).Where(func(r cluster.ServerRow) bool { return plan.Ours(t, abandoned, r.VIP) })
+	return t.Separation.InGroup(group).Where(func(r cluster.ServerRow) bool { return t.LeftToPSS(r.VIP, abandoned) })
 }
 
 // rescue serves the VIPs of one group again, wherever that is possible, and has
@@ -215,7 +214,7 @@ func (s *System) startFor(ctx context.Context, group string, vip netip.Addr, g c
 // berth is where a spare that neither serves nor is in trouble could serve now:
 // where it stands in access stop if that is awake, else the first awake base.
 func berth(t cluster.Tables, spare cluster.SpareRow) netip.Addr {
-	if serves(t, spare.Host) {
+	if t.Serves(spare.Host) {
 		return netip.Addr{}
 	}
 	for _, row := range t.AccessStop.Of(spare.Host) {

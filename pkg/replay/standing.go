@@ -33,7 +33,7 @@ func (r *replayer) stands() *standing {
 		for _, host := range r.tables.Operation.InGroup(row.Group).Hosts() {
 			s.serving[row.Group] = append(s.serving[row.Group], r.server(host, homes))
 		}
-		s.separated[row.Group] = separated(r.tables, row.Group)
+		s.separated[row.Group] = r.tables.Unserved(row.Group)
 		if r.in.Settings.ClassOf(row.Group).LookAhead {
 			s.ahead[row.Group] = view.Layouts(row.Group)
 		}
@@ -106,18 +106,6 @@ func stoodFor(t cluster.Tables, host string, homes map[netip.Addr]cluster.Guest)
 	for _, v := range t.Operation.Of(host).VIPs() {
 		if h, ok := homes[v]; ok && !slices.Contains(out, h.Host) {
 			out = append(out, h.Host)
-		}
-	}
-	return out
-}
-
-// separated returns the group's VIPs that stand only in separation.
-func separated(t cluster.Tables, group string) []netip.Addr {
-	var out []netip.Addr
-	served := t.Operation.VIPs()
-	for _, r := range t.Separation {
-		if r.Group == group && !slices.Contains(served, r.VIP) {
-			out = append(out, r.VIP)
 		}
 	}
 	return out

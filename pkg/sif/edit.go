@@ -47,7 +47,7 @@ func (s *Server) mark(before, after cluster.Tables, req ipc.Request) error {
 // report is the reply of an edit, from the files as it left them.
 func (s *Server) report(t cluster.Tables, req ipc.Request) ipc.Reply {
 	if req.Verb == ipc.B3 || req.Verb == ipc.B4 {
-		return ipc.Reply{State: protocol.RealState(t, req.Real), Active: protocol.Active(t), Placed: protocol.Placed(t)}
+		return ipc.Reply{State: t.RealStanding(req.Real), Active: t.Real.IPs(), Placed: protocol.Placed(t)}
 	}
 	return s.facts().Look(t, req.Host)
 }

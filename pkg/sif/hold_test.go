@@ -31,7 +31,7 @@ func TestHoldExcludesOthersUntilA5(t *testing.T) {
 			waited <- time.Since(start)
 		}()
 		time.Sleep(time.Second)
-		if look, err := h.Call(ctx, ask(ipc.A1, "M1")); err != nil || look.State != ipc.Separated {
+		if look, err := h.Call(ctx, ask(ipc.A1, "M1")); err != nil || look.State != cluster.Separated {
 			t.Fatalf("A1 within the hold: %+v, %v", look, err)
 		}
 		if _, err := h.Call(ctx, a5(ipc.Recovered)); err != nil {

@@ -81,7 +81,7 @@ func (h *Hands) shake(ctx context.Context, g cluster.Guest, group string) error 
 // isIdle tells whether a server neither serves nor is being recovered.
 func (h *Hands) isIdle(ctx context.Context, host string) bool {
 	t, err := h.Files.View(ctx)
-	return err == nil && !t.Operation.Has(host) && !t.Separation.Has(host)
+	return err == nil && !t.Serves(host)
 }
 
 // answering waits until the services of g greet, while its clock is being set.

@@ -1,10 +1,6 @@
 package hands
 
 import (
-	"net/netip"
-	"slices"
-
-	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
 )
 
@@ -17,7 +13,3 @@ var (
 // Change is one group's part of a shift: its VIP moves and its new condition,
 // which become true together or not at all.
 type Change = plan.Change
-
-func rowOf(rows cluster.Rows, vip netip.Addr) int {
-	return slices.IndexFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == vip })
-}

@@ -41,7 +41,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	if err != nil {
 		return err
 	}
-	if !plan.Ours(t, abandoned, vip) {
+	if !t.LeftToPSS(vip, abandoned) {
 		return fmt.Errorf("%w: %v is not ours to give", ErrStale, vip)
 	}
 	if err := plan.Receivable(t, to); err != nil {

@@ -285,14 +285,14 @@ func (p *Power) WakeNow(ctx context.Context, real netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("cannot wake %v: %w", real, err)
 	}
-	i := slices.IndexFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == real })
-	if i < 0 && !p.Wakes.Proved(real) {
+	row, asleep := t.Suspended.Of(real)
+	if !asleep && !p.Wakes.Proved(real) {
 		return fmt.Errorf("cannot wake %v: %w", real, errMissed)
 	}
-	if i < 0 {
+	if !asleep {
 		return nil // somebody else has woken it
 	}
-	if err := p.wake(ctx, t.Suspended[i]); err != nil {
+	if err := p.wake(ctx, row); err != nil {
 		return fmt.Errorf("cannot wake %v: %w", real, err)
 	}
 	return nil
