@@ -68,21 +68,6 @@ const (
 	CPUNet  Type = "CPU_NET"
 )
 
-// SpareRow is a row of the spare-server file. The row stays while its spare serves.
-type SpareRow struct {
-	Group string     `json:"group"`
-	Host  string     `json:"host"`
-	IP    netip.Addr `json:"ip"`
-}
-
-// StateRow is a row of the state file: the group's condition and its base
-// servers B1..Bn in order of preference, at least one.
-type StateRow struct {
-	Group     string       `json:"group"`
-	Condition Condition    `json:"condition"`
-	Bases     []netip.Addr `json:"bases"`
-}
-
 // Tables is what the seven PSS files say (paper, Table 1), row order kept.
 type Tables struct {
 	Operation  Rows // who serves which VIP
@@ -119,11 +104,6 @@ func (t Tables) Rows() Rows { return slices.Concat(t.Operation, t.AccessStop, t.
 // operation and those that stand only in separation.
 func (t Tables) VIPs() []netip.Addr { return t.Rows().VIPs() }
 
-// IsSpare tells whether host has a row in the spare-server file.
-func (t Tables) IsSpare(host string) bool {
-	return slices.ContainsFunc(t.Spares, func(s SpareRow) bool { return s.Host == host })
-}
-
 // Holder returns the operation row of a VIP, if somebody serves it.
 func (t Tables) Holder(vip netip.Addr) (ServerRow, bool) {
 	i := slices.IndexFunc(t.Operation, func(r ServerRow) bool { return r.VIP == vip })
@@ -136,6 +116,18 @@ func (t Tables) Holder(vip netip.Addr) (ServerRow, bool) {
 // Serves reports whether host serves or is to serve again: it has a row in
 // operation or separation.
 func (t Tables) Serves(host string) bool { return t.Operation.Has(host) || t.Separation.Has(host) }
+
+// Needs reports whether a server on real serves or is being recovered: such a
+// real server may not sleep.
+func (t Tables) Needs(real netip.Addr) bool {
+	return len(t.Operation.On(real))+len(t.Separation.On(real)) > 0
+}
+
+// Lost reports whether host stands in separation on a real server that is not
+// active: nothing of it can be monitored there.
+func (t Tables) Lost(host string) bool {
+	return slices.ContainsFunc(t.Separation.Of(host), func(r ServerRow) bool { return !t.IsActive(r.Real) })
+}
 
 // Unserved returns the VIPs of a group that stand in separation only.
 func (t Tables) Unserved(group string) []netip.Addr {

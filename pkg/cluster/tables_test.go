@@ -76,3 +76,57 @@ func TestRealRows(t *testing.T) {
 		t.Errorf("without 201: %v", got)
 	}
 }
+
+// inPS1 is troubled with the conditions of its groups.
+func inPS1(t *testing.T) cluster.Tables {
+	tables := troubled(t)
+	tables.State = []cluster.StateRow{
+		{Group: "Web", Condition: cluster.PS1, Bases: []netip.Addr{ip("203"), ip("202")}},
+		{Group: "FTP", Condition: cluster.PS2, Bases: []netip.Addr{ip("203")}},
+	}
+	return tables
+}
+
+func TestGroups(t *testing.T) {
+	tables := inPS1(t)
+	web := tables.InGroup("Web")
+	for what, ok := range map[string]bool{
+		"condition":             tables.Condition("FTP") == cluster.PS2 && tables.Condition("Mail") == cluster.Moderate,
+		"all groups":            slices.Equal(tables.Groups(), []string{"Web", "FTP", "Mail"}),
+		"group of a VIP":        tables.GroupOf(ip("104")) == "Mail" && tables.GroupOf(ip("109")) == "",
+		"first base awake":      tables.AwakeBase("Web") == ip("202"),
+		"no base awake":         !tables.AwakeBase("FTP").IsValid() && !tables.AwakeBase("Mail").IsValid(),
+		"its rows only":         len(web.Rows()) == 4 && len(web.Spares) == 1 && len(web.State) == 1 && len(web.Real) == 0,
+		"its rows sorted":       web.Separation[0].VIP == ip("102") && web.Separation[0].Host == "W1",
+		"needed for a recovery": tables.Needs(ip("201")) && !tables.Needs(ip("203")),
+	} {
+		if !ok {
+			t.Errorf("%s: wrong", what)
+		}
+	}
+}
+
+func TestWhereASpareMayGo(t *testing.T) {
+	tables := inPS1(t)
+	if tables.Lost("Ws") || tables.Lost("M2") {
+		t.Error("lost on an active real server, or in access stop")
+	}
+	if tables.Real = tables.Real.Without(ip("202")); !tables.Lost("Ws") {
+		t.Error("not lost on a real server that is out")
+	}
+	tables = inPS1(t)
+	if got := tables.Birthplace("FTP"); got != ip("201") {
+		t.Errorf("no base is awake: created on %v, want any active real server", got)
+	}
+	if tables.Berth(cluster.SpareRow{Group: "Web", Host: "Ws"}).IsValid() {
+		t.Error("a spare that serves may serve once more")
+	}
+	spare := cluster.SpareRow{Group: "Web", Host: "Ws2"}
+	if got := tables.Berth(spare); got != ip("202") {
+		t.Errorf("berth %v, want the first active base", got)
+	}
+	tables.AccessStop = append(tables.AccessStop, cluster.ServerRow{Group: "Web", Host: spare.Host, Real: ip("201")})
+	if got := tables.Berth(spare); got != ip("201") {
+		t.Errorf("berth %v, want where it stands in access stop", got)
+	}
+}

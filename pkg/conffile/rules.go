@@ -141,10 +141,8 @@ func (r *rules) hasState(at place, group string) {
 	if !r.s.clean[State] {
 		return // its row may be the faulty one
 	}
-	for _, st := range r.s.Tables.State {
-		if st.Group == group {
-			return
-		}
+	if _, ok := r.s.Tables.StateOf(group); ok {
+		return
 	}
 	r.fault(at, "group %s has no row in %s", group, State)
 }

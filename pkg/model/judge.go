@@ -7,7 +7,6 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/plan"
 )
 
 // wrong says what of SPEC 10 a state breaks, or "".
@@ -64,7 +63,7 @@ func (y *System) unsound(files int16) string {
 		why = faults(t)
 	}
 	for _, r := range t.Suspended {
-		if why == "" && plan.Needed(t, r.IP) {
+		if why == "" && t.Needs(r.IP) {
 			why = fmt.Sprintf("%v may sleep and a server there serves or is in separation", r.IP)
 		}
 	}

@@ -109,7 +109,7 @@ func (g *stepper) rowToSleep(p, h int8) {
 
 // needed is what a suspend looks at under the lock.
 func (g *stepper) needed(s *State, h int8) bool {
-	if plan.Needed(g.seen(s.files), g.hosts[h]) || s.hosts[h] == silent || s.hosts[h] == dead {
+	if g.seen(s.files).Needs(g.hosts[h]) || s.hosts[h] == silent || s.hosts[h] == dead {
 		return true
 	}
 	v := g.view(s.files)

@@ -81,7 +81,7 @@ func checkAny(rt *rapid.T) {
 		}
 	}
 	for _, s := range p.Of(SetState) {
-		if row, _ := stateOf(after, s.Group); row.Condition != wants[s.Group] {
+		if row, _ := after.StateOf(s.Group); row.Condition != wants[s.Group] {
 			rt.Fatalf("%s has %s, wants %s", s.Group, row.Condition, wants[s.Group])
 		}
 	}

@@ -66,7 +66,7 @@ func moved(t cluster.Tables, homes map[netip.Addr]cluster.Guest, steps Steps) cl
 
 // moveRows changes t itself.
 func moveRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, m Move) cluster.Tables {
-	row := cluster.ServerRow{Group: groupOfVIP(t, m.VIP), Real: m.To.Real, VIP: m.VIP, Host: m.To.Host, IP: m.To.IP}
+	row := cluster.ServerRow{Group: t.GroupOf(m.VIP), Real: m.To.Real, VIP: m.VIP, Host: m.To.Host, IP: m.To.IP}
 	i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == m.VIP })
 	var old cluster.ServerRow
 	if i < 0 {
@@ -126,18 +126,6 @@ func homeVIPs(homes map[netip.Addr]cluster.Guest, host string) []netip.Addr {
 	}
 	slices.SortFunc(out, netip.Addr.Compare)
 	return out
-}
-
-// groupOfVIP is the group whose VIP it is.
-func groupOfVIP(t cluster.Tables, vip netip.Addr) string {
-	for _, rows := range []cluster.Rows{t.Operation, t.Separation, t.AccessStop} {
-		for _, r := range rows {
-			if r.VIP == vip {
-				return r.Group
-			}
-		}
-	}
-	return ""
 }
 
 // WakeRows moves the row of a real server from suspension-real to real-server.

@@ -34,7 +34,7 @@ func (c Change) lighter() bool { return c.To != "" && c.To.Lighter(c.From) }
 
 // Check refuses a change that the files as they are now, under the lock, do not fit.
 func (c Change) Check(t cluster.Tables) error {
-	if row, ok := stateOf(t, c.Group); c.To != "" && (!ok || row.Condition != c.From) {
+	if row, ok := t.StateOf(c.Group); c.To != "" && (!ok || row.Condition != c.From) {
 		return fmt.Errorf("%w: %s is not in %s", ErrStale, c.Group, c.From)
 	}
 	if c.lighter() && len(t.Separation.InGroup(c.Group)) > 0 {
@@ -83,12 +83,6 @@ func Receivable(t cluster.Tables, to cluster.Guest) error {
 		return fmt.Errorf("%w: %v is no active real server", ErrStale, to.Real)
 	}
 	return nil
-}
-
-// Needed tells whether a row of operation or separation is on real, which then
-// may not sleep.
-func Needed(t cluster.Tables, real netip.Addr) bool {
-	return len(t.Operation.On(real))+len(t.Separation.On(real)) > 0
 }
 
 // ToSleep moves the row of real to suspension-real; already there is no error.

@@ -22,7 +22,7 @@ type Known map[netip.Addr]string
 // is missing.
 func (k Known) Homes(t cluster.Tables) map[netip.Addr]cluster.Guest {
 	homes := map[netip.Addr]cluster.Guest{}
-	for _, g := range groupsOf(t) {
+	for _, g := range t.Groups() {
 		k.findHomes(rowsOfGroup(t, g), homes)
 	}
 	return homes
@@ -145,21 +145,4 @@ func (g groupRows) homeless(taken map[string]bool) cluster.Rows {
 		return cmp.Or(a.IP.Compare(b.IP), cmp.Compare(a.Host, b.Host))
 	})
 	return out
-}
-
-// groupsOf returns every group that a row names, those of the state file first
-// and in its order.
-func groupsOf(t cluster.Tables) []string {
-	var out []string
-	for _, s := range t.State {
-		out = append(out, s.Group)
-	}
-	var rest []string
-	for _, r := range slices.Concat(t.Operation, t.AccessStop, t.Separation) {
-		if !slices.Contains(out, r.Group) {
-			rest = append(rest, r.Group)
-		}
-	}
-	slices.Sort(rest)
-	return append(out, slices.Compact(rest)...)
 }

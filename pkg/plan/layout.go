@@ -23,7 +23,7 @@ func (k Known) LayoutOf(t cluster.Tables, group string, c cluster.Condition) (La
 
 // LayoutAt is LayoutOf for who has worked out the homes of t already.
 func LayoutAt(t cluster.Tables, homes map[netip.Addr]cluster.Guest, group string, c cluster.Condition) (Layout, string) {
-	row, ok := stateOf(t, group)
+	row, ok := t.StateOf(group)
 	if !ok {
 		return Layout{}, NoServerOnBase
 	}
@@ -256,14 +256,4 @@ func (d *draft) reals() []netip.Addr {
 		}
 	}
 	return out
-}
-
-// stateOf is the state row of group.
-func stateOf(t cluster.Tables, group string) (cluster.StateRow, bool) {
-	for _, s := range t.State {
-		if s.Group == group {
-			return s, true
-		}
-	}
-	return cluster.StateRow{}, false
 }

@@ -3,7 +3,6 @@ package pss
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
@@ -81,7 +80,7 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 		running, err := s.opt.Monitors.Running(spare.Host)
 		switch {
 		case err != nil:
-		case lost(t, rows): // its monitor has ended, and there is nothing to monitor
+		case t.Lost(spare.Host): // its monitor has ended, and there is nothing to monitor
 			continue
 		case len(rows) > 0 && !running:
 			s.adopt(ctx, s.serverData().Spare(spare, rows[0].Real, rows[0].VIP))
@@ -96,13 +95,6 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 			s.said.once("monitor "+spare.Host, err, "monitor of a spare not mended")
 		}
 	}
-}
-
-// lost tells whether a spare stands in separation on a real server that is out.
-func lost(t cluster.Tables, rows cluster.Rows) bool {
-	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool {
-		return slices.Contains(t.Separation, r) && !t.IsActive(r.Real)
-	})
 }
 
 func (s *System) mended(what string) {
@@ -178,33 +170,12 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 			continue
 		}
 		if !runs {
-			if g.Real = birthplace(awake, spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
+			if g.Real = awake.Birthplace(spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
 				continue // nowhere to create it, perhaps it runs where nobody answered, or it is at rest
 			}
 		}
 		s.create(ctx, g, spare.Group, runs)
 	}
-}
-
-// awakeBase is the first base of group that is awake.
-func awakeBase(t cluster.Tables, group string) netip.Addr {
-	for _, row := range t.State {
-		for _, b := range row.Bases {
-			if row.Group == group && t.IsActive(b) {
-				return b
-			}
-		}
-	}
-	return netip.Addr{}
-}
-
-// birthplace is where a spare of group can be created: on a base, but where all
-// of them sleep on any other, as its image lies on shared storage.
-func birthplace(t cluster.Tables, group string) netip.Addr {
-	if b := awakeBase(t, group); b.IsValid() || len(t.Real) == 0 {
-		return b
-	}
-	return t.Real[0].IP
 }
 
 // saved tells whether the spare is at rest; where nobody says it counts as such.

@@ -27,7 +27,7 @@ func (s *System) rescueAll(ctx context.Context) (soon bool) {
 		return false
 	}
 	for _, row := range t.State {
-		rows := orphaned(t, row.Group, abandoned)
+		rows := t.Separation.InGroup(row.Group).Where(func(r cluster.ServerRow) bool { return t.LeftToPSS(r.VIP, abandoned) })
 		if len(rows) == 0 {
 			s.startsAnew(t, row.Group)
 			continue
@@ -44,11 +44,6 @@ func (s *System) rescueAll(ctx context.Context) (soon bool) {
 	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
 		return len(t.Unserved(r.Group)) > 0 && !slices.Contains(abandoned, r.Host)
 	})
-}
-
-// orphaned are the separation rows of group whose VIP is pss's to give.
-func orphaned(t cluster.Tables, group string, abandoned []string) cluster.Rows {
-	return t.Separation.InGroup(group).Where(func(r cluster.ServerRow) bool { return t.LeftToPSS(r.VIP, abandoned) })
 }
 
 // rescue serves the VIPs of one group again, wherever that is possible, and has
@@ -112,27 +107,18 @@ func (s *System) serving(t cluster.Tables, group string) []cluster.Guest {
 	out := slices.DeleteFunc(t.Operation.InGroup(group).Guests(), func(g cluster.Guest) bool {
 		return data.IsBackup(g.Host) || t.Separation.Has(g.Host)
 	})
-	bases := basesOf(t, group)
+	state, _ := t.StateOf(group)
 	rank := func(g cluster.Guest) int {
-		if i := slices.Index(bases, g.Real); i >= 0 {
+		if i := slices.Index(state.Bases, g.Real); i >= 0 {
 			return i
 		}
-		return len(bases)
+		return len(state.Bases)
 	}
 	slices.SortFunc(out, func(a, b cluster.Guest) int {
 		return cmp.Or(cmp.Compare(len(t.Operation.Of(a.Host)), len(t.Operation.Of(b.Host))),
 			cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Host, b.Host))
 	})
 	return out
-}
-
-func basesOf(t cluster.Tables, group string) []netip.Addr {
-	for _, row := range t.State {
-		if row.Group == group {
-			return row.Bases
-		}
-	}
-	return nil
 }
 
 // take gives a VIP that nobody serves to g, if its services answer.
@@ -173,7 +159,7 @@ func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group strin
 	var errs error
 	awake := s.awake(t)
 	for _, spare := range t.Spares {
-		base := berth(awake, spare)
+		base := awake.Berth(spare)
 		if spare.Group != group || !base.IsValid() {
 			continue
 		}
@@ -211,25 +197,13 @@ func (s *System) startFor(ctx context.Context, group string, vip netip.Addr, g c
 	return nil
 }
 
-// berth is where a spare that neither serves nor is in trouble could serve now:
-// where it stands in access stop if that is awake, else the first awake base.
-func berth(t cluster.Tables, spare cluster.SpareRow) netip.Addr {
-	if t.Serves(spare.Host) {
-		return netip.Addr{}
-	}
-	for _, row := range t.AccessStop.Of(spare.Host) {
-		if t.IsActive(row.Real) {
-			return row.Real
-		}
-	}
-	return awakeBase(t, spare.Group)
-}
-
 // placeAtHome wakes the real servers of the group's home servers in parallel;
 // the first that is ready takes the VIPs. The others go on waking: Moderate
 // needs them.
 func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string, vips []netip.Addr) error {
-	homes := idleHomes(t, group)
+	homes := t.AccessStop.InGroup(group).Where(func(r cluster.ServerRow) bool {
+		return !t.IsSpare(r.Host) && t.RealStanding(r.Real) != cluster.RealOutside // its dsrs brings that back
+	}).Guests()
 	errs := make([]error, len(homes))
 	done := make(chan int, len(homes))
 	for i, g := range homes {
@@ -241,18 +215,6 @@ func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string
 		}
 	}
 	return errors.Join(errors.New("no home server is left"), errors.Join(errs...))
-}
-
-// idleHomes are the home servers of group in access stop, but for those whose
-// real server is out: its dsrs brings them back.
-func idleHomes(t cluster.Tables, group string) []cluster.Guest {
-	var homes []cluster.Guest
-	for _, r := range t.AccessStop {
-		if r.Group == group && !t.IsSpare(r.Host) && (t.IsActive(r.Real) || t.IsAsleep(r.Real)) {
-			homes = append(homes, r.Guest())
-		}
-	}
-	return homes
 }
 
 // wakeHome wakes the real server of a home server and returns once that answers.

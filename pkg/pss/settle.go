@@ -106,7 +106,7 @@ func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
 		}
 	}
 	for _, group := range s.unborn(homes.Make(t, wants)) {
-		wants[group] = recorded(t, group)
+		wants[group] = t.Condition(group)
 	}
 	return s.without(t, s.robust(t, homes.Make(t, wants), decisions))
 }
@@ -127,14 +127,6 @@ func (s *System) want(row cluster.StateRow, decisions []load.Decision) (want, in
 
 // shiftOf names a group's shift for the pauses.
 func shiftOf(group string, want cluster.Condition) string { return group + " " + string(want) }
-
-func recorded(t cluster.Tables, group string) cluster.Condition {
-	i := slices.IndexFunc(t.State, func(r cluster.StateRow) bool { return r.Group == group })
-	if i < 0 {
-		return cluster.Moderate
-	}
-	return t.State[i].Condition
-}
 
 // unborn are the groups that would start a spare which is still being created, or
 // failed and is created anew.

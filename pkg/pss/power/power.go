@@ -205,7 +205,7 @@ func (p *Power) rowToSleep(ctx context.Context, real netip.Addr) error {
 // unneeded is nil when no row of operation or separation names real and
 // nothing runs there but servers in access stop, none of them just coming up.
 func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr) error {
-	if plan.Needed(t, real) {
+	if t.Needs(real) {
 		return fmt.Errorf("%w: a server there serves or is being recovered", ErrNeeded)
 	}
 	if p.Starting != nil && p.Starting(real) {

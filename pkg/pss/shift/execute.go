@@ -164,7 +164,7 @@ func (x *execution) advance(ctx context.Context, g string, undo *revert) error {
 	if err := x.receive(ctx, g, undo, &ready); err != nil {
 		return err
 	}
-	c := hands.Change{Group: g, Moves: x.of(plan.MoveVIP, g), From: recorded(x.before, g)}
+	c := hands.Change{Group: g, Moves: x.of(plan.MoveVIP, g), From: x.before.Condition(g)}
 	for _, s := range x.of(plan.SetState, g) {
 		c.To = s.Condition
 	}
@@ -274,21 +274,10 @@ func (x *execution) spare(host string) cluster.SpareRow {
 
 // realOf is where a spare that serves, or stands in access-stop, is.
 func (x *execution) realOf(host string) netip.Addr {
-	for _, rows := range []cluster.Rows{x.before.Operation, x.before.AccessStop} {
-		if own := rows.Of(host); len(own) > 0 {
-			return own[0].Real
-		}
+	if own := slices.Concat(x.before.Operation, x.before.AccessStop).Of(host); len(own) > 0 {
+		return own[0].Real
 	}
 	return netip.Addr{}
-}
-
-func recorded(t cluster.Tables, group string) cluster.Condition {
-	for _, s := range t.State {
-		if s.Group == group {
-			return s.Condition
-		}
-	}
-	return cluster.Moderate
 }
 
 // sleeps tells whether the plan suspends real.

@@ -165,23 +165,12 @@ func (in Input) vips() []VIP {
 	out := []VIP{}
 	homes := in.Data.Homes().Homes(in.Tables)
 	for _, vip := range in.Tables.VIPs() {
-		v := VIP{VIP: vip, Home: homes[vip].Host}
-		for _, rows := range []cluster.Rows{in.Tables.AccessStop, in.Tables.Separation, in.Tables.Operation} {
-			for _, r := range rows {
-				if r.VIP == vip {
-					v.Group = r.Group
-				}
-			}
+		v := VIP{VIP: vip, Group: in.Tables.GroupOf(vip), Home: homes[vip].Host}
+		for _, r := range in.Tables.Operation.ForVIP(vip) { // more than one in faulty files
+			v.Holder, v.Real = r.Host, r.Real
 		}
-		for _, r := range in.Tables.Operation {
-			if r.VIP == vip {
-				v.Holder, v.Real = r.Host, r.Real
-			}
-		}
-		for _, r := range in.Tables.Separation {
-			if r.VIP == vip {
-				v.Separated = r.Host
-			}
+		for _, r := range in.Tables.Separation.ForVIP(vip) {
+			v.Separated = r.Host
 		}
 		out = append(out, v)
 	}
