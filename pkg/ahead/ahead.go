@@ -17,7 +17,7 @@ import (
 // View is what is known of the system.
 type View struct {
 	Tables   cluster.Tables
-	Homes    map[netip.Addr]cluster.Guest    // of every VIP
+	Homes    cluster.Homes                   // of every VIP
 	Capacity func(host string) load.Capacity // of a server that may not be running
 	Backup   func(host string) string        // host's backup, empty where it has none; may be nil
 }
@@ -40,7 +40,7 @@ func (v View) Layouts(group string) map[cluster.Condition]load.Layout {
 // lets it have that. A VIP that is not in the layout stays with whoever serves it,
 // and a spare that serves keeps its real server.
 func (v View) held(group string, c cluster.Condition) (map[netip.Addr]cluster.Guest, bool) {
-	layout, why := plan.LayoutAt(v.Tables, v.Homes, group, c)
+	layout, why := plan.LayoutOf(v.Tables, v.Homes, group, c)
 	out := map[netip.Addr]cluster.Guest{}
 	for _, r := range v.Tables.Operation {
 		if r.Group != group {

@@ -48,7 +48,7 @@ func (y *System) plan(files int16, wants [2]cluster.Condition) int16 {
 	if id, ok := y.memo.shifts[k]; ok {
 		return id
 	}
-	steps := y.homes.Make(y.seen(files), map[string]cluster.Condition{y.groups[0]: wants[0], y.groups[1]: wants[1]})
+	steps := plan.Make(y.seen(files), y.homes, map[string]cluster.Condition{y.groups[0]: wants[0], y.groups[1]: wants[1]})
 	steps = slices.DeleteFunc(steps, func(s plan.Step) bool { return s.Do == plan.Refuse })
 	id := int16(0)
 	if len(steps) > 0 {

@@ -27,7 +27,8 @@ func (g *stepper) rescues() {
 		if me.b != 0 {
 			to += 8
 		}
-		t := g.homes.MoveRows(g.tables.all[s.files], plan.Move{VIP: g.vips[i], To: g.place(&s, to)})
+		t := g.tables.all[s.files]
+		t = plan.MoveRows(t, t.Homes(g.homes), plan.Move{VIP: g.vips[i], To: g.place(&s, to)})
 		g.commit(p, s, g.intern(t), s.failed, "commit, unlock", func(s *State) {
 			s.lock, s.procs[p] = nobody, proc{}
 			s.moving &^= 1 << i

@@ -9,7 +9,6 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/protocol"
 )
 
@@ -34,7 +33,7 @@ type System struct {
 	hosts   []netip.Addr    // the last is the management server
 	servers []mgmtdata.Server
 	reals   []mgmtdata.Real
-	homes   plan.Known
+	homes   cluster.HomeNames
 	tables  known
 	plans   []planned
 	planIDs map[string]int16
@@ -55,7 +54,7 @@ func addr(last int) netip.Addr { return netip.AddrFrom4([4]byte{172, 21, 14, byt
 
 // New builds the system: W1 on RS1, W2 on RS3, F1 on RS2, F2 on RS3, bases RS1 RS2.
 func New(scope Scope) *System {
-	y := &System{scope: scope, groups: []string{"Web", "FTP"}, homes: plan.Known{},
+	y := &System{scope: scope, groups: []string{"Web", "FTP"}, homes: cluster.HomeNames{},
 		hosts:  []netip.Addr{addr(201), addr(202), addr(203), addr(200)},
 		tables: known{ids: map[string]int16{}}, planIDs: map[string]int16{}, memo: newMemo()}
 	y.tables.all = append(y.tables.all, cluster.Tables{}) // 0 is none

@@ -63,15 +63,15 @@ func drawTables(rt *rapid.T) cluster.Tables {
 func checkAny(rt *rapid.T) {
 	w := &world{t: drawTables(rt)}
 	wants := w.drawWants(rt)
-	p := Make(w.t, wants)
+	p := Make(w.t, nil, wants)
 	text, err := json.Marshal(p)
 	if err != nil {
 		rt.Fatal(err)
 	}
-	if again, _ := json.Marshal(Make(shuffled(rt, w.t), wants)); string(again) != string(text) {
+	if again, _ := json.Marshal(Make(shuffled(rt, w.t), nil, wants)); string(again) != string(text) {
 		rt.Fatalf("row order matters\n%s\n%s", text, again)
 	}
-	after := Apply(w.t, p)
+	after := Apply(w.t, nil, p)
 	if before := w.t.Operation.VIPs(); !slices.Equal(before, after.Operation.VIPs()) || len(after.Operation) != len(before) {
 		rt.Fatalf("operation\nbefore %s\nafter  %s", rows(w.t.Operation), rows(after.Operation))
 	}

@@ -8,8 +8,8 @@ import (
 )
 
 // Apply says what the seven files look like once the steps are done.
-func (k Known) Apply(t cluster.Tables, steps Steps) cluster.Tables {
-	t = moved(t, k.Homes(t), steps.Of(MoveVIP))
+func Apply(t cluster.Tables, known cluster.HomeNames, steps Steps) cluster.Tables {
+	t = moved(t, t.Homes(known), steps.Of(MoveVIP))
 	for _, s := range steps {
 		switch s.Do {
 		case WakeReal:
@@ -26,9 +26,6 @@ func (k Known) Apply(t cluster.Tables, steps Steps) cluster.Tables {
 	}
 	return t
 }
-
-// Apply is Known.Apply with the seven files alone.
-func Apply(t cluster.Tables, steps Steps) cluster.Tables { return Known(nil).Apply(t, steps) }
 
 // Move is one VIP given to another server.
 type Move struct {
@@ -47,16 +44,13 @@ func (s Step) Move() Move { return Move{VIP: s.VIP, To: s.To, Held: s.Held} }
 // the receiver leaves access-stop; the old holder, once it holds no VIP any
 // more, enters it; a VIP only held for another leaves no row behind, also in
 // separation. A home server in separation stays there with at least the row of
-// its home VIP: its owner still has to bring it back.
-func (k Known) MoveRows(t cluster.Tables, m Move) cluster.Tables {
-	return moveRows(t.Clone(), k.Homes(t), m)
+// its home VIP: its owner still has to bring it back. homes are those of t.
+func MoveRows(t cluster.Tables, homes cluster.Homes, m Move) cluster.Tables {
+	return moveRows(t.Clone(), homes, m)
 }
 
-// MoveRows is Known.MoveRows with the seven files alone.
-func MoveRows(t cluster.Tables, m Move) cluster.Tables { return Known(nil).MoveRows(t, m) }
-
 // moved is t after all moves, whatever their order.
-func moved(t cluster.Tables, homes map[netip.Addr]cluster.Guest, steps Steps) cluster.Tables {
+func moved(t cluster.Tables, homes cluster.Homes, steps Steps) cluster.Tables {
 	t = t.Clone()
 	for _, s := range steps {
 		t = moveRows(t, homes, s.Move())
@@ -65,7 +59,7 @@ func moved(t cluster.Tables, homes map[netip.Addr]cluster.Guest, steps Steps) cl
 }
 
 // moveRows changes t itself.
-func moveRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, m Move) cluster.Tables {
+func moveRows(t cluster.Tables, homes cluster.Homes, m Move) cluster.Tables {
 	row := cluster.ServerRow{Group: t.GroupOf(m.VIP), Real: m.To.Real, VIP: m.VIP, Host: m.To.Host, IP: m.To.IP}
 	i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == m.VIP })
 	var old cluster.ServerRow
@@ -91,20 +85,20 @@ func moveRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, m Move) clus
 }
 
 // heldBy is Move.Held of the server that holds, or held, row's VIP.
-func heldBy(t cluster.Tables, homes map[netip.Addr]cluster.Guest, row cluster.ServerRow) []netip.Addr {
+func heldBy(t cluster.Tables, homes cluster.Homes, row cluster.ServerRow) []netip.Addr {
 	if t.IsSpare(row.Host) {
 		return append(t.Operation.Of(row.Host), row).VIPs()
 	}
-	return homeVIPs(homes, row.Host)
+	return homes.VIPsOf(row.Host)
 }
 
 // leaveSeparation drops the separation rows of a VIP that has got a new holder.
 // A home server keeps the row of its home VIP, and where it has no other row
 // left it gets that one instead.
-func leaveSeparation(t cluster.Tables, homes map[netip.Addr]cluster.Guest, vip netip.Addr) cluster.Rows {
+func leaveSeparation(t cluster.Tables, homes cluster.Homes, vip netip.Addr) cluster.Rows {
 	var out cluster.Rows
 	for _, r := range t.Separation {
-		home := homeVIPs(homes, r.Host)
+		home := homes.VIPsOf(r.Host)
 		switch {
 		case r.VIP != vip || slices.Contains(home, vip):
 			out = append(out, r)
@@ -113,18 +107,6 @@ func leaveSeparation(t cluster.Tables, homes map[netip.Addr]cluster.Guest, vip n
 			out = append(out, r)
 		}
 	}
-	return out
-}
-
-// homeVIPs returns the VIPs whose home host is; none for a spare or a backup.
-func homeVIPs(homes map[netip.Addr]cluster.Guest, host string) []netip.Addr {
-	var out []netip.Addr
-	for v, g := range homes {
-		if g.Host == host {
-			out = append(out, v)
-		}
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
 	return out
 }
 

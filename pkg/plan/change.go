@@ -52,9 +52,9 @@ func (c Change) Check(t cluster.Tables) error {
 }
 
 // Make makes the change in the files.
-func (c Change) Make(t *cluster.Tables, homes Known) {
+func (c Change) Make(t *cluster.Tables, known cluster.HomeNames) {
 	for _, m := range c.Moves {
-		*t = homes.MoveRows(*t, m.Move())
+		*t = MoveRows(*t, t.Homes(known), m.Move())
 	}
 	if c.To != "" {
 		*t = StateRows(*t, c.Group, c.To)

@@ -12,8 +12,8 @@ import (
 // wants ask for. A group without a want is planned with its recorded condition;
 // a name that is no group is ignored. The result depends on no row order but
 // that of the spare-server and state files.
-func (k Known) Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
-	m := maker{before: t, homes: k.Homes(t), condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
+func Make(t cluster.Tables, known cluster.HomeNames, wants map[string]cluster.Condition) Steps {
+	m := maker{before: t, homes: t.Homes(known), condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
 	for _, row := range t.State {
 		m.group(row, wants)
 	}
@@ -26,15 +26,10 @@ func (k Known) Make(t cluster.Tables, wants map[string]cluster.Condition) Steps 
 	return m.list()
 }
 
-// Make is Known.Make with the seven files alone.
-func Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
-	return Known(nil).Make(t, wants)
-}
-
 // maker collects the steps of one plan.
 type maker struct {
 	before, after cluster.Tables // after: as they will be once all VIPs are moved
-	homes         map[netip.Addr]cluster.Guest
+	homes         cluster.Homes
 	condition     map[string]cluster.Condition // of every group, after the plan
 	refused       map[string]bool
 
@@ -48,7 +43,7 @@ func (m *maker) group(row cluster.StateRow, wants map[string]cluster.Condition) 
 		want = row.Condition
 	}
 	m.condition[row.Group] = row.Condition
-	layout, why := layoutOf(m.before, row, m.homes, want)
+	layout, why := layoutOf(m.before, m.homes, row, want)
 	if why != "" {
 		m.refused[row.Group] = true
 		m.refusals = append(m.refusals, Step{Do: Refuse, Group: row.Group, Why: why})

@@ -13,8 +13,8 @@ import (
 // world is a random fleet and what happened to it.
 type world struct {
 	t       cluster.Tables
-	origin  cluster.Tables // in Moderate, before anything happened
-	known   Known          // the homes, as the .dat files would tell
+	origin  cluster.Tables    // in Moderate, before anything happened
+	known   cluster.HomeNames // the homes, as the .dat files would tell
 	backups map[string]cluster.Guest
 	lost    cluster.RealRows // rows of real servers that B3 took out
 }
@@ -36,7 +36,7 @@ func drawWorld(rt *rapid.T) *world {
 	for i := range w.t.Operation {
 		w.t.Operation[i].VIP = vips[i]
 	}
-	w.origin, w.known = w.t.Clone(), Known{}
+	w.origin, w.known = w.t.Clone(), cluster.HomeNames{}
 	for _, r := range w.t.Operation {
 		w.known[r.VIP] = r.Host
 	}
@@ -80,7 +80,7 @@ func (w *world) drawWants(rt *rapid.T) map[string]cluster.Condition {
 func (w *world) step(rt *rapid.T) {
 	switch rapid.SampledFrom([]string{"shift", "shift", "trouble", "recovered", "lost", "back"}).Draw(rt, "event") {
 	case "shift":
-		w.t = w.known.Apply(w.t, w.known.Make(w.t, w.drawWants(rt)))
+		w.t = Apply(w.t, w.known, Make(w.t, w.known, w.drawWants(rt)))
 	case "trouble":
 		w.trouble(rt)
 	case "recovered":

@@ -134,7 +134,7 @@ func TestB1IsWoken(t *testing.T) {
 	f := &fleet{prefix: lan}
 	tb := shifted(build(lan, 3, "A: A1@3=101 | As / 2"), "A=PS2")
 	tb.State[0].Bases = []netip.Addr{f.rs(1), f.rs(2)}
-	if got, want := compact(Make(tb, nil)), "wake 201"; got != want || rows(tb.Operation) != "101:As@202" {
+	if got, want := compact(Make(tb, nil, nil)), "wake 201"; got != want || rows(tb.Operation) != "101:As@202" {
 		t.Errorf("planned %q, want %q; in operation: %s", got, want, rows(tb.Operation))
 	}
 }
@@ -149,7 +149,7 @@ func TestSpareKeepsItsRealServer(t *testing.T) {
 	}
 	tb.State[0].Bases = slices.Clone(tb.State[0].Bases)
 	slices.Reverse(tb.State[0].Bases)
-	if p := Make(tb, nil); len(p) > 0 {
+	if p := Make(tb, nil, nil); len(p) > 0 {
 		t.Errorf("bases reversed: %s", compact(p))
 	}
 	tb = shifted(tb, "A=Moderate", "A=PS1")

@@ -233,7 +233,7 @@ func (s *System) wakeHome(ctx context.Context, group string, g cluster.Guest) er
 // takeAll gives all VIPs to a home server in access stop, its own first: the
 // row that names its home VIP is then never without it.
 func (s *System) takeAll(ctx context.Context, t cluster.Tables, group string, vips []netip.Addr, g cluster.Guest) error {
-	own := s.serverData().Homes().Homes(t)
+	own := t.Homes(s.serverData().Homes())
 	vips = slices.SortedStableFunc(slices.Values(vips), func(a, b netip.Addr) int {
 		return cmp.Compare(btoi(own[a].Host != g.Host), btoi(own[b].Host != g.Host))
 	})

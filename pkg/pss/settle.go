@@ -91,24 +91,24 @@ func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
 		}
 		wants[row.Group], back[row.Group] = want, instead
 	}
-	homes := s.serverData().Homes()
-	steps := homes.Make(t, wants)
+	known := s.serverData().Homes()
+	steps := plan.Make(t, known, wants)
 	for group, instead := range back {
 		if instead != "" && steps.Refused(group) != "" {
 			wants[group] = instead
 		}
 	}
-	steps = homes.Make(t, wants)
+	steps = plan.Make(t, known, wants)
 	s.refusals(t, steps)
 	for _, row := range t.State { // what it may not become must still be what it is
 		if steps.Refused(row.Group) != "" {
 			wants[row.Group] = row.Condition
 		}
 	}
-	for _, group := range s.unborn(homes.Make(t, wants)) {
+	for _, group := range s.unborn(plan.Make(t, known, wants)) {
 		wants[group] = t.Condition(group)
 	}
-	return s.without(t, s.robust(t, homes.Make(t, wants), decisions))
+	return s.without(t, s.robust(t, plan.Make(t, known, wants), decisions))
 }
 
 // want is what a group wants, and what instead if that is refused. A decision

@@ -151,7 +151,7 @@ func TestReading(t *testing.T) {
 	in.Settings.Servers["W1"] = big
 	r := replayer{in: in, tables: in.Tables}
 	rows := read(t, "0,W1,1000,10,200,3\n", "0,W2,3000,20,100,4\n")[0].Rows
-	w1 := r.server("W1", in.Homes.Homes(in.Tables))
+	w1 := r.server("W1", in.Tables.Homes(in.Homes))
 	s, accesses := w1.measure(rows)
 	if s.Reading.MemKB != 3000 || s.Reading.CPUPercent != 10+20*1.0/4 || s.Reading.NetKBs != 300 || accesses != 7 || !s.Measured {
 		t.Errorf("got %+v and %v accesses", s, accesses)

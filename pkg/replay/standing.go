@@ -25,7 +25,7 @@ func (r *replayer) stands() *standing {
 	if r.standing.serving != nil {
 		return &r.standing
 	}
-	homes := r.in.Homes.Homes(r.tables)
+	homes := r.tables.Homes(r.in.Homes)
 	view := ahead.View{Tables: r.tables, Homes: homes, Capacity: r.capacity, Backup: func(host string) string { return r.in.Backups[host] }}
 	s := standing{serving: map[string][]server{}, separated: map[string][]netip.Addr{}, ahead: map[string]map[cluster.Condition]load.Layout{},
 		plans: map[string]plan.Steps{}}
@@ -51,7 +51,7 @@ func (r *replayer) make(wants map[string]cluster.Condition) plan.Steps {
 	plans := r.stands().plans
 	steps, ok := plans[key.String()]
 	if !ok {
-		steps = r.in.Homes.Make(r.tables, wants)
+		steps = plan.Make(r.tables, r.in.Homes, wants)
 		plans[key.String()] = steps
 	}
 	return steps
@@ -70,7 +70,7 @@ type server struct {
 	cores    []float64 // of those hosts
 }
 
-func (r *replayer) server(host string, homes map[netip.Addr]cluster.Guest) server {
+func (r *replayer) server(host string, homes cluster.Homes) server {
 	out := server{host: host, capacity: r.capacity(host), rows: stoodFor(r.tables, host, homes)}
 	for _, h := range out.rows {
 		out.cores = append(out.cores, r.capacity(h).Cores)
@@ -101,7 +101,7 @@ func (v server) measure(rows map[string]Row) (load.Server, float64) {
 
 // stoodFor returns the hosts whose rows make up host's reading: itself and the
 // homes of the VIPs it holds.
-func stoodFor(t cluster.Tables, host string, homes map[netip.Addr]cluster.Guest) []string {
+func stoodFor(t cluster.Tables, host string, homes cluster.Homes) []string {
 	out := []string{host}
 	for _, v := range t.Operation.Of(host).VIPs() {
 		if h, ok := homes[v]; ok && !slices.Contains(out, h.Host) {

@@ -109,7 +109,7 @@ func TestRescueGoesOn(t *testing.T) {
 				}
 			}
 			err = write(t, r, func(t *cluster.Tables) error {
-				*t = plan.MoveRows(*t, plan.Move{VIP: m1.VIP, To: m2})
+				*t = plan.MoveRows(*t, t.Homes(nil), plan.Move{VIP: m1.VIP, To: m2})
 				return nil
 			})
 			if err != nil {

@@ -60,7 +60,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	err = h.hand(short, vip, nil, to)
 	if err == nil {
 		err = held.Commit(func(t *cluster.Tables) error {
-			*t = h.Data().Homes().MoveRows(*t, plan.Move{VIP: vip, To: to})
+			*t = plan.MoveRows(*t, t.Homes(h.Data().Homes()), plan.Move{VIP: vip, To: to})
 			return nil
 		})
 	}

@@ -163,7 +163,7 @@ func (in Input) groups() []Group {
 
 func (in Input) vips() []VIP {
 	out := []VIP{}
-	homes := in.Data.Homes().Homes(in.Tables)
+	homes := in.Tables.Homes(in.Data.Homes())
 	for _, vip := range in.Tables.VIPs() {
 		v := VIP{VIP: vip, Group: in.Tables.GroupOf(vip), Home: homes[vip].Host}
 		for _, r := range in.Tables.Operation.ForVIP(vip) { // more than one in faulty files
