@@ -27,6 +27,16 @@ func (h Homes) VIPsOf(host string) []netip.Addr {
 	return out
 }
 
+// GetsBack returns the VIPs for which the server of row, which serves or served its
+// VIP, stands in access-stop once it serves none (SPEC 3): a home server for its
+// home VIP, a spare for each VIP it served, a backup for none.
+func (t Tables) GetsBack(homes Homes, row ServerRow) []netip.Addr {
+	if t.IsSpare(row.Host) {
+		return append(t.Operation.Of(row.Host), row).VIPs()
+	}
+	return homes.VIPsOf(row.Host)
+}
+
 // Homes tells for every VIP which server holds it in Moderate. Where known does
 // not say, the files do, if not outright: an access-stop row of a home server
 // names its home VIP; of the others each home server has exactly one. A spare is

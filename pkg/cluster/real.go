@@ -32,6 +32,14 @@ func (rs RealRows) Without(real netip.Addr) RealRows {
 	return slices.DeleteFunc(slices.Clone(rs), func(r RealRow) bool { return r.IP == real })
 }
 
+// With returns the rows and row behind them, unless its real server has one already.
+func (rs RealRows) With(row RealRow) RealRows {
+	if rs.Has(row.IP) {
+		return rs
+	}
+	return append(slices.Clip(rs), row)
+}
+
 // IPs returns the addresses of the real servers, in file order.
 func (rs RealRows) IPs() []netip.Addr {
 	out := make([]netip.Addr, len(rs))

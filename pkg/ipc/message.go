@@ -48,6 +48,14 @@ type Server struct {
 	Group string     `json:"group"`
 }
 
+// Name is the server's name, "" for none.
+func (s *Server) Name() string {
+	if s == nil {
+		return ""
+	}
+	return s.Host
+}
+
 // Request is one line from a master to its sif.
 type Request struct {
 	Verb       Verb   `json:"verb"`

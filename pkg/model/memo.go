@@ -3,7 +3,7 @@ package model
 import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/protocol"
+	"pss-msbs/pkg/sif/verbs"
 )
 
 // memo remembers what the product's functions said: few tables make many states.
@@ -80,7 +80,7 @@ func (y *System) edit(files int16, failed guests, verb ipc.Verb, who, server int
 	after := before.Clone()
 	e := edit{files, failed, y.facts(failed).Apply(&after, req) == nil}
 	if e.ok {
-		add, remove := protocol.Marks(before, after, req)
+		add, remove := verbs.Marks(before, after, req)
 		if add != "" {
 			e.failed |= 1 << y.guest(add)
 		}
@@ -131,7 +131,7 @@ func (y *System) held(files int16, g int8) rows {
 	if r, ok := y.memo.rows[k]; ok {
 		return r
 	}
-	host, backup := y.guests[g].Host, protocol.NameOf(y.backupOf(g))
+	host, backup := y.guests[g].Host, y.backupOf(g).Name()
 	h := y.facts(0).HeldRows(y.tables.all[files], host, backup)
 	r := rows{back: y.mask(h.Returning(host, backup)), fromBackup: y.mask(h.BackupOperation.VIPs()),
 		separated: len(h.TargetSeparation) > 0, operation: y.mask(h.TargetOperation.VIPs())}

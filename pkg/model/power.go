@@ -3,6 +3,7 @@ package model
 import (
 	"slices"
 
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/plan"
 )
 
@@ -27,7 +28,7 @@ func (g *stepper) power(p, h int8) {
 			return
 		}
 		t, pc := g.tables.all[s.files].Clone(), uint8(tOK)
-		if plan.ToActive(&t, g.hosts[h]) != nil {
+		if edits.Wake(&t, g.hosts[h]) != nil {
 			pc = tFailed
 		}
 		g.commit(p, s, g.intern(t), s.failed, "[row to real-server]", func(s *State) { s.procs[p].pc = pc })
@@ -98,7 +99,7 @@ func (g *stepper) rowToSleep(p, h int8) {
 		return
 	}
 	t, pc := g.tables.all[s.files].Clone(), uint8(tSleep)
-	if plan.ToSleep(&t, g.hosts[h]) != nil {
+	if edits.Sleep(&t, g.hosts[h]) != nil {
 		pc = tFailed
 	}
 	if g.scope.Broken == SleepFirst {

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/plan"
 )
 
@@ -73,23 +74,8 @@ func (y *System) seen(files int16) cluster.Tables {
 }
 
 // change is a group's part of a plan.
-func (y *System) change(p planned, group string) plan.Change {
-	c := plan.Change{Group: group, From: cluster.Moderate}
-	for _, r := range y.tables.all[p.before].State {
-		if r.Group == group {
-			c.From = r.Condition
-		}
-	}
-	for _, s := range p.steps {
-		switch {
-		case s.Group != group:
-		case s.Do == plan.MoveVIP:
-			c.Moves = append(c.Moves, s)
-		case s.Do == plan.SetState:
-			c.To = s.Condition
-		}
-	}
-	return c
+func (y *System) change(p planned, group string) edits.Change {
+	return p.steps.Change(y.tables.all[p.before], group)
 }
 
 // pss is the coordinator and its tasks.

@@ -9,7 +9,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/protocol"
+	"pss-msbs/pkg/sif/verbs"
 )
 
 // Scope says what is let loose on the system: the fewer, the smaller the search.
@@ -224,8 +224,8 @@ func text(t cluster.Tables) string {
 }
 
 // facts are what sif knows beside the files.
-func (y *System) facts(failed guests) protocol.Facts {
-	return protocol.Facts{
+func (y *System) facts(failed guests) verbs.Facts {
+	return verbs.Facts{
 		Management: addr(200),
 		Failed:     func(host string) bool { g := y.guest(host); return g >= 0 && failed&(1<<g) != 0 },
 		Server: func(host string) (mgmtdata.Server, bool) {

@@ -68,7 +68,7 @@ func (m *maker) move(group string, layout Layout) {
 			to.Real = rows[0].Real // a spare that serves keeps its real server
 		}
 		m.moves = append(m.moves, Step{Do: MoveVIP, Group: group, VIP: r.VIP, From: r.Guest(), To: to,
-			Held: heldBy(m.before, m.homes, r)})
+			Held: m.before.GetsBack(m.homes, r)})
 	}
 }
 

@@ -158,7 +158,7 @@ func TestMovesOneByOne(t *testing.T) {
 		whole := Apply(w.t, w.known, p.Of(MoveVIP))
 		parts := w.t
 		for _, s := range rapid.Permutation(p.Of(MoveVIP)).Draw(rt, "order") {
-			parts = MoveRows(parts, parts.Homes(w.known), s.Move())
+			s.Move().Make(&parts, parts.Homes(w.known))
 		}
 		for _, f := range [][2]cluster.Rows{{whole.Operation, parts.Operation}, {whole.AccessStop, parts.AccessStop}, {whole.Separation, parts.Separation}} {
 			slices.SortFunc(f[0], cluster.ServerRow.Compare)

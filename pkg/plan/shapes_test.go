@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 )
 
 // alone has a group of one server off its base and without a spare.
@@ -15,7 +16,9 @@ func alone() cluster.Tables { return build(lan, 2, "One: A@2=101 / 1", "Two: B@1
 func suspended(t cluster.Tables, reals ...int) cluster.Tables {
 	f := &fleet{prefix: lan}
 	for _, n := range reals {
-		t = SuspendRows(t, f.rs(n))
+		if err := edits.Sleep(&t, f.rs(n)); err != nil {
+			panic(err)
+		}
 	}
 	return t
 }

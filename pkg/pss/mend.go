@@ -8,9 +8,8 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/pss/hands"
-	"pss-msbs/pkg/pss/power"
 )
 
 // mend makes reality follow the files: who holds which VIP, which spares run
@@ -200,7 +199,7 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 			return // meanwhile: the files and where it runs were asked before it was claimed
 		}
 		err := s.hands.Create(ctx, g, group)
-		if ctx.Err() != nil || errors.Is(err, hands.ErrStale) {
+		if ctx.Err() != nil || errors.Is(err, edits.ErrStale) {
 			return // its real server was put to sleep: the next look finds another
 		}
 		if s.said.once("create "+g.Host, err, "spare server not created") {
@@ -251,7 +250,7 @@ func (s *System) mendSleep(ctx context.Context, t cluster.Tables) {
 			if slept {
 				s.mended("real server " + r.IP.String() + " suspended, as the files have it")
 			}
-			if ctx.Err() == nil && !errors.Is(err, power.ErrNeeded) {
+			if ctx.Err() == nil && !errors.Is(err, edits.ErrNeeded) {
 				s.said.once("sleep "+r.IP.String(), err, "real server is awake though the files have it asleep")
 			}
 		})

@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/protocol"
 )
 
 func TestHoldExcludesOthersUntilA5(t *testing.T) {
@@ -127,7 +127,7 @@ func TestA5AfterSifDiedWithinTheHold(t *testing.T) {
 			}
 		}, true},
 		{"another did the A5 already", func(t *cluster.Tables) {
-			_ = protocol.GiveBack(t, protocol.Target{Host: "M1", Kind: protocol.HomeKind, Home: ip("101")}, "Mb")
+			_ = edits.GiveBack(t, edits.Target{Host: "M1", Kind: edits.HomeKind, Home: ip("101")}, "Mb")
 		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

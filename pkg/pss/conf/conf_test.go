@@ -12,7 +12,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/pss/hands"
 )
@@ -109,7 +109,7 @@ func TestRescueGoesOn(t *testing.T) {
 				}
 			}
 			err = write(t, r, func(t *cluster.Tables) error {
-				*t = plan.MoveRows(*t, t.Homes(nil), plan.Move{VIP: m1.VIP, To: m2})
+				edits.Move{VIP: m1.VIP, To: m2}.Make(t, t.Homes(nil))
 				return nil
 			})
 			if err != nil {

@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/edits"
 )
 
 // ErrNotCreated says that a spare has no saved image yet: it is being created.
@@ -61,7 +61,7 @@ func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) (*Re
 	switch {
 	case err == nil:
 		return h.answering(ctx, g, group)
-	case errors.Is(err, ErrStale):
+	case errors.Is(err, edits.ErrStale):
 		return nil, err
 	}
 	switch st, serr := h.stateOf(long, g); {
@@ -101,7 +101,7 @@ func (h *Hands) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Ad
 		return err
 	}
 	return h.Files.Update(ctx, func(t *cluster.Tables) error {
-		t.AccessStop = plan.DropAccessStop(*t, s.Host).AccessStop
+		edits.StopSpare(t, s.Host)
 		return nil
 	})
 }
@@ -113,10 +113,10 @@ func (h *Hands) idle(ctx context.Context, s cluster.SpareRow) error {
 		return err
 	}
 	if t.Operation.Has(s.Host) {
-		return fmt.Errorf("%w: it serves", ErrStale)
+		return fmt.Errorf("%w: it serves", edits.ErrStale)
 	}
 	if t.Separation.Has(s.Host) {
-		return ErrRecovery
+		return edits.ErrRecovery
 	}
 	return nil
 }
@@ -173,7 +173,7 @@ func (h *Hands) strip(ctx context.Context, g cluster.Guest) error {
 	}
 	defer held.Close()
 	if held.Tables().Operation.Has(g.Host) {
-		return fmt.Errorf("%w: %s serves", ErrStale, g.Host)
+		return fmt.Errorf("%w: %s serves", edits.ErrStale, g.Host)
 	}
 	for _, a := range addrs {
 		if err := h.Fleet.DelVIP(ctx, g, a); err != nil {

@@ -164,11 +164,7 @@ func (x *execution) advance(ctx context.Context, g string, undo *revert) error {
 	if err := x.receive(ctx, g, undo, &ready); err != nil {
 		return err
 	}
-	c := hands.Change{Group: g, Moves: x.of(plan.MoveVIP, g), From: x.before.Condition(g)}
-	for _, s := range x.of(plan.SetState, g) {
-		c.To = s.Condition
-	}
-	return x.Change(ctx, c, ready.of)
+	return x.Change(ctx, x.steps.Change(x.before, g), ready.of)
 }
 
 // of lists the steps of one kind for one group.

@@ -1,4 +1,4 @@
-package protocol
+package edits
 
 import (
 	"errors"
@@ -8,14 +8,13 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/cluster/clustertest"
-	"pss-msbs/pkg/ipc"
 )
 
 var (
 	ip, tables, text, clean = clustertest.IP, clustertest.Tables, clustertest.Text, clustertest.Clean
 
-	mb   = ipc.Server{Host: "Mb", IP: ip("61"), Group: "Mail"}
 	mgmt = ip("200")
+	mb   = cluster.Guest{Host: "Mb", IP: ip("61"), Real: mgmt}
 )
 
 func homeM1() Target { return Target{Host: "M1", Kind: HomeKind, Home: ip("101")} }
@@ -24,10 +23,10 @@ func TestRowEdits(t *testing.T) {
 	a3 := func(host string) func(*cluster.Tables) error {
 		return func(t *cluster.Tables) error { return Separate(t, host) }
 	}
-	a4 := func(t *cluster.Tables) error { return Substitute(t, "M1", mb, mgmt) }
-	a4failed := func(t *cluster.Tables) error { return Abandon(t, "M1", &mb) }
+	a4 := func(t *cluster.Tables) error { return Substitute(t, "M1", mb) }
+	a4failed := func(t *cluster.Tables) error { return Abandon(t, "M1", "Mb") }
 	a5 := func(t *cluster.Tables) error { return GiveBack(t, homeM1(), "Mb") }
-	moving := func(t *cluster.Tables) error { return Relocate(t, "M1", mb, ip("201")) }
+	moving := func(t *cluster.Tables) error { return Relocate(t, "M1", mb.On(ip("201"))) }
 	for _, tc := range []struct {
 		name    string
 		edit    func(*cluster.Tables) error
@@ -141,6 +140,15 @@ func TestRowEdits(t *testing.T) {
 		{name: "A5 moving a backup that serves nothing", edit: moving, in: "sep: Mail 201 101 M1 1",
 			refused: cluster.Separated, why: "Mb has no operation row"},
 
+		{name: "sleep", edit: func(t *cluster.Tables) error { return Sleep(t, ip("201")) },
+			in: "real: 201\n real: 202", out: "real: 202\n asleep: 201"},
+		{name: "sleep again", edit: func(t *cluster.Tables) error { return Sleep(t, ip("201")) },
+			in: "real: 202\n asleep: 201", out: "real: 202\n asleep: 201"},
+		{name: "wake", edit: func(t *cluster.Tables) error { return Wake(t, ip("201")) },
+			in: "real: 202\n asleep: 201", out: "real: 202\n real: 201"},
+		{name: "a spare stopped", edit: func(t *cluster.Tables) error { StopSpare(t, "Ms"); return nil },
+			in: "stop: Mail 201 101 Ms 51\n stop: Mail 202 104 M2 4\n spare: Mail Ms 51", out: "stop: Mail 202 104 M2 4\n spare: Mail Ms 51"},
+
 		{name: "B3", edit: func(t *cluster.Tables) error { return DropReal(t, ip("201")) },
 			in: "real: 201\n real: 202", out: "real: 202"},
 		{name: "B3 again", edit: func(t *cluster.Tables) error { return DropReal(t, ip("201")) },
@@ -163,7 +171,7 @@ func TestRowEdits(t *testing.T) {
 			err := tc.edit(&got)
 			if tc.refused != "" {
 				var no *Refusal
-				if !errors.As(err, &no) || no.State != tc.refused || no.Why != tc.why {
+				if !errors.As(err, &no) || no.Standing != tc.refused || no.Why != tc.why {
 					t.Fatalf("got error %v, want refusal %q (%s)", err, tc.why, tc.refused)
 				}
 				tc.out = tc.in

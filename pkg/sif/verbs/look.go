@@ -1,4 +1,4 @@
-package protocol
+package verbs
 
 import (
 	"crypto/sha256"
@@ -24,7 +24,7 @@ func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
 	who, backup := f.target(t, host), f.backupOf(host)
 	for _, vip := range reply.VIPs {
 		served := ipc.ServedVIP{VIP: vip}
-		if h, ok := who.taken(t, backup, vip); ok {
+		if h, ok := who.Taken(t, backup, vip); ok {
 			served.Host, served.IP, served.Real = h.Host, h.IP, h.Real
 		}
 		reply.Serving = append(reply.Serving, served)
@@ -44,12 +44,6 @@ func (f Facts) LookHeld(t cluster.Tables, host, backup string) ipc.Reply {
 	return reply
 }
 
-// backupOf is the backup that the management data of host name, "" for none.
-func (f Facts) backupOf(host string) string {
-	d, _ := f.Server(host)
-	return d.Backup
-}
-
 // realName spells where a server is; "out" if its real server is in neither file.
 func (f Facts) realName(t cluster.Tables, real netip.Addr) string {
 	if real != f.Management && t.RealStanding(real) == cluster.RealOutside {
@@ -58,11 +52,11 @@ func (f Facts) realName(t cluster.Tables, real netip.Addr) string {
 	return real.String()
 }
 
-// LookAtReal answers B1 and B2; owned tells whether somebody monitors a server.
-func LookAtReal(t cluster.Tables, real netip.Addr, owned func(host string) bool) ipc.Reply {
-	reply := ipc.Reply{OK: true, State: t.RealStanding(real), AllVIPs: t.VIPs(), Placed: Placed(t)}
+// LookAtReal answers B1 and B2.
+func (f Facts) LookAtReal(t cluster.Tables, real netip.Addr) ipc.Reply {
+	reply := ipc.Reply{OK: true, State: t.RealStanding(real), AllVIPs: t.VIPs(), Placed: placed(t)}
 	for _, host := range t.Separation.On(real).Hosts() {
-		if !owned(host) {
+		if !f.Owned(host) {
 			reply.Orphans = append(reply.Orphans, host)
 		}
 	}
@@ -73,8 +67,16 @@ func LookAtReal(t cluster.Tables, real netip.Addr, owned func(host string) bool)
 	return reply
 }
 
-// Placed is every row of operation as B1 to B4 tell it.
-func Placed(t cluster.Tables) []ipc.PlacedGuest {
+// Report is the reply of an edit, from the files as it left them.
+func (f Facts) Report(t cluster.Tables, req ipc.Request) ipc.Reply {
+	if req.Verb == ipc.B3 || req.Verb == ipc.B4 {
+		return ipc.Reply{State: t.RealStanding(req.Real), Active: t.Real.IPs(), Placed: placed(t)}
+	}
+	return f.Look(t, req.Host)
+}
+
+// placed is every row of operation as B1 to B4 tell it.
+func placed(t cluster.Tables) []ipc.PlacedGuest {
 	out := make([]ipc.PlacedGuest, len(t.Operation))
 	for i, r := range t.Operation {
 		out[i] = ipc.PlacedGuest{Host: r.Host, Real: r.Real, VIP: r.VIP}
@@ -95,7 +97,7 @@ func (f Facts) HeldRows(t cluster.Tables, host, backup string) ipc.HeldRows {
 	vips := slices.Concat(h.TargetOperation, h.TargetAccessStop, h.TargetSeparation).VIPs()
 	h.Operation = t.Operation.Where(func(r cluster.ServerRow) bool { return slices.Contains(vips, r.VIP) })
 	who := f.target(t, host)
-	if r, ok := who.taken(t, backup, who.Home); ok && !slices.Contains(h.Operation, r) && slices.Contains(vips, r.VIP) {
+	if r, ok := who.Taken(t, backup, who.Home); ok && !slices.Contains(h.Operation, r) && slices.Contains(vips, r.VIP) {
 		h.Operation = append(h.Operation, r)
 	}
 	return h

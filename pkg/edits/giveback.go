@@ -1,4 +1,4 @@
-package protocol
+package edits
 
 import (
 	"net/netip"
@@ -25,11 +25,11 @@ type Target struct {
 	Home netip.Addr // the home VIP of a HomeKind
 }
 
-// taken is the row of the server, other than who and its backup, that vip
+// Taken is the row of the server, other than who and its backup, that vip
 // belongs to by now: the one that serves it, or, of who's home VIP, the one that
 // pss gave it to when who failed, and that has failed since. Such a server's own
 // monitor brings the VIP back; two at it would make two holders.
-func (who Target) taken(t cluster.Tables, backup string, vip netip.Addr) (cluster.ServerRow, bool) {
+func (who Target) Taken(t cluster.Tables, backup string, vip netip.Addr) (cluster.ServerRow, bool) {
 	if h, ok := t.Holder(vip); ok || who.Kind != HomeKind || vip != who.Home {
 		return h, ok
 	}
@@ -52,9 +52,9 @@ func (who Target) taken(t cluster.Tables, backup string, vip netip.Addr) (cluste
 func GiveBack(t *cluster.Tables, who Target, backup string) error {
 	rows := t.Separation.Of(who.Host)
 	if len(rows) == 0 {
-		state, _ := t.Standing(who.Host)
-		if state == cluster.NotInFiles || t.Operation.Has(backup) {
-			return Refuse(state, "%s has no separation row left", who.Host)
+		standing, _ := t.Standing(who.Host)
+		if standing == cluster.NotInFiles || t.Operation.Has(backup) {
+			return Refuse(standing, "%s has no separation row left", who.Host)
 		}
 		return nil
 	}
@@ -74,11 +74,11 @@ func GiveBack(t *cluster.Tables, who Target, backup string) error {
 	t.Separation = t.Separation.Without(who.Host).Without(backup)
 	var lost cluster.Rows // VIPs that another holds, or brings back
 	for _, r := range rows {
-		if _, taken := who.taken(*t, backup, r.VIP); taken {
+		if _, taken := who.Taken(*t, backup, r.VIP); taken {
 			lost = append(lost, r)
 			continue
 		}
-		t.Operation = append(t.Operation, r)
+		t.Operation = t.Operation.With(r)
 	}
 	t.AccessStop = t.AccessStop.Without(who.Host)
 	if !t.Operation.Has(who.Host) {

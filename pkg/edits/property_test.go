@@ -1,4 +1,4 @@
-package protocol
+package edits
 
 import (
 	"fmt"
@@ -9,14 +9,13 @@ import (
 	"pgregory.net/rapid"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/ipc"
 )
 
 // home is a home server of the modelled system: four Mail servers on two real
 // servers, each with a backup.
 type home struct {
 	row    cluster.ServerRow
-	backup ipc.Server
+	backup cluster.Guest
 }
 
 func modelled() []home {
@@ -25,7 +24,7 @@ func modelled() []home {
 		n := fmt.Sprint(i + 1)
 		out = append(out, home{
 			row:    cluster.ServerRow{Group: "Mail", Real: ip(fmt.Sprint(201 + i%2)), VIP: ip("10" + n), Host: "M" + n, IP: ip(n)},
-			backup: ipc.Server{Host: "Mb" + n, IP: ip("6" + n), Group: "Mail"},
+			backup: cluster.Guest{Host: "Mb" + n, IP: ip("6" + n), Real: mgmt},
 		})
 	}
 	return out
@@ -65,9 +64,9 @@ func (w *world) step(kind string, h home, other home) error {
 		if w.failed[h.row.Host] {
 			return nil
 		}
-		return Substitute(&w.t, h.row.Host, h.backup, mgmt)
+		return Substitute(&w.t, h.row.Host, h.backup)
 	case "A4-failed":
-		err := Abandon(&w.t, h.row.Host, &h.backup)
+		err := Abandon(&w.t, h.row.Host, h.backup.Host)
 		w.failed[h.row.Host] = w.failed[h.row.Host] || err == nil
 		return err
 	case "A5", "B4":
@@ -77,7 +76,7 @@ func (w *world) step(kind string, h home, other home) error {
 		}
 		return err
 	case "moving":
-		return Relocate(&w.t, h.row.Host, h.backup, other.row.Real)
+		return Relocate(&w.t, h.row.Host, h.backup.On(other.row.Real))
 	case "B3":
 		return DropReal(&w.t, h.row.Real)
 	case "B4 real":
