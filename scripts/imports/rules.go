@@ -44,7 +44,7 @@ var rules = []rule{
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings", "pkg/ahead")},
 	{"pkg/weeks", with("pkg/load", "pkg/settings", "pkg/replay")}, // generated traces
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
-	{"pkg/edit", with("pkg/conffile", "pkg/check")},
+	{"pkg/handedit", with("pkg/conffile", "pkg/check")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
 	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")}, // what every driver must do; its own test is on the emulated one
 	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/settings", "pkg/doubt")},
