@@ -11,7 +11,6 @@ import (
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/guest"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/hands"
 )
@@ -42,7 +41,7 @@ func (d data) read() (hands.Data, error) {
 
 // homes are the homes that the management data name; a directory without them
 // will do.
-func homes(d daemon.Dirs) plan.Known {
+func homes(d daemon.Dirs) cluster.HomeNames {
 	known, err := data{d.Conf}.read()
 	if err != nil {
 		return nil

@@ -8,7 +8,7 @@ import (
 	"pss-msbs/pkg/check"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
-	"pss-msbs/pkg/edit"
+	"pss-msbs/pkg/handedit"
 )
 
 type checkCmd struct{}
@@ -37,12 +37,12 @@ type editCmd struct {
 
 // Run edits one file; what was typed is kept where it cannot be installed.
 func (c editCmd) Run(ctx context.Context, d daemon.Dirs) error {
-	name, err := edit.Name(c.File)
+	name, err := handedit.Name(c.File)
 	if err != nil {
 		return daemon.Usage(err)
 	}
-	changed, err := edit.File(ctx, conffile.Open(d.Conf, conffile.Options{Holder: "pss edit"}), name,
-		edit.Editor(os.Getenv("EDITOR")), edit.Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
+	changed, err := handedit.File(ctx, conffile.Open(d.Conf, conffile.Options{Holder: "pss edit"}), name,
+		handedit.Editor(os.Getenv("EDITOR")), handedit.Terminal{In: os.Stdin, Out: os.Stdout, Err: os.Stderr})
 	if err != nil {
 		return invalid(err)
 	}

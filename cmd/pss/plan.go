@@ -25,7 +25,7 @@ func (c planCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	if err != nil {
 		return daemon.Usage(err)
 	}
-	steps := homes(d).Make(t, wants)
+	steps := plan.Make(t, homes(d), wants)
 	if !c.JSON {
 		return steps.WriteText(os.Stdout)
 	}

@@ -57,7 +57,7 @@ func TestKilledSifsLoseNothing(t *testing.T) {
 	}
 }
 
-func operation(t *testing.T, d daemon.Dirs) []cluster.ServerRow {
+func operation(t *testing.T, d daemon.Dirs) cluster.Rows {
 	t.Helper()
 	tab, err := conffile.Open(d.Conf, conffile.Options{}).View(t.Context())
 	if err != nil {
@@ -66,7 +66,7 @@ func operation(t *testing.T, d daemon.Dirs) []cluster.ServerRow {
 	if len(tab.Separation)+len(tab.AccessStop) > 0 {
 		t.Errorf("left behind: separation %v, access stop %v", tab.Separation, tab.AccessStop)
 	}
-	slices.SortFunc(tab.Operation, cluster.CompareServerRows)
+	slices.SortFunc(tab.Operation, cluster.ServerRow.Compare)
 	return tab.Operation
 }
 
@@ -97,7 +97,7 @@ func takeOverAndGiveBack(ctx context.Context, d daemon.Dirs, host string) error 
 	if err != nil {
 		return err
 	}
-	if look.State != ipc.Operating {
+	if look.State != cluster.Operating {
 		return fmt.Errorf("%s is %s after A5", host, look.State)
 	}
 	return nil

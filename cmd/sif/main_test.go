@@ -19,6 +19,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
@@ -80,7 +81,7 @@ func TestTakeoverByTheRealSif(t *testing.T) {
 	defer h.Close()
 	killed(t, d, "sif") // within the hold; its master starts another
 	done, err := h.Call(t.Context(), ipc.Request{Verb: ipc.A5, Host: "M1", Backup: mb, Outcome: ipc.Recovered})
-	if err != nil || done.State != ipc.Operating {
+	if err != nil || done.State != cluster.Operating {
 		t.Fatalf("A5: %+v, %v", done, err)
 	}
 	log, err := os.ReadFile(d.LogFile("sif", "M1"))
@@ -145,7 +146,7 @@ func TestGarbageAndAHundredClients(t *testing.T) {
 				garbage(t, d.SifSocket("M1"))
 				return
 			}
-			if look, err := c.Call(t.Context(), ipc.Request{Verb: ipc.A1, Host: "M1"}); err != nil || look.State != ipc.Operating {
+			if look, err := c.Call(t.Context(), ipc.Request{Verb: ipc.A1, Host: "M1"}); err != nil || look.State != cluster.Operating {
 				t.Errorf("A1: %+v, %v", look, err)
 			}
 		})

@@ -17,7 +17,7 @@ import (
 // View is what is known of the system.
 type View struct {
 	Tables   cluster.Tables
-	Homes    map[netip.Addr]cluster.Guest    // of every VIP
+	Homes    cluster.Homes                   // of every VIP
 	Capacity func(host string) load.Capacity // of a server that may not be running
 	Backup   func(host string) string        // host's backup, empty where it has none; may be nil
 }
@@ -40,7 +40,7 @@ func (v View) Layouts(group string) map[cluster.Condition]load.Layout {
 // lets it have that. A VIP that is not in the layout stays with whoever serves it,
 // and a spare that serves keeps its real server.
 func (v View) held(group string, c cluster.Condition) (map[netip.Addr]cluster.Guest, bool) {
-	layout, why := plan.LayoutAt(v.Tables, v.Homes, group, c)
+	layout, why := plan.LayoutOf(v.Tables, v.Homes, group, c)
 	out := map[netip.Addr]cluster.Guest{}
 	for _, r := range v.Tables.Operation {
 		if r.Group != group {
@@ -49,7 +49,7 @@ func (v View) held(group string, c cluster.Condition) (map[netip.Addr]cluster.Gu
 		to, ok := layout.Holder[r.VIP]
 		if !ok {
 			to = r.Guest()
-		} else if rows := cluster.RowsOf(v.Tables.Operation, to.Host); len(rows) > 0 && v.Tables.IsSpare(to.Host) {
+		} else if rows := v.Tables.Operation.Of(to.Host); len(rows) > 0 && v.Tables.IsSpare(to.Host) {
 			to.Real = rows[0].Real
 		}
 		out[r.VIP] = to
@@ -67,8 +67,8 @@ func (v View) places(held map[netip.Addr]cluster.Guest) []load.Place {
 		if i < 0 {
 			i, out = len(out), append(out, load.Place{Host: host, Capacity: v.Capacity(host)})
 		}
-		today := v.holder(vip)
-		out[i].From = append(out[i].From, load.Part{Host: today, Share: 1 / float64(len(cluster.RowsOf(v.Tables.Operation, today)))})
+		today, _ := v.Tables.Holder(vip)
+		out[i].From = append(out[i].From, load.Part{Host: today.Host, Share: 1 / float64(len(v.Tables.Operation.Of(today.Host)))})
 	}
 	return out
 }
@@ -139,16 +139,6 @@ func (v View) backup(host string) string {
 		return ""
 	}
 	return v.Backup(host)
-}
-
-// holder is the server that serves vip today.
-func (v View) holder(vip netip.Addr) string {
-	for _, r := range v.Tables.Operation {
-		if r.VIP == vip {
-			return r.Host
-		}
-	}
-	return ""
 }
 
 func sorted(held map[netip.Addr]cluster.Guest) []netip.Addr {

@@ -16,7 +16,7 @@ import (
 // view is the paper's system in Fig. 3(a).
 func view() ahead.View {
 	_, in := weeks.Paper(settings.Default(), 0)
-	return ahead.View{Tables: in.Tables, Homes: plan.Homes(in.Tables), Capacity: func(string) load.Capacity { return load.Capacity{MemKB: 1, Cores: 1, NetKBs: 1} },
+	return ahead.View{Tables: in.Tables, Homes: in.Tables.Homes(nil), Capacity: func(string) load.Capacity { return load.Capacity{MemKB: 1, Cores: 1, NetKBs: 1} },
 		Backup: func(host string) string { return in.Backups[host] }}
 }
 
@@ -26,8 +26,8 @@ func shifted(v ahead.View, wants string) ahead.View {
 	if err != nil {
 		panic(err)
 	}
-	v.Tables = plan.Apply(v.Tables, plan.Make(v.Tables, conditions))
-	v.Homes = plan.Homes(v.Tables)
+	v.Tables = plan.Apply(v.Tables, nil, plan.Make(v.Tables, nil, conditions))
+	v.Homes = v.Tables.Homes(nil)
 	return v
 }
 
@@ -87,7 +87,7 @@ func TestLosses(t *testing.T) {
 func TestRobust(t *testing.T) {
 	v := view()
 	wants, _ := plan.ParseWants(v.Tables, "Web=PS1,FTP=PS1")
-	steps := plan.Make(v.Tables, wants)
+	steps := plan.Make(v.Tables, nil, wants)
 	for _, c := range []struct {
 		group string
 		sleep int

@@ -21,8 +21,8 @@ func row(group, real, vip, host, own string) cluster.ServerRow {
 
 // move takes the rows of host with one of the VIPs (none: all) from a file to
 // another; to nil: they leave.
-func move(from, to *[]cluster.ServerRow, host string, vips ...string) {
-	var left []cluster.ServerRow
+func move(from, to *cluster.Rows, host string, vips ...string) {
+	var left cluster.Rows
 	for _, r := range *from {
 		mine := len(vips) == 0
 		for _, v := range vips {

@@ -34,7 +34,7 @@ func (c *checker) realServers() {
 	}
 }
 
-func (c *checker) realRows(r realServer, file string, rows []cluster.RealRow) {
+func (c *checker) realRows(r realServer, file string, rows cluster.RealRows) {
 	for i, row := range rows {
 		at := place{c.snap.File(file), c.snap.Line(file, i)}
 		if row.IP == r.IP && row.MAC != r.MAC {

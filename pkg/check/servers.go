@@ -2,6 +2,7 @@ package check
 
 import (
 	"net/netip"
+	"slices"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
@@ -81,23 +82,9 @@ func (c *checker) homeVIP(vip netip.Addr) (is bool) {
 // astray tells whether s serves without its own VIP though its group is
 // Moderate and free of trouble: no plan leads there.
 func (c *checker) astray(s server) bool {
-	for _, st := range c.snap.Tables.State {
-		if st.Group == s.Group && st.Condition != cluster.Moderate {
-			return false
-		}
-	}
-	for _, r := range c.snap.Tables.Separation {
-		if r.Group == s.Group {
-			return false
-		}
-	}
-	own := cluster.RowsOf(c.snap.Tables.Operation, s.Host)
-	for _, r := range own {
-		if r.VIP == s.VIP {
-			return false
-		}
-	}
-	return len(own) > 0
+	t := c.snap.Tables
+	own := t.Operation.Of(s.Host)
+	return t.Condition(s.Group) == cluster.Moderate && len(t.Separation.InGroup(s.Group)) == 0 && len(own) > 0 && !own.HasVIP(s.VIP)
 }
 
 // backup compares lines 6 and 7 with the backup's own .dat.
@@ -136,15 +123,9 @@ func (c *checker) vips() {
 	if !c.snap.Clean(conffile.Operation, conffile.Separation) {
 		return
 	}
-	held := map[netip.Addr]bool{}
-	for _, r := range c.snap.Tables.Operation {
-		held[r.VIP] = true
-	}
-	for _, r := range c.snap.Tables.Separation {
-		held[r.VIP] = true
-	}
+	held := slices.Concat(c.snap.Tables.Operation, c.snap.Tables.Separation)
 	for i, r := range c.snap.Tables.AccessStop {
-		if !held[r.VIP] {
+		if !held.HasVIP(r.VIP) {
 			c.fault(c.snap.File(conffile.AccessStop), c.snap.Line(conffile.AccessStop, i), "VIP %s stands neither in operation nor in separation", r.VIP)
 		}
 	}

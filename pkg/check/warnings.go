@@ -85,7 +85,7 @@ func (c *checker) strangers(w *warner, set settings.Settings) {
 		}
 	}
 	for name := range set.Group {
-		known := slices.ContainsFunc(c.snap.Tables.State, func(s cluster.StateRow) bool { return s.Group == name })
+		_, known := c.snap.Tables.StateOf(name)
 		warn(known, "group."+name, "group")
 	}
 	for name := range set.Servers {

@@ -4,11 +4,9 @@
 package cluster
 
 import (
-	"cmp"
 	"fmt"
 	"net/netip"
 	"slices"
-	"strings"
 )
 
 // Condition is a service group's condition as the state file spells it
@@ -70,48 +68,14 @@ const (
 	CPUNet  Type = "CPU_NET"
 )
 
-// ServerRow is a row of the operation, access-stop and separation files: which
-// server, on which real server, holds (or held) one VIP of a group.
-type ServerRow struct {
-	Group string     `json:"group"`
-	Real  netip.Addr `json:"real"` // the real server, or the management server for a backup
-	VIP   netip.Addr `json:"vip"`
-	Host  string     `json:"host"`
-	IP    netip.Addr `json:"ip"` // the virtual server's own address
-}
-
-// Guest is the server the row speaks of, where the row says it is.
-func (r ServerRow) Guest() Guest { return Guest{Host: r.Host, IP: r.IP, Real: r.Real} }
-
-// SpareRow is a row of the spare-server file. The row stays while its spare serves.
-type SpareRow struct {
-	Group string     `json:"group"`
-	Host  string     `json:"host"`
-	IP    netip.Addr `json:"ip"`
-}
-
-// RealRow is a row of the real-server and suspension-real files.
-type RealRow struct {
-	IP  netip.Addr `json:"ip"`
-	MAC MAC        `json:"mac"`
-}
-
-// StateRow is a row of the state file: the group's condition and its base
-// servers B1..Bn in order of preference, at least one.
-type StateRow struct {
-	Group     string       `json:"group"`
-	Condition Condition    `json:"condition"`
-	Bases     []netip.Addr `json:"bases"`
-}
-
 // Tables is what the seven PSS files say (paper, Table 1), row order kept.
 type Tables struct {
-	Operation  []ServerRow // who serves which VIP
-	AccessStop []ServerRow // servers that hold no VIP, one row a VIP they get back
-	Separation []ServerRow // servers in trouble, with the VIPs they held
+	Operation  Rows // who serves which VIP
+	AccessStop Rows // servers that hold no VIP, one row a VIP they get back
+	Separation Rows // servers in trouble, with the VIPs they held
 	Spares     []SpareRow
-	Real       []RealRow // active real servers
-	Suspended  []RealRow // real servers asleep
+	Real       RealRows // active real servers
+	Suspended  RealRows // real servers asleep
 	State      []StateRow
 }
 
@@ -132,56 +96,55 @@ func (t Tables) Clone() Tables {
 	return c
 }
 
+// Rows returns the rows of all three files about servers: operation,
+// access-stop and separation.
+func (t Tables) Rows() Rows { return slices.Concat(t.Operation, t.AccessStop, t.Separation) }
+
 // VIPs returns every VIP of the system once, in address order: those in
 // operation and those that stand only in separation.
-func (t Tables) VIPs() []netip.Addr {
-	var out []netip.Addr
-	for _, rows := range [][]ServerRow{t.Operation, t.Separation, t.AccessStop} {
-		for _, r := range rows {
-			out = append(out, r.VIP)
-		}
+func (t Tables) VIPs() []netip.Addr { return t.Rows().VIPs() }
+
+// Holder returns the operation row of a VIP, if somebody serves it.
+func (t Tables) Holder(vip netip.Addr) (ServerRow, bool) {
+	i := slices.IndexFunc(t.Operation, func(r ServerRow) bool { return r.VIP == vip })
+	if i < 0 {
+		return ServerRow{}, false
 	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out)
+	return t.Operation[i], true
 }
 
-// IsSpare tells whether host has a row in the spare-server file.
-func (t Tables) IsSpare(host string) bool {
-	return slices.ContainsFunc(t.Spares, func(s SpareRow) bool { return s.Host == host })
+// Serves reports whether host serves or is to serve again: it has a row in
+// operation or separation.
+func (t Tables) Serves(host string) bool { return t.Operation.Has(host) || t.Separation.Has(host) }
+
+// Needs reports whether a server on real serves or is being recovered: such a
+// real server may not sleep.
+func (t Tables) Needs(real netip.Addr) bool {
+	return len(t.Operation.On(real))+len(t.Separation.On(real)) > 0
 }
 
-// IsActive tells whether a real server stands in the real-server file.
-func (t Tables) IsActive(real netip.Addr) bool { return standsIn(t.Real, real) }
-
-// IsAsleep tells whether a real server stands in the suspension-real file.
-func (t Tables) IsAsleep(real netip.Addr) bool { return standsIn(t.Suspended, real) }
-
-func standsIn(rows []RealRow, real netip.Addr) bool {
-	return slices.ContainsFunc(rows, func(r RealRow) bool { return r.IP == real })
+// Lost reports whether host stands in separation on a real server that is not
+// active: nothing of it can be monitored there.
+func (t Tables) Lost(host string) bool {
+	return slices.ContainsFunc(t.Separation.Of(host), func(r ServerRow) bool { return !t.IsActive(r.Real) })
 }
 
-// RowsOf returns the rows of host, in file order.
-func RowsOf(rows []ServerRow, host string) []ServerRow {
-	var out []ServerRow
-	for _, r := range rows {
-		if r.Host == host {
-			out = append(out, r)
+// Unserved returns the VIPs of a group that stand in separation only.
+func (t Tables) Unserved(group string) []netip.Addr {
+	var out []netip.Addr
+	for _, r := range t.Separation.InGroup(group) {
+		if !t.Operation.HasVIP(r.VIP) {
+			out = append(out, r.VIP)
 		}
 	}
 	return out
 }
 
-// VIPsOf returns the VIPs of rows, in address order.
-func VIPsOf(rows []ServerRow) []netip.Addr {
-	out := make([]netip.Addr, 0, len(rows))
-	for _, r := range rows {
-		out = append(out, r.VIP)
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return slices.Compact(out)
-}
-
-// CompareServerRows orders rows by group, VIP, host.
-func CompareServerRows(a, b ServerRow) int {
-	return cmp.Or(strings.Compare(a.Group, b.Group), a.VIP.Compare(b.VIP), strings.Compare(a.Host, b.Host))
+// LeftToPSS reports whether vip is pss's to give to another server: it stands in
+// separation only, and only in rows of the servers in failed (A4-failed; a row
+// of any other server is its monitor's to serve).
+func (t Tables) LeftToPSS(vip netip.Addr, failed []string) bool {
+	rows := t.Separation.ForVIP(vip)
+	others := slices.ContainsFunc(rows, func(r ServerRow) bool { return !slices.Contains(failed, r.Host) })
+	return !others && len(rows) > 0 && !t.Operation.HasVIP(vip)
 }

@@ -61,8 +61,8 @@ func rowAt(group, real, vip, host, own string) cluster.ServerRow {
 }
 
 // take removes host's rows and returns them.
-func take(rows *[]cluster.ServerRow, host string) (taken []cluster.ServerRow) {
-	var left []cluster.ServerRow
+func take(rows *cluster.Rows, host string) (taken cluster.Rows) {
+	var left cluster.Rows
 	for _, r := range *rows {
 		if r.Host == host {
 			taken = append(taken, r)
@@ -99,7 +99,7 @@ func TestView(t *testing.T) {
 	}
 	base := []netip.Addr{ip("201"), ip("202")}
 	want := cluster.Tables{
-		Operation: []cluster.ServerRow{
+		Operation: cluster.Rows{
 			rowAt("Mail", "201", "101", "M1", "1"), rowAt("Web", "201", "102", "W1", "2"), rowAt("FTP", "202", "103", "F1", "3"),
 			rowAt("Mail", "202", "104", "M2", "4"), rowAt("Web", "203", "105", "W2", "5"), rowAt("FTP", "203", "106", "F2", "6"),
 		},

@@ -45,7 +45,7 @@ func rowsOf(t cluster.Tables, name string) []row {
 	return out
 }
 
-func serverRows(rows []cluster.ServerRow) []row {
+func serverRows(rows cluster.Rows) []row {
 	var out []row
 	for _, r := range rows {
 		out = append(out, row{serverKey(r), []string{r.Group, r.Real.String(), r.VIP.String(), r.Host, r.IP.String()}})
@@ -53,7 +53,7 @@ func serverRows(rows []cluster.ServerRow) []row {
 	return out
 }
 
-func realRows(rows []cluster.RealRow) []row {
+func realRows(rows cluster.RealRows) []row {
 	var out []row
 	for _, r := range rows {
 		out = append(out, row{r.IP.String(), []string{r.IP.String(), r.MAC.String()}})

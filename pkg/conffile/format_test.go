@@ -42,7 +42,7 @@ func TestFormat(t *testing.T) {
 		},
 		"the order of the rows is the program's": {
 			m1 + "\n# between\n" + w1 + "\n" + f1 + "\n", "",
-			func(t *cluster.Tables) { o := t.Operation; t.Operation = []cluster.ServerRow{o[2], o[0], o[1]} },
+			func(t *cluster.Tables) { o := t.Operation; t.Operation = cluster.Rows{o[2], o[0], o[1]} },
 			"FTP   172.21.14.202  172.21.14.103  F1  172.21.14.3\nMail  172.21.14.201  172.21.14.101  M1  172.21.14.1\n# between\nWeb   172.21.14.201  172.21.14.102  W1  172.21.14.2\n", "",
 		},
 		"a changed row keeps its place": {

@@ -187,7 +187,7 @@ func (p *parser) keep(key, what string) bool {
 	return true
 }
 
-func serverRow(rows *[]cluster.ServerRow) func(*parser, []string) {
+func serverRow(rows *cluster.Rows) func(*parser, []string) {
 	return func(p *parser, f []string) {
 		if !p.want(f, 5, false, "group, real server, VIP, host, IP address") {
 			return
@@ -220,7 +220,7 @@ func spareRow(rows *[]cluster.SpareRow) func(*parser, []string) {
 	}
 }
 
-func realRow(rows *[]cluster.RealRow) func(*parser, []string) {
+func realRow(rows *cluster.RealRows) func(*parser, []string) {
 	return func(p *parser, f []string) {
 		if !p.want(f, 2, false, "IP address, MAC address") {
 			return

@@ -72,7 +72,7 @@ func commented(rt *rapid.T) (map[string][]byte, []string) {
 // shuffle moves rows between the files of a family, changes, drops and
 // reorders them.
 func shuffle(rt *rapid.T, t *cluster.Tables) {
-	rows := append(append(append([]cluster.ServerRow{}, t.Operation...), t.AccessStop...), t.Separation...)
+	rows := append(append(append(cluster.Rows{}, t.Operation...), t.AccessStop...), t.Separation...)
 	t.Operation, t.AccessStop, t.Separation = nil, nil, nil
 	for _, r := range rapid.Permutation(rows).Draw(rt, "rows") {
 		switch rapid.IntRange(0, 4).Draw(rt, "to") {

@@ -140,7 +140,7 @@ func TestRescueOfContradictionWithoutACopy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if len(cluster.RowsOf(seen.Separation, "M1")) != 1 || len(cluster.RowsOf(seen.AccessStop, "W2")) != 1 {
+	if len(seen.Separation.Of("M1")) != 1 || len(seen.AccessStop.Of("W2")) != 1 {
 		t.Errorf("the rows are %+v", seen)
 	}
 }

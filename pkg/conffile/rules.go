@@ -11,7 +11,7 @@ import (
 func ServerFiles() []string { return []string{Operation, AccessStop, Separation} }
 
 // ServerRows are the rows of one of the ServerFiles.
-func (s *Snapshot) ServerRows(file string) []cluster.ServerRow {
+func (s *Snapshot) ServerRows(file string) cluster.Rows {
 	switch file {
 	case Operation:
 		return s.Tables.Operation
@@ -141,10 +141,8 @@ func (r *rules) hasState(at place, group string) {
 	if !r.s.clean[State] {
 		return // its row may be the faulty one
 	}
-	for _, st := range r.s.Tables.State {
-		if st.Group == group {
-			return
-		}
+	if _, ok := r.s.Tables.StateOf(group); ok {
+		return
 	}
 	r.fault(at, "group %s has no row in %s", group, State)
 }
@@ -154,7 +152,7 @@ func (r *rules) reals() {
 	ips, macs := map[netip.Addr]place{}, map[cluster.MAC]place{}
 	for _, f := range []struct {
 		file string
-		rows []cluster.RealRow
+		rows cluster.RealRows
 	}{{Real, r.s.Tables.Real}, {Suspended, r.s.Tables.Suspended}} {
 		for i, row := range f.rows {
 			at := place{f.file, r.s.Line(f.file, i)}

@@ -13,7 +13,7 @@ import (
 
 // view is what the files say of the target.
 type view struct {
-	state   ipc.State
+	state   cluster.Standing
 	vips    []netip.Addr // of the target, in its state
 	all     []netip.Addr // of the system
 	out     bool         // its real server is in neither real file
@@ -69,7 +69,7 @@ func (m *Monitor) accept(ctx context.Context, r ipc.Reply) error {
 
 // adopt makes r the monitor's view of the files.
 func (m *Monitor) adopt(ctx context.Context, r ipc.Reply) view {
-	v := view{state: r.State, vips: r.VIPs, all: r.AllVIPs, serving: r.Serving, failed: r.Failed, moving: r.Moving, out: r.Real == string(ipc.RealOutside)}
+	v := view{state: r.State, vips: r.VIPs, all: r.AllVIPs, serving: r.Serving, failed: r.Failed, moving: r.Moving, out: r.Real == string(cluster.RealOutside)}
 	if real, err := netip.ParseAddr(r.Real); err == nil {
 		m.real = real
 	}
@@ -105,9 +105,9 @@ func refused(err error) bool {
 // route is where the files put a monitor that has no trouble under way.
 func (m *Monitor) route(v view) (State, string) {
 	switch v.state {
-	case ipc.Operating:
+	case cluster.Operating:
 		return Normal, "in operation"
-	case ipc.Separated:
+	case cluster.Separated:
 		return m.routeSeparated(v)
 	}
 	return Waiting, string(v.state)

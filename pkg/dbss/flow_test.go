@@ -37,12 +37,12 @@ func moveRow(t *cluster.Tables, vip int, from, to cluster.Guest) {
 		if row.VIP != ip(vip) || row.Host != from.Host {
 			continue
 		}
-		if len(cluster.RowsOf(t.Operation, from.Host)) == 1 {
+		if len(t.Operation.Of(from.Host)) == 1 {
 			t.AccessStop = append(t.AccessStop, row)
 		}
 		t.Operation[i].Host, t.Operation[i].IP, t.Operation[i].Real = to.Host, to.IP, to.Real
 	}
-	var stop []cluster.ServerRow
+	var stop cluster.Rows
 	for _, row := range t.AccessStop {
 		if row.Host != to.Host {
 			stop = append(stop, row)

@@ -30,7 +30,7 @@ func (m *Monitor) givingBack(ctx context.Context) (State, string) {
 	m.trouble = trouble{}
 	m.view.serving = nil
 	m.backup.rest(ctx)
-	if state == ipc.AccessStop {
+	if state == cluster.AccessStop {
 		m.view.state = state
 		return Waiting, "another server serves"
 	}
@@ -38,7 +38,7 @@ func (m *Monitor) givingBack(ctx context.Context) (State, string) {
 }
 
 // giveBack does it all or, undone, nothing; it returns where the target stands.
-func (m *Monitor) giveBack(ctx context.Context) (ipc.State, error) {
+func (m *Monitor) giveBack(ctx context.Context) (cluster.Standing, error) {
 	s, err := m.hold(ctx)
 	if err != nil {
 		return "", err
@@ -71,10 +71,10 @@ func (m *Monitor) under(ctx context.Context, s *ipc.Session) (context.Context, c
 
 // afterA5 undoes the swap, unless the files were changed and only the reply was
 // lost. While the hold stands nobody can look, nor need to.
-func (sw *swap) afterA5(ctx context.Context, s *ipc.Session, err error, held bool) (ipc.State, error) {
+func (sw *swap) afterA5(ctx context.Context, s *ipc.Session, err error, held bool) (cluster.Standing, error) {
 	unchanged := ipc.Unchanged(err)
 	if !unchanged {
-		if v, lerr := sw.m.lookBeforeMonitor(ctx); lerr == nil && v.state != ipc.Separated {
+		if v, lerr := sw.m.lookBeforeMonitor(ctx); lerr == nil && v.state != cluster.Separated {
 			return v.state, nil
 		}
 	}
@@ -95,7 +95,7 @@ type swap struct {
 // its backup or nobody holds, and whatever else the backup holds.
 func (m *Monitor) newSwap(ctx context.Context, rows ipc.HeldRows) *swap {
 	sw := &swap{m: m, target: m.target()}
-	sw.fromBack = cluster.VIPsOf(rows.BackupOperation)
+	sw.fromBack = rows.BackupOperation.VIPs()
 	sw.vips = rows.Returning(m.opt.Target.Host, m.opt.Target.Backup)
 	if m.backup != nil {
 		g := m.backup.guest
@@ -178,7 +178,7 @@ func (sw *swap) undo(ctx context.Context, s *ipc.Session, held, unchanged bool) 
 		if again.Reply.Rows == nil || len(again.Reply.Rows.TargetSeparation) == 0 {
 			return // it was done after all
 		}
-		fromBack = common(fromBack, cluster.VIPsOf(again.Reply.Rows.BackupOperation))
+		fromBack = common(fromBack, again.Reply.Rows.BackupOperation.VIPs())
 	}
 	ctx, cancel := s.Whole(ctx)
 	defer cancel()
@@ -210,7 +210,7 @@ func (m *Monitor) reseat(ctx context.Context) error {
 	}
 	ctx, cancel := m.under(ctx, s)
 	defer cancel()
-	err = each(cluster.VIPsOf(s.Reply.Rows.BackupOperation), func(vip netip.Addr) error { return m.reseatOne(ctx, vip) })
+	err = each(s.Reply.Rows.BackupOperation.VIPs(), func(vip netip.Addr) error { return m.reseatOne(ctx, vip) })
 	if err != nil {
 		return err
 	}

@@ -33,7 +33,7 @@ func TestHandOver(t *testing.T) {
 		if st, real := r.state("Mb"); st != cluster.GuestRunning || real != rs1 || !r.serves("Mb", 101) {
 			t.Errorf("Mb is %s on %s, want it to serve on RS1", st, real)
 		}
-		if rows := cluster.RowsOf(r.tables().Operation, "Mb"); len(rows) != 1 || rows[0].Real != rs1 {
+		if rows := r.tables().Operation.Of("Mb"); len(rows) != 1 || rows[0].Real != rs1 {
 			t.Errorf("rows of Mb: %v, want one on RS1", rows)
 		}
 		r.logged("Mb", dbss.MsgNormal, 20*time.Second)

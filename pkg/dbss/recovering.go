@@ -8,7 +8,6 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/detector"
-	"pss-msbs/pkg/ipc"
 )
 
 // recovering waits for the background job, watches the backup meanwhile, and
@@ -68,19 +67,19 @@ func (m *Monitor) lookAtBackup(ctx context.Context) (State, string) {
 
 // followFiles leaves the recovery where the files no longer ask for it.
 func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
-	m.unwanted.Store(v.state == ipc.NotInFiles && m.owes())
+	m.unwanted.Store(v.state == cluster.NotInFiles && m.owes())
 	switch v.state {
-	case ipc.Operating:
+	case cluster.Operating:
 		m.endJob("in operation again")
 		m.backup.rest(ctx)
 		return Normal, "in operation again"
-	case ipc.NotInFiles: // a spare that pss stopped
+	case cluster.NotInFiles: // a spare that pss stopped
 		if m.unwanted.Load() {
 			return Recovering, "until it has no VIP any more"
 		}
 		m.endJob("not in the files any more")
 		return Waiting, string(v.state)
-	case ipc.AccessStop:
+	case cluster.AccessStop:
 		return Recovering, "until the target can be used" // pss will want it some day
 	}
 	if m.dsrsTurn() {
@@ -97,7 +96,7 @@ func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
 // dsrsTurn tells whether the target's real server is out: its dsrs brings the
 // target back with it.
 func (m *Monitor) dsrsTurn() bool {
-	return m.view.state == ipc.Separated && m.view.out && !m.standsIn()
+	return m.view.state == cluster.Separated && m.view.out && !m.standsIn()
 }
 
 // endJob stops the background job and closes its entry in the budget.
@@ -114,7 +113,7 @@ func (m *Monitor) endJob(outcome string) {
 func (m *Monitor) afterJob(ctx context.Context) (State, string) {
 	err := m.job.err
 	switch {
-	case err == nil && m.view.state == ipc.AccessStop:
+	case err == nil && m.view.state == cluster.AccessStop:
 		m.endJob("recovered")
 		m.backup.rest(ctx)
 		return Waiting, "target is normal again"

@@ -8,7 +8,6 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/detector"
 	"pss-msbs/pkg/doubt"
-	"pss-msbs/pkg/ipc"
 )
 
 // proof is what a re-examination found out.
@@ -32,7 +31,7 @@ func (m *Monitor) reexamining(ctx context.Context) (State, string) {
 		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
 		return Reexamining, "files cannot be asked"
 	}
-	if v.state != ipc.Operating {
+	if v.state != cluster.Operating {
 		m.backup.rest(ctx)
 		return m.route(v)
 	}

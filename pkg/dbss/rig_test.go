@@ -235,7 +235,7 @@ func (r *rig) checkRows() {
 	r.t.Helper()
 	t := r.tables()
 	for n := 101; n <= 106; n++ {
-		held := func(rows []cluster.ServerRow) bool {
+		held := func(rows cluster.Rows) bool {
 			return slices.ContainsFunc(rows, func(row cluster.ServerRow) bool { return row.VIP == ip(n) })
 		}
 		if !held(t.Operation) && !held(t.Separation) {
@@ -244,8 +244,8 @@ func (r *rig) checkRows() {
 	}
 	for _, host := range []string{"M1", "W1", "F1", "M2", "W2", "F2"} {
 		in := 0
-		for _, rows := range [][]cluster.ServerRow{t.Operation, t.AccessStop, t.Separation} {
-			in += min(1, len(cluster.RowsOf(rows, host)))
+		for _, rows := range []cluster.Rows{t.Operation, t.AccessStop, t.Separation} {
+			in += min(1, len(rows.Of(host)))
 		}
 		if in != 1 {
 			r.t.Errorf("%s stands in %d of the three files", host, in)
@@ -320,7 +320,7 @@ func (r *rig) state(host string) (cluster.GuestState, netip.Addr) {
 }
 
 // row tells whether rows hold (vip, host).
-func row(rows []cluster.ServerRow, vip int, host string) bool {
+func row(rows cluster.Rows, vip int, host string) bool {
 	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == ip(vip) && r.Host == host })
 }
 

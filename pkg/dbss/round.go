@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/detector"
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
@@ -22,7 +23,7 @@ func (m *Monitor) starting(ctx context.Context) (State, string) {
 	if m.opt.Ready != nil {
 		m.ready.Do(m.opt.Ready)
 	}
-	if v.state != ipc.Separated {
+	if v.state != cluster.Separated {
 		m.backup.rest(ctx)
 	} else {
 		m.endMove(ctx)
@@ -64,7 +65,7 @@ func (m *Monitor) waiting(ctx context.Context) (State, string) {
 // sayWaiting says once what Fig. 12 shows.
 func (m *Monitor) sayWaiting() {
 	msg := MsgAccessStop
-	if m.view.state != ipc.AccessStop {
+	if m.view.state != cluster.AccessStop {
 		if m.clk.Since(m.waitingSince) < settle {
 			return
 		}

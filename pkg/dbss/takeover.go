@@ -15,7 +15,7 @@ import (
 // takingOver is the foreground of Fig. 9(a): A3, fence, backup, VIPs, A4. Each
 // part can be repeated, so that a successor continues after a kill anywhere.
 func (m *Monitor) takingOver(ctx context.Context) (State, string) {
-	began, serving := m.clk.Now(), m.view.state == ipc.Operating
+	began, serving := m.clk.Now(), m.view.state == cluster.Operating
 	if err := m.separate(ctx); err != nil {
 		return m.notSeparated(ctx, err)
 	}
@@ -91,7 +91,7 @@ func (m *Monitor) separate(ctx context.Context) error {
 	if err := m.accept(ctx, r); err != nil {
 		return err
 	}
-	if was != ipc.Separated {
+	if was != cluster.Separated {
 		m.tries = 0
 		m.log.Info().Str("step", string(ipc.A3)).Stringer("real", m.real).Msg(MsgSeparated)
 	}
@@ -104,13 +104,13 @@ func (m *Monitor) notSeparated(ctx context.Context, err error) (State, string) {
 	if !refused(err) {
 		m.alarm("target cannot be separated", err)
 		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-		if m.view.state == ipc.Operating { // it may answer by now
+		if m.view.state == cluster.Operating { // it may answer by now
 			return Reexamining, "files cannot be changed"
 		}
 		return TakingOver, "files cannot be changed"
 	}
 	v, err := m.lookBeforeMonitor(ctx)
-	if err != nil || v.state == ipc.Separated {
+	if err != nil || v.state == cluster.Separated {
 		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
 		return TakingOver, "files cannot be changed"
 	}

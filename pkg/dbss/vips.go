@@ -106,7 +106,7 @@ func (m *Monitor) mend(ctx context.Context) error {
 	defer cancel()
 	var named []netip.Addr
 	if s.Reply.Rows != nil {
-		named = cluster.VIPsOf(s.Reply.Rows.TargetOperation)
+		named = s.Reply.Rows.TargetOperation.VIPs()
 	}
 	has, err := m.fleet.Addrs(ctx, m.target())
 	if err != nil {

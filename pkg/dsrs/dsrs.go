@@ -161,7 +161,7 @@ func (d *DSRS) guest(host string) cluster.Guest {
 }
 
 // refusedAs returns the state that a refusal of sif names, "" if err is none.
-func refusedAs(err error) ipc.State {
+func refusedAs(err error) cluster.Standing {
 	var r *ipc.RefusedError
 	if errors.As(err, &r) {
 		return r.State

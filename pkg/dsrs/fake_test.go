@@ -202,7 +202,7 @@ func (o owner) Start(ctx context.Context) error {
 func (w *world) rest(host string) {
 	time.Sleep(500 * time.Millisecond)
 	b := w.dat(host).Backup
-	if t, err := w.files.View(w.ctx); err != nil || len(cluster.RowsOf(t.Operation, b)) > 0 {
+	if t, err := w.files.View(w.ctx); err != nil || t.Operation.Has(b) {
 		return
 	}
 	w.mon.set(b, "")

@@ -230,7 +230,7 @@ func (g *giving) commit(ctx context.Context) error {
 	ctx, cancel := g.limit(context.WithoutCancel(ctx), callTimeout)
 	defer cancel()
 	r, aerr := g.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: g.srv.Host})
-	if aerr == nil && (r.State == ipc.Operating || r.State == ipc.AccessStop) {
+	if aerr == nil && (r.State == cluster.Operating || r.State == cluster.AccessStop) {
 		return nil
 	}
 	return err
@@ -288,7 +288,7 @@ func (g *giving) putBack(ctx context.Context) error {
 			return err
 		}
 	}
-	serves := cluster.VIPsOf(g.rows.BackupOperation)
+	serves := g.rows.BackupOperation.VIPs()
 	return g.each(func(v *movedVIP) error {
 		if !v.off || !slices.Contains(serves, v.vip) {
 			return nil

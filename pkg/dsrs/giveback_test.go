@@ -104,7 +104,7 @@ func TestStoppedInGiveBack(t *testing.T) {
 			})
 		}
 		w.awaitLog(MsgRecovered, 3*time.Minute)
-		w.await("access stop of M1", 3*time.Minute, func() bool { return len(cluster.RowsOf(w.tables().AccessStop, "M1")) == 1 })
+		w.await("access stop of M1", 3*time.Minute, func() bool { return len(w.tables().AccessStop.Of("M1")) == 1 })
 		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M2"}) {
 			t.Errorf("%s is held by %v", vip1, got)
 		}
@@ -244,7 +244,7 @@ func TestBackupThatCannotMove(t *testing.T) {
 				w.takeOverBoth()
 				w.awaitLog(MsgNotMoved, 3*time.Minute)
 				time.Sleep(time.Second)
-				if rows := cluster.RowsOf(w.tables().Operation, "Mb"); len(rows) != 1 || rows[0].Real != mgmt {
+				if rows := w.tables().Operation.Of("Mb"); len(rows) != 1 || rows[0].Real != mgmt {
 					t.Errorf("rows of Mb: %v", rows)
 				}
 				w.heal("RS1")
@@ -292,7 +292,7 @@ func TestEndedWhileMovingBackups(t *testing.T) {
 		time.Sleep(500 * time.Millisecond)
 		w.stop()
 		w.await("end of the migration", time.Minute, func() bool { return w.state(w.guest("Mb", rs2)) == cluster.GuestRunning })
-		if rows := cluster.RowsOf(w.tables().Operation, "Mb"); len(rows) != 1 || rows[0].Real != mgmt {
+		if rows := w.tables().Operation.Of("Mb"); len(rows) != 1 || rows[0].Real != mgmt {
 			t.Fatalf("rows of Mb: %v", rows)
 		}
 		w.heal("RS1")
@@ -307,13 +307,13 @@ func TestVIPsOfAReturningServer(t *testing.T) {
 		rows ipc.HeldRows
 		want []netip.Addr
 	}{
-		"held by its backup": {ipc.HeldRows{TargetSeparation: []cluster.ServerRow{row("M1", vip1)},
-			BackupOperation: []cluster.ServerRow{row("Mb", vip1)}, Operation: []cluster.ServerRow{row("Mb", vip1)}}, []netip.Addr{vip1}},
-		"held by nobody": {ipc.HeldRows{TargetSeparation: []cluster.ServerRow{row("M1", vip1)}}, []netip.Addr{vip1}},
-		"held by another home": {ipc.HeldRows{TargetSeparation: []cluster.ServerRow{row("M1", vip1), row("M1", vip2)},
-			Operation: []cluster.ServerRow{row("M2", vip2), row("Mb", vip1)}, BackupOperation: []cluster.ServerRow{row("Mb", vip1)}}, []netip.Addr{vip1}},
-		"in operation, its dbss gone": {ipc.HeldRows{TargetOperation: []cluster.ServerRow{row("M1", vip2), row("M1", vip1)}}, []netip.Addr{vip1, vip2}},
-		"in access stop":              {ipc.HeldRows{TargetAccessStop: []cluster.ServerRow{row("M1", vip1)}}, nil},
+		"held by its backup": {ipc.HeldRows{TargetSeparation: cluster.Rows{row("M1", vip1)},
+			BackupOperation: cluster.Rows{row("Mb", vip1)}, Operation: cluster.Rows{row("Mb", vip1)}}, []netip.Addr{vip1}},
+		"held by nobody": {ipc.HeldRows{TargetSeparation: cluster.Rows{row("M1", vip1)}}, []netip.Addr{vip1}},
+		"held by another home": {ipc.HeldRows{TargetSeparation: cluster.Rows{row("M1", vip1), row("M1", vip2)},
+			Operation: cluster.Rows{row("M2", vip2), row("Mb", vip1)}, BackupOperation: cluster.Rows{row("Mb", vip1)}}, []netip.Addr{vip1}},
+		"in operation, its dbss gone": {ipc.HeldRows{TargetOperation: cluster.Rows{row("M1", vip2), row("M1", vip1)}}, []netip.Addr{vip1, vip2}},
+		"in access stop":              {ipc.HeldRows{TargetAccessStop: cluster.Rows{row("M1", vip1)}}, nil},
 	} {
 		g := giving{srv: mgmtdata.Server{Host: "M1", Backup: "Mb"}, rows: c.rows}
 		if got := g.vips(); !slices.Equal(got, c.want) {
@@ -350,7 +350,7 @@ func TestMoveCutOffAfterItsRow(t *testing.T) {
 // Under hold a guest keeps the VIPs that it has been given meanwhile.
 func TestWithoutRows(t *testing.T) {
 	g := cluster.Guest{Host: "M1", Real: rs1}
-	rows := &ipc.HeldRows{TargetOperation: []cluster.ServerRow{{Host: "M1", Real: rs1, VIP: vip1}, {Host: "M1", Real: rs2, VIP: vip2}}}
+	rows := &ipc.HeldRows{TargetOperation: cluster.Rows{{Host: "M1", Real: rs1, VIP: vip1}, {Host: "M1", Real: rs2, VIP: vip2}}}
 	if got := withoutRows([]netip.Addr{vip1, vip2}, rows, g); !slices.Equal(got, []netip.Addr{vip2}) {
 		t.Errorf("to be removed: %v", got)
 	}

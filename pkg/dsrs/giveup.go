@@ -88,7 +88,7 @@ func (d *DSRS) moveBackup(ctx context.Context, srv mgmtdata.Server, free room) r
 // management server, also where the row of a move that was cut off says otherwise.
 func (d *DSRS) servesAtHome(ctx context.Context, srv mgmtdata.Server) bool {
 	r, err := d.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: srv.Host})
-	if err != nil || r.State != ipc.Separated ||
+	if err != nil || r.State != cluster.Separated ||
 		!slices.ContainsFunc(r.Serving, func(s ipc.ServedVIP) bool { return s.Host == srv.Backup }) {
 		return false
 	}

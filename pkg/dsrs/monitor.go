@@ -96,9 +96,9 @@ func (d *DSRS) normal(ctx context.Context) (State, string) {
 		if ctx.Err() == nil && d.news("sif", err.Error()) {
 			d.Log.Warn().Str("step", "B1").Err(err).Msg(MsgNoSif)
 		}
-	case r.State == ipc.RealAsleep:
+	case r.State == cluster.RealAsleep:
 		return Suspended, "suspension-real file"
-	case r.State == ipc.RealOutside:
+	case r.State == cluster.RealOutside:
 		d.beginOutage(true)
 		d.Log.Info().Str("step", "B1").Str("files", string(r.State)).Msg(MsgResumed)
 		return Waiting, "in neither real file"
@@ -182,10 +182,10 @@ func (d *DSRS) suspended(ctx context.Context) (State, string) {
 	}
 	d.rest(ctx, d.Settings.DSRS.MonitorInterval.D())
 	r, err := d.askWithin(ctx, ipc.B1, lookTimeout)
-	if err == nil && r.State == ipc.RealAsleep {
+	if err == nil && r.State == cluster.RealAsleep {
 		d.tendAsleep(ctx, r)
 	}
-	if err != nil || r.State == ipc.RealAsleep {
+	if err != nil || r.State == cluster.RealAsleep {
 		return Suspended, "still suspended"
 	}
 	return Normal, "no longer suspended"

@@ -54,7 +54,7 @@ func (r *restoration) finish(ctx, work context.Context, lost *atomic.Bool) (Stat
 		switch {
 		case err == nil:
 			r.b4.Store(true)
-		case refusedAs(err) == ipc.RealAsleep:
+		case refusedAs(err) == cluster.RealAsleep:
 			return Suspended, "suspended before B4"
 		case r.news("B4", err.Error()):
 			r.Log.Error().Str("step", "B4").Err(err).Msg(MsgNotBack)

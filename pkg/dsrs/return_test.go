@@ -258,7 +258,7 @@ func TestHeldServerIsLeftAlone(t *testing.T) {
 		w.mon.set("M1", "dbss")
 		w.awaitLog(MsgRecovered, 2*time.Minute)
 		time.Sleep(30 * time.Second)
-		if rows := cluster.RowsOf(w.tables().Operation, "Mb"); len(rows) != 1 || w.mon.started["M1"] != 0 {
+		if rows := w.tables().Operation.Of("Mb"); len(rows) != 1 || w.mon.started["M1"] != 0 {
 			t.Errorf("the server of another was touched: %v", rows)
 		}
 		w.mon.set("M1", "")
@@ -287,7 +287,7 @@ func TestVIPServedByAnother(t *testing.T) {
 		})
 		w.awaitLog(MsgRecovered, 2*time.Minute)
 		w.awaitState(Normal, time.Minute)
-		if rows := cluster.RowsOf(w.tables().AccessStop, "M1"); len(rows) != 1 || rows[0].VIP != vip1 {
+		if rows := w.tables().AccessStop.Of("M1"); len(rows) != 1 || rows[0].VIP != vip1 {
 			t.Errorf("access-stop rows of M1: %v", rows)
 		}
 		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M2"}) {

@@ -122,7 +122,7 @@ func (d *DSRS) returned(ctx context.Context) (r ipc.Reply, guests []cluster.Gues
 		})
 		fileErr := <-asked
 		switch {
-		case fileErr == nil && r.State == ipc.RealAsleep:
+		case fileErr == nil && r.State == cluster.RealAsleep:
 			return r, nil, Suspended, "its row stands in suspension-real"
 		case fileErr == nil && err == nil:
 			return r, guests, Stripping, ""

@@ -16,7 +16,7 @@ import (
 // together ends it.
 func (d *DSRS) trouble(ctx context.Context) (State, string) {
 	if r, err := d.askWithin(ctx, ipc.B2, callTimeout); err == nil {
-		if r.State == ipc.RealAsleep {
+		if r.State == cluster.RealAsleep {
 			d.news("state", MsgSuspended)
 			d.Log.Info().Str("step", "B2").Msg(MsgSuspended)
 			return Suspended, "suspended between B1 and B2"
@@ -160,7 +160,7 @@ func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 			d.Log.Warn().Str("step", "B3").Int("active", len(r.Active)).Msg(MsgOut)
 			break
 		}
-		if refusedAs(err) == ipc.RealAsleep {
+		if refusedAs(err) == cluster.RealAsleep {
 			return Suspended, "suspended before B3"
 		}
 		if d.look(ctx).ok() {

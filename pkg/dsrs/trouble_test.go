@@ -219,7 +219,7 @@ func TestWakeNeverComes(t *testing.T) {
 		w.await("move of the backups", time.Minute, func() bool { return strings.Count(w.log.String(), MsgMoved) == 2 })
 		reals := map[netip.Addr]bool{}
 		for _, host := range []string{"Mb", "Wb"} {
-			rows := cluster.RowsOf(w.tables().Operation, host)
+			rows := w.tables().Operation.Of(host)
 			if len(rows) != 1 || rows[0].Real == mgmt || w.state(w.guest(host, rows[0].Real)) != cluster.GuestRunning {
 				t.Errorf("%s did not move: %v", host, rows)
 				continue

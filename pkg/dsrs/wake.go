@@ -4,6 +4,7 @@ import (
 	"context"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -110,9 +111,9 @@ func (d *DSRS) placeChanged(ctx context.Context) (State, string, bool) {
 		return "", "", false
 	}
 	switch r.State {
-	case ipc.RealAsleep:
+	case cluster.RealAsleep:
 		return Suspended, "its row stands in suspension-real", true
-	case ipc.RealActive:
+	case cluster.RealActive:
 		d.endOutage()
 		return Normal, "its row stands in real-server again", true
 	}

@@ -295,7 +295,7 @@ func (w *world) restored() {
 		w.Errorf("the row of RS1 is not back: %v", t.Real)
 	}
 	for host, vip := range map[string]netip.Addr{"M1": vip1, "W1": vip2} {
-		if rows := cluster.RowsOf(t.Operation, host); len(rows) != 1 || rows[0].VIP != vip || rows[0].Real != rs1 {
+		if rows := t.Operation.Of(host); len(rows) != 1 || rows[0].VIP != vip || rows[0].Real != rs1 {
 			w.Errorf("operation rows of %s: %v", host, rows)
 		}
 		if got := w.model.Holders(vip); !slices.Equal(got, []string{host}) {

@@ -215,7 +215,7 @@ func awaitSeparated(t *testing.T, r *Rig, host string) {
 		if err != nil {
 			return err.Error()
 		}
-		if len(cluster.RowsOf(tab.Separation, host)) == 0 {
+		if !tab.Separation.Has(host) {
 			return "not in separation"
 		}
 		return ""

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
 )
 
 // DefaultTimeout is how long a call without a deadline of its own waits: the
@@ -26,7 +27,7 @@ var ErrSessionLost = errors.New("the hold was lost with its connection")
 // RefusedError is a request that a sif understood and did not do.
 type RefusedError struct {
 	Verb  Verb
-	State State // where it explains the refusal
+	State cluster.Standing // where it explains the refusal
 	Why   string
 }
 

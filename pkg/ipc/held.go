@@ -2,6 +2,7 @@ package ipc
 
 import (
 	"net/netip"
+	"slices"
 
 	"pss-msbs/pkg/cluster"
 )
@@ -10,18 +11,7 @@ import (
 // order: those that it has, whatever its backup holds, and those of its
 // separation rows that no other server serves by now.
 func (h HeldRows) Returning(target, backup string) []netip.Addr {
-	served := map[netip.Addr]bool{} // by others
-	for _, r := range h.Operation {
-		if r.Host != backup && r.Host != target {
-			served[r.VIP] = true
-		}
-	}
-	rows := append([]cluster.ServerRow{}, h.TargetOperation...)
-	rows = append(rows, h.BackupOperation...)
-	for _, r := range h.TargetSeparation {
-		if !served[r.VIP] {
-			rows = append(rows, r)
-		}
-	}
-	return cluster.VIPsOf(rows)
+	others := h.Operation.Without(backup).Without(target)
+	open := h.TargetSeparation.Where(func(r cluster.ServerRow) bool { return !others.HasVIP(r.VIP) })
+	return slices.Concat(h.TargetOperation, h.BackupOperation, open).VIPs()
 }

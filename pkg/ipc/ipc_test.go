@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
 )
 
 // handler is a sif of one function.
@@ -55,7 +56,7 @@ func TestCallAnswersAndRefuses(t *testing.T) {
 		l := NewMemListener()
 		defer serving(t, l, handler{handle: func(ctx context.Context, req Request, reply func(Reply) error) {
 			if req.Verb == A3 {
-				_ = reply(Reply{Error: "M1 has no operation row", State: AccessStop})
+				_ = reply(Reply{Error: "M1 has no operation row", State: cluster.AccessStop})
 				return
 			}
 			echo(ctx, req, reply)
@@ -66,7 +67,7 @@ func TestCallAnswersAndRefuses(t *testing.T) {
 		}
 		r, err := c.Call(t.Context(), Request{Verb: A3, Host: "M1"})
 		var no *RefusedError
-		if !errors.As(err, &no) || no.State != AccessStop || r.State != AccessStop {
+		if !errors.As(err, &no) || no.State != cluster.AccessStop || r.State != cluster.AccessStop {
 			t.Errorf("A3: %+v, %v", r, err)
 		}
 		if want := "A3 refused: M1 has no operation row (access-stop)"; err.Error() != want {

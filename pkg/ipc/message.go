@@ -41,25 +41,19 @@ const (
 	Moved     Outcome = "moved"     // the backup is on Real: the migration is done, or it failed and Real is where the backup stayed
 )
 
-// State is what A1 and A2 say of a virtual server.
-type State string
-
-// The states of a virtual server in the files.
-const (
-	Operating   State = "operating"
-	AccessStop  State = "access-stop"
-	Separated   State = "separated"
-	NotInFiles  State = "unknown"
-	RealActive  State = "active"    // B1, B2: in real-server
-	RealAsleep  State = "suspended" // B1, B2: in suspension-real
-	RealOutside State = "out"       // B1, B2: in neither
-)
-
 // Server is a virtual server as a request names it.
 type Server struct {
 	Host  string     `json:"host"`
 	IP    netip.Addr `json:"ip"`
 	Group string     `json:"group"`
+}
+
+// Name is the server's name, "" for none.
+func (s *Server) Name() string {
+	if s == nil {
+		return ""
+	}
+	return s.Host
 }
 
 // Request is one line from a master to its sif.
@@ -88,10 +82,10 @@ type Restored struct {
 
 // Reply is one line from a sif to its master.
 type Reply struct {
-	OK    bool   `json:"ok"`
-	Error string `json:"error,omitempty"`
-	Retry bool   `json:"retry,omitempty"` // with an error: no refusal, sif could not do it now (lock, disk)
-	State State  `json:"state,omitempty"` // A1, A2, B1, B2; also with an error, where it explains the refusal
+	OK    bool             `json:"ok"`
+	Error string           `json:"error,omitempty"`
+	Retry bool             `json:"retry,omitempty"` // with an error: no refusal, sif could not do it now (lock, disk)
+	State cluster.Standing `json:"state,omitempty"` // A1, A2, B1, B2; also with an error, where it explains the refusal
 
 	VIPs    []netip.Addr  `json:"vips,omitempty"`     // A1, A2: the target's VIPs in its state
 	AllVIPs []netip.Addr  `json:"allVIPs,omitempty"`  // A1, A2, B1, B2: all VIPs of the system
@@ -126,10 +120,10 @@ type PlacedGuest struct {
 
 // HeldRows are the rows of the target and its backup as they are now, under the lock.
 type HeldRows struct {
-	TargetOperation  []cluster.ServerRow `json:"targetOperation,omitempty"`
-	TargetAccessStop []cluster.ServerRow `json:"targetAccessStop,omitempty"`
-	TargetSeparation []cluster.ServerRow `json:"targetSeparation,omitempty"`
-	BackupOperation  []cluster.ServerRow `json:"backupOperation,omitempty"`
-	Operation        []cluster.ServerRow `json:"operation,omitempty"` // rows of others that hold a VIP of the target, or are about to
-	Real             string              `json:"real,omitempty"`      // as in A1
+	TargetOperation  cluster.Rows `json:"targetOperation,omitempty"`
+	TargetAccessStop cluster.Rows `json:"targetAccessStop,omitempty"`
+	TargetSeparation cluster.Rows `json:"targetSeparation,omitempty"`
+	BackupOperation  cluster.Rows `json:"backupOperation,omitempty"`
+	Operation        cluster.Rows `json:"operation,omitempty"` // rows of others that hold a VIP of the target, or are about to
+	Real             string       `json:"real,omitempty"`      // as in A1
 }

@@ -9,7 +9,6 @@ import (
 	"sync"
 	"time"
 
-	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 )
 
@@ -83,7 +82,7 @@ func (r *room) keepLoaded(ctx context.Context) {
 		}
 		var all sync.WaitGroup
 		for _, s := range r.plan.Servers {
-			serves := len(cluster.RowsOf(rows.Operation, s.Host)) > 0
+			serves := rows.Operation.Has(s.Host)
 			if w, ok := want[s.Host[:1]]; ok && (w.percent == 0 || serves) && !strings.Contains(s.Host, "b") {
 				all.Go(func() { r.fill(ctx, s.Host, w) })
 			}

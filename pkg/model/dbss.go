@@ -1,6 +1,9 @@
 package model
 
-import "pss-msbs/pkg/ipc"
+import (
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
+)
 
 // The places of a dbss beside started.
 const (
@@ -104,16 +107,16 @@ func (g *stepper) monitors1(p, x int8) {
 	l := g.look(s.files, s.failed, x)
 	b := g.backup(x)
 	switch {
-	case l.state == ipc.Operating && !s.serves(x):
+	case l.state == cluster.Operating && !s.serves(x):
 		s.procs[p] = proc{pc: dSep, plan: s.files}
 		g.add(p, "A2, trouble confirmed", s)
-	case l.state == ipc.Operating:
+	case l.state == cluster.Operating:
 		g.mendVIPs(p, x, s)
 		g.restBackup(p, b, s)
-	case l.state == ipc.Separated && (l.nobody != 0 && !l.failed || l.byBackup != 0 && (!s.serves(b) || l.byBackup&^s.guests[b].vips != 0)):
+	case l.state == cluster.Separated && (l.nobody != 0 && !l.failed || l.byBackup != 0 && (!s.serves(b) || l.byBackup&^s.guests[b].vips != 0)):
 		s.procs[p] = proc{pc: dSep, plan: s.files}
 		g.add(p, "A1, takes over again", s)
-	case l.state == ipc.Separated:
+	case l.state == cluster.Separated:
 		s.procs[p].pc = dRecover
 		g.add(p, "A1, resumes the recovery", s)
 	default:
@@ -253,10 +256,10 @@ func (g *stepper) follow(p, x int8) {
 	}
 	l, b := g.look(s.files, s.failed, x), g.backup(x)
 	switch {
-	case l.state == ipc.Operating || l.state == ipc.NotInFiles || l.state == ipc.AccessStop && s.serves(x) && s.guests[x].vips == 0:
+	case l.state == cluster.Operating || l.state == cluster.NotInFiles || l.state == cluster.AccessStop && s.serves(x) && s.guests[x].vips == 0:
 		s.procs[p] = proc{pc: started}
 		g.add(p, "A1, the recovery is over", s)
-	case l.state != ipc.Separated:
+	case l.state != cluster.Separated:
 	case l.out || s.hosts[s.guests[x].at] != awake:
 		if len(g.scope.Reals) == 0 {
 			return
@@ -292,7 +295,7 @@ func (g *stepper) repair(p, x int8) {
 		q.cut, q.vips = false, 0
 		g.add(p, "target stripped", s)
 	default:
-		if s, ok := g.open(); ok && g.look(s.files, s.failed, x).state == ipc.Separated {
+		if s, ok := g.open(); ok && g.look(s.files, s.failed, x).state == cluster.Separated {
 			r := g.held(s.files, x)
 			s.procs[p] = proc{pc: dOff, a: r.back, b: r.fromBackup}
 			if s.lock = p; g.scope.Broken == NoHold {

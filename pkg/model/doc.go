@@ -5,8 +5,9 @@
 // A state is the seven files with the journal beside them, the lock, the set of
 // A4-failed, the power and addresses of every guest and real server, and where
 // each process stands. What a process changes in the files it computes with the
-// product's own functions: pkg/protocol (the verbs of sif), pkg/plan (plans,
-// re-checks and edits of pss) and ipc.HeldRows (which VIPs a give-back moves).
+// product's own functions: pkg/sif/verbs (what a request does), pkg/edits (the
+// re-checks and edits of pss), pkg/plan and ipc.HeldRows (which VIPs a give-back
+// moves).
 // What it does in between (the order of lock, addresses and commit) is written
 // here a second time, one atomic step for each point at which another process
 // can come between:

@@ -3,6 +3,7 @@ package model
 import (
 	"slices"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -73,8 +74,8 @@ func (g *stepper) normal(p, h int8) {
 	}
 	v := g.view(s.files)
 	switch {
-	case v.reals[h] == ipc.RealAsleep:
-	case v.reals[h] == ipc.RealOutside:
+	case v.reals[h] == cluster.RealAsleep:
+	case v.reals[h] == cluster.RealOutside:
 		s.procs[p].pc = rWait
 		g.add(p, "B1, resumes", s)
 	case s.hosts[h] != awake:
@@ -99,7 +100,7 @@ func (g *stepper) tend(p, h int8, s State) {
 		d := slices.Index(g.scope.Monitors, name)
 		t := s
 		switch {
-		case l.state == ipc.Separated:
+		case l.state == cluster.Separated:
 			t.monitor[x] = p
 			t.procs[p] = proc{pc: rBoot, n: uint8(i) | alone}
 			g.add(p, "owns the orphan "+name, t)

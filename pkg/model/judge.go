@@ -7,8 +7,6 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/plan"
 )
 
 // wrong says what of SPEC 10 a state breaks, or "".
@@ -37,7 +35,7 @@ func (y *System) wrong(s State) string {
 		}
 	}
 	for h, r := range y.reals {
-		if s.hosts[h] == asleep && y.view(files).reals[h] != ipc.RealAsleep {
+		if s.hosts[h] == asleep && y.view(files).reals[h] != cluster.RealAsleep {
 			return r.Host + " sleeps and the files do not say so"
 		}
 	}
@@ -65,7 +63,7 @@ func (y *System) unsound(files int16) string {
 		why = faults(t)
 	}
 	for _, r := range t.Suspended {
-		if why == "" && plan.Needed(t, r.IP) {
+		if why == "" && t.Needs(r.IP) {
 			why = fmt.Sprintf("%v may sleep and a server there serves or is in separation", r.IP)
 		}
 	}
@@ -78,20 +76,20 @@ func (y *System) unsound(files int16) string {
 
 // lostRow says what is not conserved.
 func (y *System) lostRow(t cluster.Tables) string {
-	all := [][]cluster.ServerRow{t.Operation, t.AccessStop, t.Separation}
+	all := []cluster.Rows{t.Operation, t.AccessStop, t.Separation}
 	for i, d := range y.servers[:homesN] {
 		in := 0
 		for _, rows := range all {
-			in += int(yes(len(cluster.RowsOf(rows, d.Host)) > 0))
+			in += int(yes(rows.Has(d.Host)))
 		}
 		if in != 1 {
 			return fmt.Sprintf("%s stands in %d of the three files", d.Host, in)
 		}
-		if !slices.Contains(cluster.VIPsOf(slices.Concat(t.Operation, t.Separation)), y.vips[i]) {
+		if !slices.Concat(t.Operation, t.Separation).HasVIP(y.vips[i]) {
 			return fmt.Sprintf("%s stands neither in operation nor in separation", y.vips[i])
 		}
-		for _, r := range cluster.RowsOf(t.Operation, d.Backup) {
-			if !slices.Contains(cluster.VIPsOf(cluster.RowsOf(t.Separation, d.Host)), r.VIP) {
+		for _, r := range t.Operation.Of(d.Backup) {
+			if !t.Separation.Of(d.Host).HasVIP(r.VIP) {
 				return fmt.Sprintf("%s serves %s, which is no VIP of %s", d.Backup, r.VIP, d.Host)
 			}
 		}
@@ -137,7 +135,7 @@ func (y *System) well(s State) bool {
 		}
 	}
 	for h := range y.reals {
-		if (s.hosts[h] == awake) != (v.reals[h] == ipc.RealActive) {
+		if (s.hosts[h] == awake) != (v.reals[h] == cluster.RealActive) {
 			return false
 		}
 	}

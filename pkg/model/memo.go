@@ -1,11 +1,9 @@
 package model
 
 import (
-	"slices"
-
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/protocol"
+	"pss-msbs/pkg/sif/verbs"
 )
 
 // memo remembers what the product's functions said: few tables make many states.
@@ -30,7 +28,7 @@ type lookKey struct {
 
 // look is what A1 says of a server.
 type look struct {
-	state            ipc.State
+	state            cluster.Standing
 	vips             vips // in its state
 	nobody, byBackup vips // of these
 	out, failed      bool
@@ -43,7 +41,7 @@ func (y *System) look(files int16, failed guests, g int8) look {
 		return l
 	}
 	r := y.facts(failed).Look(y.tables.all[files], y.guests[g].Host)
-	l = look{state: r.State, vips: y.mask(r.VIPs), failed: r.Failed, out: r.Real == string(ipc.RealOutside)}
+	l = look{state: r.State, vips: y.mask(r.VIPs), failed: r.Failed, out: r.Real == string(cluster.RealOutside)}
 	for _, v := range r.Serving {
 		switch {
 		case v.Host == "":
@@ -82,7 +80,7 @@ func (y *System) edit(files int16, failed guests, verb ipc.Verb, who, server int
 	after := before.Clone()
 	e := edit{files, failed, y.facts(failed).Apply(&after, req) == nil}
 	if e.ok {
-		add, remove := protocol.Marks(before, after, req)
+		add, remove := verbs.Marks(before, after, req)
 		if add != "" {
 			e.failed |= 1 << y.guest(add)
 		}
@@ -133,10 +131,10 @@ func (y *System) held(files int16, g int8) rows {
 	if r, ok := y.memo.rows[k]; ok {
 		return r
 	}
-	host, backup := y.guests[g].Host, protocol.NameOf(y.backupOf(g))
+	host, backup := y.guests[g].Host, y.backupOf(g).Name()
 	h := y.facts(0).HeldRows(y.tables.all[files], host, backup)
-	r := rows{back: y.mask(h.Returning(host, backup)), fromBackup: y.mask(cluster.VIPsOf(h.BackupOperation)),
-		separated: len(h.TargetSeparation) > 0, operation: y.mask(cluster.VIPsOf(h.TargetOperation))}
+	r := rows{back: y.mask(h.Returning(host, backup)), fromBackup: y.mask(h.BackupOperation.VIPs()),
+		separated: len(h.TargetSeparation) > 0, operation: y.mask(h.TargetOperation.VIPs())}
 	y.memo.rows[k] = r
 	return r
 }
@@ -145,7 +143,7 @@ func (y *System) held(files int16, g int8) rows {
 type view struct {
 	holder  [8]int8 // by VIP: the guest of its operation row; nobody
 	real    [8]int8 // by VIP: the host of that row
-	reals   [maxHosts]ipc.State
+	reals   [maxHosts]cluster.Standing
 	used    guests // guests with a row in any of the three files
 	stopped guests // in access-stop
 	op, sep vips
@@ -156,7 +154,7 @@ func (y *System) view(files int16) *view {
 		return v
 	}
 	t := y.tables.all[files]
-	v := &view{op: y.mask(cluster.VIPsOf(t.Operation)), sep: y.mask(cluster.VIPsOf(t.Separation))}
+	v := &view{op: y.mask(t.Operation.VIPs()), sep: y.mask(t.Separation.VIPs())}
 	for i := range v.holder {
 		v.holder[i], v.real[i] = nobody, nowhere
 	}
@@ -166,11 +164,11 @@ func (y *System) view(files int16) *view {
 	for _, r := range t.AccessStop {
 		v.stopped |= 1 << y.guest(r.Host)
 	}
-	for _, r := range slices.Concat(t.Operation, t.AccessStop, t.Separation) {
+	for _, r := range t.Rows() {
 		v.used |= 1 << y.guest(r.Host)
 	}
 	for i, ip := range y.hosts {
-		v.reals[i] = protocol.RealState(t, ip)
+		v.reals[i] = t.RealStanding(ip)
 	}
 	y.memo.views[files] = v
 	return v

@@ -3,6 +3,7 @@ package model
 import (
 	"slices"
 
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/plan"
 )
 
@@ -27,7 +28,7 @@ func (g *stepper) power(p, h int8) {
 			return
 		}
 		t, pc := g.tables.all[s.files].Clone(), uint8(tOK)
-		if plan.ToActive(&t, g.hosts[h]) != nil {
+		if edits.Wake(&t, g.hosts[h]) != nil {
 			pc = tFailed
 		}
 		g.commit(p, s, g.intern(t), s.failed, "[row to real-server]", func(s *State) { s.procs[p].pc = pc })
@@ -98,7 +99,7 @@ func (g *stepper) rowToSleep(p, h int8) {
 		return
 	}
 	t, pc := g.tables.all[s.files].Clone(), uint8(tSleep)
-	if plan.ToSleep(&t, g.hosts[h]) != nil {
+	if edits.Sleep(&t, g.hosts[h]) != nil {
 		pc = tFailed
 	}
 	if g.scope.Broken == SleepFirst {
@@ -109,7 +110,7 @@ func (g *stepper) rowToSleep(p, h int8) {
 
 // needed is what a suspend looks at under the lock.
 func (g *stepper) needed(s *State, h int8) bool {
-	if plan.Needed(g.seen(s.files), g.hosts[h]) || s.hosts[h] == silent || s.hosts[h] == dead {
+	if g.seen(s.files).Needs(g.hosts[h]) || s.hosts[h] == silent || s.hosts[h] == dead {
 		return true
 	}
 	v := g.view(s.files)

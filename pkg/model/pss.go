@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/plan"
 )
 
@@ -48,7 +49,7 @@ func (y *System) plan(files int16, wants [2]cluster.Condition) int16 {
 	if id, ok := y.memo.shifts[k]; ok {
 		return id
 	}
-	steps := y.homes.Make(y.seen(files), map[string]cluster.Condition{y.groups[0]: wants[0], y.groups[1]: wants[1]})
+	steps := plan.Make(y.seen(files), y.homes, map[string]cluster.Condition{y.groups[0]: wants[0], y.groups[1]: wants[1]})
 	steps = slices.DeleteFunc(steps, func(s plan.Step) bool { return s.Do == plan.Refuse })
 	id := int16(0)
 	if len(steps) > 0 {
@@ -73,23 +74,8 @@ func (y *System) seen(files int16) cluster.Tables {
 }
 
 // change is a group's part of a plan.
-func (y *System) change(p planned, group string) plan.Change {
-	c := plan.Change{Group: group, From: cluster.Moderate}
-	for _, r := range y.tables.all[p.before].State {
-		if r.Group == group {
-			c.From = r.Condition
-		}
-	}
-	for _, s := range p.steps {
-		switch {
-		case s.Group != group:
-		case s.Do == plan.MoveVIP:
-			c.Moves = append(c.Moves, s)
-		case s.Do == plan.SetState:
-			c.To = s.Condition
-		}
-	}
-	return c
+func (y *System) change(p planned, group string) edits.Change {
+	return p.steps.Change(y.tables.all[p.before], group)
 }
 
 // pss is the coordinator and its tasks.

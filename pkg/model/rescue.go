@@ -4,7 +4,7 @@ import (
 	"math/bits"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/edits"
 )
 
 // rescues gives VIPs that are pss's to a server that serves, or to a spare.
@@ -27,7 +27,8 @@ func (g *stepper) rescues() {
 		if me.b != 0 {
 			to += 8
 		}
-		t := g.homes.MoveRows(g.tables.all[s.files], plan.Move{VIP: g.vips[i], To: g.place(&s, to)})
+		t := g.tables.all[s.files]
+		edits.Move{VIP: g.vips[i], To: g.place(&s, to)}.Make(&t, t.Homes(g.homes))
 		g.commit(p, s, g.intern(t), s.failed, "commit, unlock", func(s *State) {
 			s.lock, s.procs[p] = nobody, proc{}
 			s.moving &^= 1 << i
@@ -55,7 +56,7 @@ func (g *stepper) ours(s *State, i int) bool {
 			abandoned = append(abandoned, r.Host)
 		}
 	}
-	return plan.Ours(g.tables.all[s.files], abandoned, g.vips[i])
+	return g.tables.all[s.files].LeftToPSS(g.vips[i], abandoned)
 }
 
 // rescueVIP takes the lock and puts VIP i on the first that can take it: one of
@@ -77,7 +78,7 @@ func (g *stepper) rescueVIP(s State, i int) {
 		if x >= spares && t.guests[x].power == saved && v.reals[0] == "active" && t.hosts[0] == awake && !g.separated(t.files, x) {
 			t.guests[x] = guest{at: 0, power: up}
 		}
-		if !t.serves(x) || plan.Receivable(g.tables.all[t.files], g.place(&t, x)) != nil || g.holders(&t, i)&^(1<<x) != 0 {
+		if !t.serves(x) || edits.Receivable(g.tables.all[t.files], g.place(&t, x)) != nil || g.holders(&t, i)&^(1<<x) != 0 {
 			continue
 		}
 		t.lock = g.rescue

@@ -3,7 +3,7 @@ package model
 import (
 	"slices"
 
-	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/plan"
 )
 
@@ -41,7 +41,7 @@ func (g *stepper) chain(p int8, group string) {
 }
 
 // receive makes every receiver ready: wakes are waited for, spares restored.
-func (g *stepper) receive(p int8, c plan.Change) {
+func (g *stepper) receive(p int8, c edits.Change) {
 	s, ok := g.open() // a boot looks at the files
 	if !ok {
 		return
@@ -82,7 +82,7 @@ func (g *stepper) ready(s *State, x, h int8) bool {
 }
 
 // checked takes the lock, re-checks the files and asks who holds the VIPs.
-func (g *stepper) checked(p int8, c plan.Change) {
+func (g *stepper) checked(p int8, c edits.Change) {
 	s, ok := g.open()
 	if !ok {
 		return
@@ -115,7 +115,7 @@ func (g *stepper) checked(p int8, c plan.Change) {
 }
 
 // moveOff takes the VIPs of a wave off their holders.
-func (g *stepper) moveOff(p int8, c plan.Change) {
+func (g *stepper) moveOff(p int8, c edits.Change) {
 	s := g.s
 	s.procs[p].pc = tOn
 	for _, m := range c.Waves(g.tables.all[s.files])[s.procs[p].n] {
@@ -133,10 +133,10 @@ func (g *stepper) moveOff(p int8, c plan.Change) {
 	g.add(p, "VIPs off", s)
 }
 
-func (g *stepper) mask1(m plan.Step) vips { return 1 << g.vip(m.VIP) }
+func (g *stepper) mask1(m edits.Move) vips { return 1 << g.vip(m.VIP) }
 
 // moveOn puts the VIPs of a wave on their receivers and asks who answers.
-func (g *stepper) moveOn(p int8, c plan.Change) {
+func (g *stepper) moveOn(p int8, c edits.Change) {
 	s := g.s
 	waves := c.Waves(g.tables.all[s.files])
 	fit := true
@@ -162,7 +162,7 @@ func (g *stepper) moveOn(p int8, c plan.Change) {
 }
 
 // takeBack undoes all address changes and gives the lock back.
-func (g *stepper) takeBack(p int8, c plan.Change) {
+func (g *stepper) takeBack(p int8, c edits.Change) {
 	s := g.s
 	for _, m := range c.Moves {
 		from, to := g.guest(m.From.Host), g.guest(m.To.Host)
@@ -238,7 +238,8 @@ func (g *stepper) stop(p, x int8) {
 		if !ok {
 			return
 		}
-		t := plan.DropAccessStop(g.tables.all[s.files].Clone(), g.guests[x].Host)
+		t := g.tables.all[s.files]
+		edits.StopSpare(&t, g.guests[x].Host)
 		g.commit(p, s, g.intern(t), s.failed, "[rows out]", func(s *State) { s.procs[p].pc = tOK })
 	}
 }
@@ -246,5 +247,5 @@ func (g *stepper) stop(p, x int8) {
 func (g *stepper) serving(v *view, x int8) bool { return slices.Contains(v.holder[:], x) }
 
 func (g *stepper) separated(files int16, x int8) bool {
-	return len(cluster.RowsOf(g.tables.all[files].Separation, g.guests[x].Host)) > 0
+	return g.tables.all[files].Separation.Has(g.guests[x].Host)
 }

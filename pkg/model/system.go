@@ -9,8 +9,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/plan"
-	"pss-msbs/pkg/protocol"
+	"pss-msbs/pkg/sif/verbs"
 )
 
 // Scope says what is let loose on the system: the fewer, the smaller the search.
@@ -34,7 +33,7 @@ type System struct {
 	hosts   []netip.Addr    // the last is the management server
 	servers []mgmtdata.Server
 	reals   []mgmtdata.Real
-	homes   plan.Known
+	homes   cluster.HomeNames
 	tables  known
 	plans   []planned
 	planIDs map[string]int16
@@ -55,7 +54,7 @@ func addr(last int) netip.Addr { return netip.AddrFrom4([4]byte{172, 21, 14, byt
 
 // New builds the system: W1 on RS1, W2 on RS3, F1 on RS2, F2 on RS3, bases RS1 RS2.
 func New(scope Scope) *System {
-	y := &System{scope: scope, groups: []string{"Web", "FTP"}, homes: plan.Known{},
+	y := &System{scope: scope, groups: []string{"Web", "FTP"}, homes: cluster.HomeNames{},
 		hosts:  []netip.Addr{addr(201), addr(202), addr(203), addr(200)},
 		tables: known{ids: map[string]int16{}}, planIDs: map[string]int16{}, memo: newMemo()}
 	y.tables.all = append(y.tables.all, cluster.Tables{}) // 0 is none
@@ -180,10 +179,10 @@ func (y *System) mask(ips []netip.Addr) vips {
 // intern is the number of tables, whatever the order of their rows.
 func (y *System) intern(t cluster.Tables) int16 {
 	t = t.Clone()
-	for _, rows := range [][]cluster.ServerRow{t.Operation, t.AccessStop, t.Separation} {
-		slices.SortFunc(rows, cluster.CompareServerRows)
+	for _, rows := range []cluster.Rows{t.Operation, t.AccessStop, t.Separation} {
+		slices.SortFunc(rows, cluster.ServerRow.Compare)
 	}
-	for _, rows := range [][]cluster.RealRow{t.Real, t.Suspended} {
+	for _, rows := range []cluster.RealRows{t.Real, t.Suspended} {
 		slices.SortFunc(rows, func(a, b cluster.RealRow) int { return a.IP.Compare(b.IP) })
 	}
 	key := text(t)
@@ -199,7 +198,7 @@ func (y *System) intern(t cluster.Tables) int16 {
 func text(t cluster.Tables) string {
 	var b strings.Builder
 	last := func(a netip.Addr) string { f := strings.Split(a.String(), "."); return f[len(f)-1] }
-	rows := func(name string, rows []cluster.ServerRow) {
+	rows := func(name string, rows cluster.Rows) {
 		fmt.Fprintf(&b, "%s[", name)
 		for _, r := range rows {
 			fmt.Fprintf(&b, " %s:%s@%s", last(r.VIP), r.Host, last(r.Real))
@@ -225,8 +224,8 @@ func text(t cluster.Tables) string {
 }
 
 // facts are what sif knows beside the files.
-func (y *System) facts(failed guests) protocol.Facts {
-	return protocol.Facts{
+func (y *System) facts(failed guests) verbs.Facts {
+	return verbs.Facts{
 		Management: addr(200),
 		Failed:     func(host string) bool { g := y.guest(host); return g >= 0 && failed&(1<<g) != 0 },
 		Server: func(host string) (mgmtdata.Server, bool) {

@@ -33,7 +33,7 @@ func drawTables(rt *rapid.T) cluster.Tables {
 		bases := rapid.SliceOfNDistinct(anyReal, 1, 3, rapid.ID).Draw(rt, "bases")
 		condition := rapid.SampledFrom([]cluster.Condition{cluster.Moderate, cluster.PS1, cluster.PS2}).Draw(rt, "condition")
 		t.State = append(t.State, cluster.StateRow{Group: name, Condition: condition, Bases: bases})
-		var hosts []cluster.ServerRow
+		var hosts cluster.Rows
 		for h := range rapid.IntRange(1, 6).Draw(rt, "hosts") {
 			host := cluster.ServerRow{Group: name, Real: anyReal.Draw(rt, "at"), Host: fmt.Sprintf("S%d-%d", g, h), IP: f.ip(10*g + h)}
 			hosts = append(hosts, host)
@@ -43,7 +43,7 @@ func drawTables(rt *rapid.T) cluster.Tables {
 		}
 		for v := range rapid.IntRange(0, 5).Draw(rt, "vips") {
 			vip := f.ip(100 + 10*g + v)
-			some := func(label string, most int) []cluster.ServerRow {
+			some := func(label string, most int) cluster.Rows {
 				rows := slices.Clone(rapid.Permutation(hosts).Draw(rt, label)[:min(len(hosts), rapid.IntRange(0, most).Draw(rt, "n"))])
 				for i := range rows {
 					rows[i].VIP = vip
@@ -63,16 +63,16 @@ func drawTables(rt *rapid.T) cluster.Tables {
 func checkAny(rt *rapid.T) {
 	w := &world{t: drawTables(rt)}
 	wants := w.drawWants(rt)
-	p := Make(w.t, wants)
+	p := Make(w.t, nil, wants)
 	text, err := json.Marshal(p)
 	if err != nil {
 		rt.Fatal(err)
 	}
-	if again, _ := json.Marshal(Make(shuffled(rt, w.t), wants)); string(again) != string(text) {
+	if again, _ := json.Marshal(Make(shuffled(rt, w.t), nil, wants)); string(again) != string(text) {
 		rt.Fatalf("row order matters\n%s\n%s", text, again)
 	}
-	after := Apply(w.t, p)
-	if before := cluster.VIPsOf(w.t.Operation); !slices.Equal(before, cluster.VIPsOf(after.Operation)) || len(after.Operation) != len(before) {
+	after := Apply(w.t, nil, p)
+	if before := w.t.Operation.VIPs(); !slices.Equal(before, after.Operation.VIPs()) || len(after.Operation) != len(before) {
 		rt.Fatalf("operation\nbefore %s\nafter  %s", rows(w.t.Operation), rows(after.Operation))
 	}
 	for _, r := range slices.Concat(after.Operation, after.Separation) {
@@ -81,7 +81,7 @@ func checkAny(rt *rapid.T) {
 		}
 	}
 	for _, s := range p.Of(SetState) {
-		if row, _ := stateOf(after, s.Group); row.Condition != wants[s.Group] {
+		if row, _ := after.StateOf(s.Group); row.Condition != wants[s.Group] {
 			rt.Fatalf("%s has %s, wants %s", s.Group, row.Condition, wants[s.Group])
 		}
 	}

@@ -1,187 +1,52 @@
 package plan
 
 import (
-	"net/netip"
-	"slices"
-
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 )
 
 // Apply says what the seven files look like once the steps are done.
-func (k Known) Apply(t cluster.Tables, steps Steps) cluster.Tables {
-	t = moved(t, k.Homes(t), steps.Of(MoveVIP))
+func Apply(t cluster.Tables, known cluster.HomeNames, steps Steps) cluster.Tables {
+	t = moved(t, t.Homes(known), steps)
 	for _, s := range steps {
 		switch s.Do {
 		case WakeReal:
-			t = WakeRows(t, s.Real)
+			_ = edits.Wake(&t, s.Real) // refused: it has no row, and gets none
 		case SuspendReal:
-			t = SuspendRows(t, s.Real)
+			_ = edits.Sleep(&t, s.Real)
 		case SetState:
-			t = StateRows(t, s.Group, s.Condition)
+			edits.SetCondition(&t, s.Group, s.Condition)
 		case StopSpare:
 			if !s.Keep {
-				t = DropAccessStop(t, s.Spare)
+				edits.StopSpare(&t, s.Spare)
 			}
 		}
 	}
 	return t
-}
-
-// Apply is Known.Apply with the seven files alone.
-func Apply(t cluster.Tables, steps Steps) cluster.Tables { return Known(nil).Apply(t, steps) }
-
-// Move is one VIP given to another server.
-type Move struct {
-	VIP netip.Addr
-	To  cluster.Guest
-	// Held are the VIPs for which the old holder stands in access-stop once it
-	// holds none: of a home server its home VIP, of a spare each VIP it held, of
-	// a backup none. A plan knows them; empty means as the files tell now.
-	Held []netip.Addr
 }
 
 // Move is what a move-vip step changes.
-func (s Step) Move() Move { return Move{VIP: s.VIP, To: s.To, Held: s.Held} }
+func (s Step) Move() edits.Move { return edits.Move{VIP: s.VIP, From: s.From, To: s.To, Held: s.Held} }
 
-// MoveRows gives a VIP to another server in the files, by the rules of SPEC 3:
-// the receiver leaves access-stop; the old holder, once it holds no VIP any
-// more, enters it; a VIP only held for another leaves no row behind, also in
-// separation. A home server in separation stays there with at least the row of
-// its home VIP: its owner still has to bring it back.
-func (k Known) MoveRows(t cluster.Tables, m Move) cluster.Tables {
-	return moveRows(t.Clone(), k.Homes(t), m)
+// Change is one group's part of a plan that was made from t.
+func (p Steps) Change(t cluster.Tables, group string) edits.Change {
+	c := edits.Change{Group: group, From: t.Condition(group)}
+	for _, s := range p {
+		switch {
+		case s.Group != group:
+		case s.Do == MoveVIP:
+			c.Moves = append(c.Moves, s.Move())
+		case s.Do == SetState:
+			c.To = s.Condition
+		}
+	}
+	return c
 }
-
-// MoveRows is Known.MoveRows with the seven files alone.
-func MoveRows(t cluster.Tables, m Move) cluster.Tables { return Known(nil).MoveRows(t, m) }
 
 // moved is t after all moves, whatever their order.
-func moved(t cluster.Tables, homes map[netip.Addr]cluster.Guest, steps Steps) cluster.Tables {
-	t = t.Clone()
-	for _, s := range steps {
-		t = moveRows(t, homes, s.Move())
+func moved(t cluster.Tables, homes cluster.Homes, steps Steps) cluster.Tables {
+	for _, s := range steps.Of(MoveVIP) {
+		s.Move().Make(&t, homes)
 	}
-	return t
-}
-
-// moveRows changes t itself.
-func moveRows(t cluster.Tables, homes map[netip.Addr]cluster.Guest, m Move) cluster.Tables {
-	row := cluster.ServerRow{Group: groupOfVIP(t, m.VIP), Real: m.To.Real, VIP: m.VIP, Host: m.To.Host, IP: m.To.IP}
-	i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.VIP == m.VIP })
-	var old cluster.ServerRow
-	if i < 0 {
-		t.Operation = append(t.Operation, row)
-	} else {
-		old, t.Operation[i] = t.Operation[i], row
-	}
-	t.AccessStop = without(t.AccessStop, m.To.Host)
-	t.Separation = leaveSeparation(t, homes, m.VIP)
-	if old.Host != "" && len(cluster.RowsOf(t.Operation, old.Host)) == 0 {
-		held := m.Held
-		if len(held) == 0 || len(held) > 1 && !t.IsSpare(old.Host) {
-			held = heldBy(t, homes, old)
-		}
-		t.AccessStop = without(t.AccessStop, old.Host)
-		for _, v := range held {
-			old.VIP = v
-			t.AccessStop = append(t.AccessStop, old)
-		}
-	}
-	return t
-}
-
-// heldBy is Move.Held of the server that holds, or held, row's VIP.
-func heldBy(t cluster.Tables, homes map[netip.Addr]cluster.Guest, row cluster.ServerRow) []netip.Addr {
-	if t.IsSpare(row.Host) {
-		return cluster.VIPsOf(append(cluster.RowsOf(t.Operation, row.Host), row))
-	}
-	return homeVIPs(homes, row.Host)
-}
-
-// leaveSeparation drops the separation rows of a VIP that has got a new holder.
-// A home server keeps the row of its home VIP, and where it has no other row
-// left it gets that one instead.
-func leaveSeparation(t cluster.Tables, homes map[netip.Addr]cluster.Guest, vip netip.Addr) []cluster.ServerRow {
-	var out []cluster.ServerRow
-	for _, r := range t.Separation {
-		home := homeVIPs(homes, r.Host)
-		switch {
-		case r.VIP != vip || slices.Contains(home, vip):
-			out = append(out, r)
-		case len(home) > 0 && len(cluster.RowsOf(t.Separation, r.Host)) == 1:
-			r.VIP = home[0]
-			out = append(out, r)
-		}
-	}
-	return out
-}
-
-// homeVIPs returns the VIPs whose home host is; none for a spare or a backup.
-func homeVIPs(homes map[netip.Addr]cluster.Guest, host string) []netip.Addr {
-	var out []netip.Addr
-	for v, g := range homes {
-		if g.Host == host {
-			out = append(out, v)
-		}
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return out
-}
-
-// groupOfVIP is the group whose VIP it is.
-func groupOfVIP(t cluster.Tables, vip netip.Addr) string {
-	for _, rows := range [][]cluster.ServerRow{t.Operation, t.Separation, t.AccessStop} {
-		for _, r := range rows {
-			if r.VIP == vip {
-				return r.Group
-			}
-		}
-	}
-	return ""
-}
-
-// without returns rows but those of host.
-func without(rows []cluster.ServerRow, host string) []cluster.ServerRow {
-	return slices.DeleteFunc(slices.Clone(rows), func(r cluster.ServerRow) bool { return r.Host == host })
-}
-
-// WakeRows moves the row of a real server from suspension-real to real-server.
-func WakeRows(t cluster.Tables, real netip.Addr) cluster.Tables {
-	t.Suspended, t.Real = moveReal(t.Suspended, t.Real, real)
-	return t
-}
-
-// SuspendRows moves the row of a real server from real-server to suspension-real.
-func SuspendRows(t cluster.Tables, real netip.Addr) cluster.Tables {
-	t.Real, t.Suspended = moveReal(t.Real, t.Suspended, real)
-	return t
-}
-
-func moveReal(from, to []cluster.RealRow, real netip.Addr) (left, more []cluster.RealRow) {
-	more = slices.Clone(to)
-	for _, r := range from {
-		if r.IP == real {
-			more = append(more, r)
-		} else {
-			left = append(left, r)
-		}
-	}
-	return left, more
-}
-
-// StateRows records a group's condition.
-func StateRows(t cluster.Tables, group string, c cluster.Condition) cluster.Tables {
-	t.State = slices.Clone(t.State)
-	for i := range t.State {
-		if t.State[i].Group == group {
-			t.State[i].Condition = c
-		}
-	}
-	return t
-}
-
-// DropAccessStop takes a stopped spare out of access-stop.
-func DropAccessStop(t cluster.Tables, spare string) cluster.Tables {
-	t.AccessStop = without(t.AccessStop, spare)
 	return t
 }

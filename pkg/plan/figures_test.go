@@ -77,8 +77,8 @@ func TestPlanJSON(t *testing.T) {
 		plan Steps
 		json string
 	}{
-		{"empty", Make(a3, nil), `[]`},
-		{"lighter", Make(a3, want(a3, "Web=PS1 FTP=PS1")), `[
+		{"empty", Make(a3, nil, nil), `[]`},
+		{"lighter", Make(a3, nil, want(a3, "Web=PS1 FTP=PS1")), `[
 			{"do":"start-spare","spare":"Fs","real":"172.21.14.201","group":"FTP"},
 			{"do":"start-spare","spare":"Ws","real":"172.21.14.202","group":"Web"},
 			{"do":"move-vip","vip":"172.21.14.105","from":"W2","to":"Ws"},
@@ -86,12 +86,12 @@ func TestPlanJSON(t *testing.T) {
 			{"do":"set-state","group":"Web","condition":"Light(PS1)"},
 			{"do":"set-state","group":"FTP","condition":"Light(PS1)"},
 			{"do":"suspend-real","real":"172.21.14.203"}]`},
-		{"back", Make(a4, want(a4, "Web=Moderate")), `[
+		{"back", Make(a4, nil, want(a4, "Web=Moderate")), `[
 			{"do":"wake-real","real":"172.21.14.203"},
 			{"do":"move-vip","vip":"172.21.14.105","from":"Ws","to":"W2"},
 			{"do":"set-state","group":"Web","condition":"Moderate"},
 			{"do":"stop-spare","spare":"Ws"}]`},
-		{"refused", Make(alone(), want(alone(), "One=PS2")), `[{"do":"refuse","group":"One","why":"no server on base"}]`},
+		{"refused", Make(alone(), nil, want(alone(), "One=PS2")), `[{"do":"refuse","group":"One","why":"no server on base"}]`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			got, err := json.Marshal(c.plan)
@@ -109,8 +109,8 @@ func TestPlanJSON(t *testing.T) {
 func TestPlanText(t *testing.T) {
 	var b strings.Builder
 	a4 := shifted(paper(), "all=PS1")
-	p := append(Make(a4, want(a4, "Web=Moderate")), Make(alone(), want(alone(), "One=PS2"))...)
-	p = append(p, Make(paper(), want(paper(), "FTP=PS1"))[0], Make(a4, want(a4, "all=PS2"))[7])
+	p := append(Make(a4, nil, want(a4, "Web=Moderate")), Make(alone(), nil, want(alone(), "One=PS2"))...)
+	p = append(p, Make(paper(), nil, want(paper(), "FTP=PS1"))[0], Make(a4, nil, want(a4, "all=PS2"))[7])
 	if err := p.WriteText(&b); err != nil {
 		t.Fatal(err)
 	}

@@ -93,7 +93,7 @@ func want(t cluster.Tables, text string) map[string]cluster.Condition {
 // shifted is t after the shifts named one after the other.
 func shifted(t cluster.Tables, wants ...string) cluster.Tables {
 	for _, w := range wants {
-		t = Apply(t, Make(t, want(t, w)))
+		t = Apply(t, nil, Make(t, nil, want(t, w)))
 	}
 	return t
 }
@@ -134,7 +134,7 @@ func compact(p Steps) string {
 }
 
 // rows is one of the three files on one line: "105:W2@203 106:F2@203".
-func rows(rs []cluster.ServerRow) string {
+func rows(rs cluster.Rows) string {
 	rs = slices.SortedFunc(slices.Values(rs), func(a, b cluster.ServerRow) int { return a.VIP.Compare(b.VIP) })
 	var out []string
 	for _, r := range rs {
@@ -154,18 +154,18 @@ type shiftCase struct {
 }
 
 func (c shiftCase) run(t *testing.T) {
-	p := Make(c.from, want(c.from, c.wants))
+	p := Make(c.from, nil, want(c.from, c.wants))
 	if got := compact(p); got != c.plan {
 		t.Errorf("plan\n got %s\nwant %s", got, c.plan)
 	}
-	after := Apply(c.from, p)
+	after := Apply(c.from, nil, p)
 	if got := rows(after.Operation); c.operation != "" && got != c.operation {
 		t.Errorf("operation\n got %s\nwant %s", got, c.operation)
 	}
 	if got := rows(after.AccessStop); c.operation != "" && got != c.accessStop {
 		t.Errorf("access-stop\n got %s\nwant %s", got, c.accessStop)
 	}
-	if again := Make(after, nil); len(again) > 0 && len(again) != len(again.Of(Refuse)) {
+	if again := Make(after, nil, nil); len(again) > 0 && len(again) != len(again.Of(Refuse)) {
 		t.Errorf("planned again: %s", compact(again))
 	}
 }

@@ -23,7 +23,7 @@ func FuzzParseWants(f *testing.F) {
 			t.Errorf("%q names %d groups", text, named)
 		}
 		for g, c := range wants {
-			if _, known := stateOf(t0, g); !known {
+			if _, known := t0.StateOf(g); !known {
 				t.Errorf("%q: no group %q", text, g)
 			}
 			if again, err := cluster.ParseCondition(string(c)); err != nil || again != c {

@@ -17,28 +17,19 @@ type Layout struct {
 
 // LayoutOf is the layout of group in condition c: a function of its home
 // layout, its bases and its spares alone. It returns why c is refused, or nothing.
-func (k Known) LayoutOf(t cluster.Tables, group string, c cluster.Condition) (Layout, string) {
-	return LayoutAt(t, k.Homes(t), group, c)
-}
-
-// LayoutAt is LayoutOf for who has worked out the homes of t already.
-func LayoutAt(t cluster.Tables, homes map[netip.Addr]cluster.Guest, group string, c cluster.Condition) (Layout, string) {
-	row, ok := stateOf(t, group)
+// homes are those of t.
+func LayoutOf(t cluster.Tables, homes cluster.Homes, group string, c cluster.Condition) (Layout, string) {
+	row, ok := t.StateOf(group)
 	if !ok {
 		return Layout{}, NoServerOnBase
 	}
-	return layoutOf(t, row, homes, c)
+	return layoutOf(t, homes, row, c)
 }
 
-// LayoutOf is Known.LayoutOf with the seven files alone.
-func LayoutOf(t cluster.Tables, group string, c cluster.Condition) (Layout, string) {
-	return Known(nil).LayoutOf(t, group, c)
-}
-
-func layoutOf(t cluster.Tables, row cluster.StateRow, homes map[netip.Addr]cluster.Guest, c cluster.Condition) (Layout, string) {
-	site := newSite(t, row, homes)
+func layoutOf(t cluster.Tables, homes cluster.Homes, row cluster.StateRow, c cluster.Condition) (Layout, string) {
+	site := newSite(t, homes, row)
 	switch {
-	case c.Lighter(row.Condition) && len(site.rows.separation) > 0:
+	case c.Lighter(row.Condition) && len(site.group.Separation) > 0:
 		return Layout{}, RecoveryUnderWay
 	case c != cluster.Moderate && !site.knowsBases():
 		return Layout{}, UnknownBase
@@ -54,28 +45,27 @@ func layoutOf(t cluster.Tables, row cluster.StateRow, homes map[netip.Addr]clust
 
 // site is what a layout is a function of.
 type site struct {
-	rows   groupRows
+	group  cluster.Tables // what the files say of it
 	bases  []netip.Addr
-	homes  map[netip.Addr]cluster.Guest // of the VIPs that are not left out
-	vips   []netip.Addr                 // those VIPs, in address order
-	spares []cluster.SpareRow           // free ones, in file order
-	known  map[netip.Addr]bool          // the real servers of both files
+	homes  cluster.Homes       // of the VIPs that are not left out
+	vips   []netip.Addr        // those VIPs, in address order
+	spares []cluster.SpareRow  // free ones, in file order
+	known  map[netip.Addr]bool // the real servers of both files
 }
 
-func newSite(t cluster.Tables, row cluster.StateRow, homes map[netip.Addr]cluster.Guest) site {
-	s := site{rows: rowsOfGroup(t, row.Group), bases: row.Bases, homes: map[netip.Addr]cluster.Guest{}, known: map[netip.Addr]bool{}}
+func newSite(t cluster.Tables, homes cluster.Homes, row cluster.StateRow) site {
+	s := site{group: t.InGroup(row.Group), bases: row.Bases, homes: cluster.Homes{}, known: map[netip.Addr]bool{}}
 	for _, r := range slices.Concat(t.Real, t.Suspended) {
 		s.known[r.IP] = true
 	}
-	separated := func(host string) bool { return len(cluster.RowsOf(t.Separation, host)) > 0 }
-	for _, v := range s.rows.vips() {
-		if h, ok := homes[v]; ok && s.known[h.Real] && !separated(h.Host) {
+	for _, v := range s.group.VIPs() {
+		if h, ok := homes[v]; ok && s.known[h.Real] && !t.Separation.Has(h.Host) {
 			s.homes[v] = h
 			s.vips = append(s.vips, v)
 		}
 	}
-	for _, sp := range s.rows.spares {
-		if !separated(sp.Host) {
+	for _, sp := range s.group.Spares {
+		if !t.Separation.Has(sp.Host) {
 			s.spares = append(s.spares, sp)
 		}
 	}
@@ -256,14 +246,4 @@ func (d *draft) reals() []netip.Addr {
 		}
 	}
 	return out
-}
-
-// stateOf is the state row of group.
-func stateOf(t cluster.Tables, group string) (cluster.StateRow, bool) {
-	for _, s := range t.State {
-		if s.Group == group {
-			return s, true
-		}
-	}
-	return cluster.StateRow{}, false
 }

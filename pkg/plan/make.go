@@ -12,8 +12,8 @@ import (
 // wants ask for. A group without a want is planned with its recorded condition;
 // a name that is no group is ignored. The result depends on no row order but
 // that of the spare-server and state files.
-func (k Known) Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
-	m := maker{before: t, homes: k.Homes(t), condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
+func Make(t cluster.Tables, known cluster.HomeNames, wants map[string]cluster.Condition) Steps {
+	m := maker{before: t, homes: t.Homes(known), condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
 	for _, row := range t.State {
 		m.group(row, wants)
 	}
@@ -26,15 +26,10 @@ func (k Known) Make(t cluster.Tables, wants map[string]cluster.Condition) Steps 
 	return m.list()
 }
 
-// Make is Known.Make with the seven files alone.
-func Make(t cluster.Tables, wants map[string]cluster.Condition) Steps {
-	return Known(nil).Make(t, wants)
-}
-
 // maker collects the steps of one plan.
 type maker struct {
 	before, after cluster.Tables // after: as they will be once all VIPs are moved
-	homes         map[netip.Addr]cluster.Guest
+	homes         cluster.Homes
 	condition     map[string]cluster.Condition // of every group, after the plan
 	refused       map[string]bool
 
@@ -48,7 +43,7 @@ func (m *maker) group(row cluster.StateRow, wants map[string]cluster.Condition) 
 		want = row.Condition
 	}
 	m.condition[row.Group] = row.Condition
-	layout, why := layoutOf(m.before, row, m.homes, want)
+	layout, why := layoutOf(m.before, m.homes, row, want)
 	if why != "" {
 		m.refused[row.Group] = true
 		m.refusals = append(m.refusals, Step{Do: Refuse, Group: row.Group, Why: why})
@@ -69,11 +64,11 @@ func (m *maker) move(group string, layout Layout) {
 		if !ok || r.Group != group || to.Host == r.Host {
 			continue
 		}
-		if rows := cluster.RowsOf(m.before.Operation, to.Host); len(rows) > 0 && m.before.IsSpare(to.Host) {
+		if rows := m.before.Operation.Of(to.Host); len(rows) > 0 && m.before.IsSpare(to.Host) {
 			to.Real = rows[0].Real // a spare that serves keeps its real server
 		}
 		m.moves = append(m.moves, Step{Do: MoveVIP, Group: group, VIP: r.VIP, From: r.Guest(), To: to,
-			Held: heldBy(m.before, m.homes, r)})
+			Held: m.before.GetsBack(m.homes, r)})
 	}
 }
 
@@ -111,8 +106,8 @@ func (m *maker) suspend(needed map[netip.Addr]bool) {
 // startSpares starts the spares that hold a VIP after the plan and none before.
 func (m *maker) startSpares() {
 	for _, s := range m.before.Spares {
-		rows := cluster.RowsOf(m.after.Operation, s.Host)
-		if len(rows) > 0 && len(cluster.RowsOf(m.before.Operation, s.Host)) == 0 {
+		rows := m.after.Operation.Of(s.Host)
+		if len(rows) > 0 && !m.before.Operation.Has(s.Host) {
 			m.starts = append(m.starts, Step{Do: StartSpare, Group: rows[0].Group, Spare: s.Host, Real: rows[0].Real, To: rows[0].Guest()})
 		}
 	}
@@ -122,12 +117,12 @@ func (m *maker) startSpares() {
 // access-stop on a real server that this plan suspends.
 func (m *maker) stopSpares() {
 	for _, s := range m.before.Spares {
-		if len(cluster.RowsOf(m.after.Operation, s.Host)) > 0 {
+		if m.after.Operation.Has(s.Host) {
 			continue
 		}
-		served := len(cluster.RowsOf(m.before.Operation, s.Host)) > 0
+		served := m.before.Operation.Has(s.Host)
 		var awake, falls bool
-		for _, r := range cluster.RowsOf(m.after.AccessStop, s.Host) {
+		for _, r := range m.after.AccessStop.Of(s.Host) {
 			falls = falls || has(m.suspends, r.Real)
 			awake = awake || has(m.wakes, r.Real) || m.before.IsActive(r.Real)
 		}

@@ -41,7 +41,7 @@ type Step struct {
 	VIP       netip.Addr        // move-vip
 	From      cluster.Guest     // move-vip: who holds the VIP today, and where
 	To        cluster.Guest     // move-vip: who gets it, and where; start-spare: the spare at its base
-	Held      []netip.Addr      // move-vip: see Move
+	Held      []netip.Addr      // move-vip: see edits.Move
 	Condition cluster.Condition // set-state
 	Keep      bool              // stop-spare: its access-stop rows stay (its real server is suspended)
 }

@@ -24,18 +24,18 @@ func lived(rt *rapid.T) *world {
 // checkTables is what must hold at any time: every VIP served once, every home
 // server in exactly one of the three files, and known as the home of its VIP.
 func (w *world) checkTables(rt *rapid.T) {
-	if got, want := cluster.VIPsOf(w.t.Operation), cluster.VIPsOf(w.origin.Operation); len(w.t.Operation) != len(want) || !slices.Equal(got, want) {
+	if got, want := w.t.Operation.VIPs(), w.origin.Operation.VIPs(); len(w.t.Operation) != len(want) || !slices.Equal(got, want) {
 		rt.Fatalf("VIPs in operation: %s", rows(w.t.Operation))
 	}
-	homes := w.known.Homes(w.t)
+	homes := w.t.Homes(w.known)
 	for _, r := range w.origin.Operation {
 		if homes[r.VIP] != r.Guest() {
 			rt.Fatalf("home of %s is %v, was %v\noperation %s\naccess-stop %s\nseparation %s", r.VIP, homes[r.VIP], r.Guest(),
 				rows(w.t.Operation), rows(w.t.AccessStop), rows(w.t.Separation))
 		}
 		in := 0
-		for _, file := range [][]cluster.ServerRow{w.t.Operation, w.t.AccessStop, w.t.Separation} {
-			if len(cluster.RowsOf(file, r.Host)) > 0 {
+		for _, file := range []cluster.Rows{w.t.Operation, w.t.AccessStop, w.t.Separation} {
+			if file.Has(r.Host) {
 				in++
 			}
 		}
@@ -51,10 +51,10 @@ func TestPlanIsDone(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := lived(rt)
 		wants := w.drawWants(rt)
-		p := w.known.Make(w.t, wants)
-		w.t = w.known.Apply(w.t, p)
+		p := Make(w.t, w.known, wants)
+		w.t = Apply(w.t, w.known, p)
 		w.checkTables(rt)
-		again := w.known.Make(w.t, wants)
+		again := Make(w.t, w.known, wants)
 		if len(again) != len(again.Of(Refuse)) {
 			rt.Fatalf("first %s\nagain %s", compact(p), compact(again))
 		}
@@ -66,8 +66,8 @@ func TestRowOrder(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := lived(rt)
 		wants := w.drawWants(rt)
-		a, _ := json.Marshal(w.known.Make(w.t, wants))
-		b, _ := json.Marshal(w.known.Make(shuffled(rt, w.t), wants))
+		a, _ := json.Marshal(Make(w.t, w.known, wants))
+		b, _ := json.Marshal(Make(shuffled(rt, w.t), w.known, wants))
 		if string(a) != string(b) {
 			rt.Fatalf("\n%s\n%s", a, b)
 		}
@@ -79,8 +79,8 @@ func TestRowOrder(t *testing.T) {
 func TestNeededHostsStayAwake(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := lived(rt)
-		p := w.known.Make(w.t, w.drawWants(rt))
-		after := w.known.Apply(w.t, p)
+		p := Make(w.t, w.known, w.drawWants(rt))
+		after := Apply(w.t, w.known, p)
 		asleep := map[netip.Addr]bool{}
 		for _, r := range after.Suspended {
 			asleep[r.IP] = true
@@ -104,7 +104,7 @@ func TestPS1IsRedundant(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := drawWorld(rt)
 		for range rapid.IntRange(1, 6).Draw(rt, "shifts") {
-			w.t = w.known.Apply(w.t, w.known.Make(w.t, w.drawWants(rt)))
+			w.t = Apply(w.t, w.known, Make(w.t, w.known, w.drawWants(rt)))
 			w.checkTables(rt)
 			for _, s := range w.t.State {
 				var reals []netip.Addr
@@ -137,7 +137,7 @@ func TestAllModerateIsHome(t *testing.T) {
 			w.recovered(rt)
 		}
 		w.t.Real = append(w.t.Real, w.lost...)
-		w.t = w.known.Apply(w.t, w.known.Make(w.t, want(w.t, "all=Moderate")))
+		w.t = Apply(w.t, w.known, Make(w.t, w.known, want(w.t, "all=Moderate")))
 		if got, want := rows(w.t.Operation), rows(w.origin.Operation); got != want {
 			rt.Fatalf("\n got %s\nwant %s", got, want)
 		}
@@ -154,15 +154,15 @@ func TestAllModerateIsHome(t *testing.T) {
 func TestMovesOneByOne(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		w := lived(rt)
-		p := w.known.Make(w.t, w.drawWants(rt))
-		whole := w.known.Apply(w.t, p.Of(MoveVIP))
+		p := Make(w.t, w.known, w.drawWants(rt))
+		whole := Apply(w.t, w.known, p.Of(MoveVIP))
 		parts := w.t
 		for _, s := range rapid.Permutation(p.Of(MoveVIP)).Draw(rt, "order") {
-			parts = w.known.MoveRows(parts, s.Move())
+			s.Move().Make(&parts, parts.Homes(w.known))
 		}
-		for _, f := range [][2][]cluster.ServerRow{{whole.Operation, parts.Operation}, {whole.AccessStop, parts.AccessStop}, {whole.Separation, parts.Separation}} {
-			slices.SortFunc(f[0], cluster.CompareServerRows)
-			slices.SortFunc(f[1], cluster.CompareServerRows)
+		for _, f := range [][2]cluster.Rows{{whole.Operation, parts.Operation}, {whole.AccessStop, parts.AccessStop}, {whole.Separation, parts.Separation}} {
+			slices.SortFunc(f[0], cluster.ServerRow.Compare)
+			slices.SortFunc(f[1], cluster.ServerRow.Compare)
 			if !slices.Equal(f[0], f[1]) {
 				rt.Fatalf("\nwhole %s\nparts %s", rows(f[0]), rows(f[1]))
 			}

@@ -13,10 +13,10 @@ import (
 // world is a random fleet and what happened to it.
 type world struct {
 	t       cluster.Tables
-	origin  cluster.Tables // in Moderate, before anything happened
-	known   Known          // the homes, as the .dat files would tell
+	origin  cluster.Tables    // in Moderate, before anything happened
+	known   cluster.HomeNames // the homes, as the .dat files would tell
 	backups map[string]cluster.Guest
-	lost    []cluster.RealRow // rows of real servers that B3 took out
+	lost    cluster.RealRows // rows of real servers that B3 took out
 }
 
 // drawWorld draws a fleet in Moderate: any homes, bases and spares.
@@ -32,11 +32,11 @@ func drawWorld(rt *rapid.T) *world {
 	for g := range rapid.IntRange(1, 4).Draw(rt, "groups") {
 		n = w.drawGroup(rt, f, g, n, reals)
 	}
-	vips := rapid.Permutation(cluster.VIPsOf(w.t.Operation)).Draw(rt, "vips")
+	vips := rapid.Permutation(w.t.Operation.VIPs()).Draw(rt, "vips")
 	for i := range w.t.Operation {
 		w.t.Operation[i].VIP = vips[i]
 	}
-	w.origin, w.known = w.t.Clone(), Known{}
+	w.origin, w.known = w.t.Clone(), cluster.HomeNames{}
 	for _, r := range w.t.Operation {
 		w.known[r.VIP] = r.Host
 	}
@@ -80,7 +80,7 @@ func (w *world) drawWants(rt *rapid.T) map[string]cluster.Condition {
 func (w *world) step(rt *rapid.T) {
 	switch rapid.SampledFrom([]string{"shift", "shift", "trouble", "recovered", "lost", "back"}).Draw(rt, "event") {
 	case "shift":
-		w.t = w.known.Apply(w.t, w.known.Make(w.t, w.drawWants(rt)))
+		w.t = Apply(w.t, w.known, Make(w.t, w.known, w.drawWants(rt)))
 	case "trouble":
 		w.trouble(rt)
 	case "recovered":
@@ -100,9 +100,9 @@ func (w *world) trouble(rt *rapid.T) {
 	if !home {
 		return
 	}
-	rows := cluster.RowsOf(w.t.Operation, host)
+	rows := w.t.Operation.Of(host)
 	w.t = w.t.Clone()
-	w.t.Operation = without(w.t.Operation, host)
+	w.t.Operation = w.t.Operation.Without(host)
 	w.t.Separation = append(w.t.Separation, rows...)
 	for _, r := range rows {
 		w.t.Operation = append(w.t.Operation, cluster.ServerRow{Group: r.Group, Real: backup.Real, VIP: r.VIP, Host: backup.Host, IP: backup.IP})
@@ -115,10 +115,10 @@ func (w *world) recovered(rt *rapid.T) {
 		return
 	}
 	host := rapid.SampledFrom(w.t.Separation).Draw(rt, "recovered").Host
-	rows := cluster.RowsOf(w.t.Separation, host)
+	rows := w.t.Separation.Of(host)
 	w.t = w.t.Clone()
-	w.t.Separation = without(w.t.Separation, host)
-	w.t.Operation = append(without(w.t.Operation, w.backups[host].Host), rows...)
+	w.t.Separation = w.t.Separation.Without(host)
+	w.t.Operation = append(w.t.Operation.Without(w.backups[host].Host), rows...)
 }
 
 // lose takes one active real server's row out, its servers taken over (B3).

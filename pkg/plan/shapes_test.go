@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 )
 
 // alone has a group of one server off its base and without a spare.
@@ -15,7 +16,9 @@ func alone() cluster.Tables { return build(lan, 2, "One: A@2=101 / 1", "Two: B@1
 func suspended(t cluster.Tables, reals ...int) cluster.Tables {
 	f := &fleet{prefix: lan}
 	for _, n := range reals {
-		t = SuspendRows(t, f.rs(n))
+		if err := edits.Sleep(&t, f.rs(n)); err != nil {
+			panic(err)
+		}
 	}
 	return t
 }
@@ -29,9 +32,9 @@ func gone(t cluster.Tables, real int) cluster.Tables {
 // one serves from the management server .200 (A4).
 func separate(t cluster.Tables, host, backup string) cluster.Tables {
 	f := &fleet{prefix: lan}
-	rows := cluster.RowsOf(t.Operation, host)
+	rows := t.Operation.Of(host)
 	t = t.Clone()
-	t.Operation = without(t.Operation, host)
+	t.Operation = t.Operation.Without(host)
 	t.Separation = append(t.Separation, rows...)
 	for _, r := range rows {
 		if backup != "" {
@@ -44,9 +47,9 @@ func separate(t cluster.Tables, host, backup string) cluster.Tables {
 // brokenSpare is a group in PS2 whose first spare, idle on RS2, is in separation.
 func brokenSpare() cluster.Tables {
 	t := shifted(build(lan, 3, "A: A1@1=101 A2@3=102 | As At / 1 2"), "A=PS1", "A=PS2")
-	t.Separation = cluster.RowsOf(t.AccessStop, "As")
+	t.Separation = t.AccessStop.Of("As")
 	t.Separation[0].VIP = t.Operation[0].VIP // one that no shift moves
-	t.AccessStop = without(t.AccessStop, "As")
+	t.AccessStop = t.AccessStop.Without("As")
 	return t
 }
 
@@ -134,7 +137,7 @@ func TestB1IsWoken(t *testing.T) {
 	f := &fleet{prefix: lan}
 	tb := shifted(build(lan, 3, "A: A1@3=101 | As / 2"), "A=PS2")
 	tb.State[0].Bases = []netip.Addr{f.rs(1), f.rs(2)}
-	if got, want := compact(Make(tb, nil)), "wake 201"; got != want || rows(tb.Operation) != "101:As@202" {
+	if got, want := compact(Make(tb, nil, nil)), "wake 201"; got != want || rows(tb.Operation) != "101:As@202" {
 		t.Errorf("planned %q, want %q; in operation: %s", got, want, rows(tb.Operation))
 	}
 }
@@ -149,7 +152,7 @@ func TestSpareKeepsItsRealServer(t *testing.T) {
 	}
 	tb.State[0].Bases = slices.Clone(tb.State[0].Bases)
 	slices.Reverse(tb.State[0].Bases)
-	if p := Make(tb, nil); len(p) > 0 {
+	if p := Make(tb, nil, nil); len(p) > 0 {
 		t.Errorf("bases reversed: %s", compact(p))
 	}
 	tb = shifted(tb, "A=Moderate", "A=PS1")

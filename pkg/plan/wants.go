@@ -19,7 +19,7 @@ func ParseWants(t cluster.Tables, text string) (map[string]cluster.Condition, er
 		if !ok {
 			return nil, fmt.Errorf("cannot read want %q: want GROUP=CONDITION", part)
 		}
-		if _, known := stateOf(t, group); !known {
+		if _, known := t.StateOf(group); !known {
 			return nil, fmt.Errorf("cannot read want %q: no group %q in state.conf", part, group)
 		}
 		if _, twice := wants[group]; twice {

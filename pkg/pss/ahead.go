@@ -12,7 +12,7 @@ import (
 // ahead is what pss knows to look ahead from t.
 func (s *System) ahead(t cluster.Tables) ahead.View {
 	data := s.serverData()
-	return ahead.View{Tables: t, Homes: data.Homes().Homes(t),
+	return ahead.View{Tables: t, Homes: t.Homes(data.Homes()),
 		Capacity: func(host string) load.Capacity { return capacity(s.opt.Settings.ServerOf(host)) },
 		Backup: func(host string) string {
 			d, _ := data.Of(host)

@@ -282,9 +282,9 @@ func TestRefusedIsMended(t *testing.T) {
 	}, func(r *rig) {
 		r.start()
 		r.until(3*time.Minute, "Mail refused", func() bool { return r.logged("shift refused") > 0 })
-		home := cluster.RowsOf(r.tables().Operation, "M2")[0]
+		home := r.tables().Operation.Of("M2")[0]
 		r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
-			m1 := cluster.RowsOf(t.Operation, "M1")[0]
+			m1 := t.Operation.Of("M1")[0]
 			i := slices.Index(t.Operation, home)
 			t.Operation[i].Host, t.Operation[i].IP, t.Operation[i].Real = m1.Host, m1.IP, m1.Real
 			t.AccessStop = append(t.AccessStop, home)
@@ -354,7 +354,7 @@ func TestForeignVIPLeavesBackup(t *testing.T) {
 		r.until(2*time.Minute, "104 at home", func() bool {
 			return r.holder(104) == "M2" && r.condition("Mail") == cluster.Moderate && r.consistent() == nil
 		})
-		rows := cluster.RowsOf(r.tables().Separation, "M1")
+		rows := r.tables().Separation.Of("M1")
 		if r.holder(101) != "Mb" || len(rows) != 1 || rows[0].VIP != ip(101) {
 			r.Error(r.describe())
 		}

@@ -2,8 +2,6 @@ package pss
 
 import (
 	"context"
-	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
@@ -22,7 +20,7 @@ func (s *System) measure(ctx context.Context, t cluster.Tables) map[string]load.
 	out := map[string]load.Server{}
 	var mu sync.Mutex
 	var all sync.WaitGroup
-	for _, g := range distinct(t.Operation) {
+	for _, g := range t.Operation.Guests() {
 		all.Go(func() {
 			v, err := s.average(ctx, g)
 			if ctx.Err() == nil && !s.left(ctx, g, err) && s.said.News("measure "+g.Host, text(err)) && err != nil {
@@ -44,17 +42,7 @@ func (s *System) left(ctx context.Context, g cluster.Guest, err error) bool {
 		return false
 	}
 	t, unknown := s.opt.Files.View(ctx)
-	return unknown == nil && len(cluster.RowsOf(t.Operation, g.Host)) == 0
-}
-
-func distinct(rows []cluster.ServerRow) []cluster.Guest {
-	var out []cluster.Guest
-	for _, r := range rows {
-		if !slices.Contains(out, r.Guest()) {
-			out = append(out, r.Guest())
-		}
-	}
-	return out
+	return unknown == nil && !t.Operation.Has(g.Host)
 }
 
 // average takes the samples of one server: A_n of equations (1)-(3). A sample is
@@ -93,41 +81,17 @@ func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load
 	for _, row := range t.State {
 		class := s.opt.Settings.ClassOf(row.Group)
 		g := load.Group{Name: row.Group, Condition: row.Condition, Rules: ahead.Rules(class, s.opt.Settings.TypeOf(row.Group)),
-			Separated: unserved(t, row.Group)}
-		for _, server := range distinct(t.Operation) {
-			if cluster.RowsOf(t.Operation, server.Host)[0].Group == row.Group {
-				g.Servers = append(g.Servers, servers[server.Host])
-			}
+			Separated: t.Unserved(row.Group)}
+		for _, server := range t.Operation.InGroup(row.Group).Guests() {
+			g.Servers = append(g.Servers, servers[server.Host])
 		}
 		if class.LookAhead {
 			g.Ahead = view.Layouts(row.Group)
 		}
-		g.Accesses, g.FullTime = s.counts.Clients(now, vipsOf(t, row.Group), class)
+		g.Accesses, g.FullTime = s.counts.Clients(now, t.Rows().InGroup(row.Group).VIPs(), class)
 		out = append(out, g)
 	}
 	return out
-}
-
-// unserved are the VIPs of group that stand only in separation.
-func unserved(t cluster.Tables, group string) []netip.Addr {
-	var out []netip.Addr
-	for _, r := range t.Separation {
-		served := slices.ContainsFunc(t.Operation, func(o cluster.ServerRow) bool { return o.VIP == r.VIP })
-		if r.Group == group && !served {
-			out = append(out, r.VIP)
-		}
-	}
-	return out
-}
-
-func vipsOf(t cluster.Tables, group string) []netip.Addr {
-	var rows []cluster.ServerRow
-	for _, r := range slices.Concat(t.Operation, t.Separation, t.AccessStop) {
-		if r.Group == group {
-			rows = append(rows, r)
-		}
-	}
-	return cluster.VIPsOf(rows)
 }
 
 // count counts the accesses of this cycle.

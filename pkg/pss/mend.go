@@ -3,15 +3,13 @@ package pss
 import (
 	"context"
 	"errors"
-	"net/netip"
 	"slices"
 	"sync"
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/pss/hands"
-	"pss-msbs/pkg/pss/power"
 )
 
 // mend makes reality follow the files: who holds which VIP, which spares run
@@ -71,22 +69,17 @@ func (s *System) mendMoving(ctx context.Context, t cluster.Tables) {
 	}
 }
 
-// rowsOf are all rows of a server in the three files.
-func rowsOf(t cluster.Tables, host string) []cluster.ServerRow {
-	return slices.Concat(cluster.RowsOf(t.Operation, host), cluster.RowsOf(t.AccessStop, host), cluster.RowsOf(t.Separation, host))
-}
-
 // mendMonitors starts the sif and dbss of every spare in use and ends those of
 // the others. A spare's processes outlive a pss that died and are adopted; those
 // of a spare that failed end as it is thrown away.
 func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 	failed, unknown := s.opt.Abandoned()
 	for _, spare := range t.Spares {
-		rows := rowsOf(t, spare.Host)
+		rows := t.Rows().Of(spare.Host)
 		running, err := s.opt.Monitors.Running(spare.Host)
 		switch {
 		case err != nil:
-		case lost(t, rows): // its monitor has ended, and there is nothing to monitor
+		case t.Lost(spare.Host): // its monitor has ended, and there is nothing to monitor
 			continue
 		case len(rows) > 0 && !running:
 			s.adopt(ctx, s.serverData().Spare(spare, rows[0].Real, rows[0].VIP))
@@ -101,13 +94,6 @@ func (s *System) mendMonitors(ctx context.Context, t cluster.Tables) {
 			s.said.once("monitor "+spare.Host, err, "monitor of a spare not mended")
 		}
 	}
-}
-
-// lost tells whether a spare stands in separation on a real server that is out.
-func lost(t cluster.Tables, rows []cluster.ServerRow) bool {
-	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool {
-		return slices.Contains(t.Separation, r) && !t.IsActive(r.Real)
-	})
 }
 
 func (s *System) mended(what string) {
@@ -138,7 +124,7 @@ func (s *System) adopt(ctx context.Context, dat mgmtdata.Server) {
 // the other, or be started again by its launcher.
 func (s *System) mendBackups(ctx context.Context, t cluster.Tables) {
 	data, seen, now := s.serverData(), map[string]time.Time{}, s.opt.Clock.Now()
-	for _, g := range distinct(t.Operation) {
+	for _, g := range t.Operation.Guests() {
 		target, is := data.TargetOf(g.Host)
 		if !is || s.monitored(g.Host) || s.monitored(target.Host) {
 			continue
@@ -174,47 +160,21 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 	failed, unknown := s.opt.Abandoned()
 	awake := s.awake(t)
 	for _, spare := range t.Spares {
-		if serves(t, spare.Host) || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
+		if t.Serves(spare.Host) || s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host) {
 			continue // one that failed is thrown away first
 		}
 		p, runs := placed[spare.Host]
 		g := cluster.Guest{Host: spare.Host, IP: spare.IP, Real: p.Real}
-		if runs && len(cluster.RowsOf(t.AccessStop, spare.Host)) > 0 {
+		if runs && t.AccessStop.Has(spare.Host) {
 			continue
 		}
 		if !runs {
-			if g.Real = birthplace(awake, spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
+			if g.Real = awake.Birthplace(spare.Group); !g.Real.IsValid() || err != nil || s.saved(ctx, g) {
 				continue // nowhere to create it, perhaps it runs where nobody answered, or it is at rest
 			}
 		}
 		s.create(ctx, g, spare.Group, runs)
 	}
-}
-
-// serves tells whether a server serves or should.
-func serves(t cluster.Tables, host string) bool {
-	return len(cluster.RowsOf(t.Operation, host))+len(cluster.RowsOf(t.Separation, host)) > 0
-}
-
-// awakeBase is the first base of group that is awake.
-func awakeBase(t cluster.Tables, group string) netip.Addr {
-	for _, row := range t.State {
-		for _, b := range row.Bases {
-			if row.Group == group && t.IsActive(b) {
-				return b
-			}
-		}
-	}
-	return netip.Addr{}
-}
-
-// birthplace is where a spare of group can be created: on a base, but where all
-// of them sleep on any other, as its image lies on shared storage.
-func birthplace(t cluster.Tables, group string) netip.Addr {
-	if b := awakeBase(t, group); b.IsValid() || len(t.Real) == 0 {
-		return b
-	}
-	return t.Real[0].IP
 }
 
 // saved tells whether the spare is at rest; where nobody says it counts as such.
@@ -235,11 +195,11 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 		defer s.look() // a VIP may wait for it
 		defer s.spares.release(g.Host)
 		t, ok := s.fresh(ctx)
-		if !ok || serves(t, g.Host) || s.saved(ctx, g) {
+		if !ok || t.Serves(g.Host) || s.saved(ctx, g) {
 			return // meanwhile: the files and where it runs were asked before it was claimed
 		}
 		err := s.hands.Create(ctx, g, group)
-		if ctx.Err() != nil || errors.Is(err, hands.ErrStale) {
+		if ctx.Err() != nil || errors.Is(err, edits.ErrStale) {
 			return // its real server was put to sleep: the next look finds another
 		}
 		if s.said.once("create "+g.Host, err, "spare server not created") {
@@ -290,7 +250,7 @@ func (s *System) mendSleep(ctx context.Context, t cluster.Tables) {
 			if slept {
 				s.mended("real server " + r.IP.String() + " suspended, as the files have it")
 			}
-			if ctx.Err() == nil && !errors.Is(err, power.ErrNeeded) {
+			if ctx.Err() == nil && !errors.Is(err, edits.ErrNeeded) {
 				s.said.once("sleep "+r.IP.String(), err, "real server is awake though the files have it asleep")
 			}
 		})

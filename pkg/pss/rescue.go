@@ -10,7 +10,6 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
 )
 
 // rescueAll gives the VIPs that no backup takes (a server without backup
@@ -28,7 +27,7 @@ func (s *System) rescueAll(ctx context.Context) (soon bool) {
 		return false
 	}
 	for _, row := range t.State {
-		rows := orphaned(t, row.Group, abandoned)
+		rows := t.Separation.InGroup(row.Group).Where(func(r cluster.ServerRow) bool { return t.LeftToPSS(r.VIP, abandoned) })
 		if len(rows) == 0 {
 			s.startsAnew(t, row.Group)
 			continue
@@ -43,22 +42,15 @@ func (s *System) rescueAll(ctx context.Context) (soon bool) {
 	}
 	s.retire(ctx, abandoned)
 	return slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool {
-		return len(unserved(t, r.Group)) > 0 && !slices.Contains(abandoned, r.Host)
-	})
-}
-
-// orphaned are the separation rows of group whose VIP is pss's to give.
-func orphaned(t cluster.Tables, group string, abandoned []string) []cluster.ServerRow {
-	return slices.DeleteFunc(slices.Clone(t.Separation), func(r cluster.ServerRow) bool {
-		return r.Group != group || !plan.Ours(t, abandoned, r.VIP)
+		return len(t.Unserved(r.Group)) > 0 && !slices.Contains(abandoned, r.Host)
 	})
 }
 
 // rescue serves the VIPs of one group again, wherever that is possible, and has
 // the group go to Moderate.
-func (s *System) rescue(ctx context.Context, group string, rows []cluster.ServerRow) {
+func (s *System) rescue(ctx context.Context, group string, rows cluster.Rows) {
 	s.forced.add(group)
-	err := s.placeAll(ctx, group, cluster.VIPsOf(rows))
+	err := s.placeAll(ctx, group, rows.VIPs())
 	if ctx.Err() != nil {
 		return
 	}
@@ -112,31 +104,21 @@ func (s *System) placeOnServing(ctx context.Context, t cluster.Tables, group str
 // VIPs first; never a backup, which holds only its target's VIPs.
 func (s *System) serving(t cluster.Tables, group string) []cluster.Guest {
 	data := s.serverData()
-	own := slices.DeleteFunc(slices.Clone(t.Operation), func(r cluster.ServerRow) bool { return r.Group != group })
-	out := slices.DeleteFunc(distinct(own), func(g cluster.Guest) bool {
-		return data.IsBackup(g.Host) || len(cluster.RowsOf(t.Separation, g.Host)) > 0
+	out := slices.DeleteFunc(t.Operation.InGroup(group).Guests(), func(g cluster.Guest) bool {
+		return data.IsBackup(g.Host) || t.Separation.Has(g.Host)
 	})
-	bases := basesOf(t, group)
+	state, _ := t.StateOf(group)
 	rank := func(g cluster.Guest) int {
-		if i := slices.Index(bases, g.Real); i >= 0 {
+		if i := slices.Index(state.Bases, g.Real); i >= 0 {
 			return i
 		}
-		return len(bases)
+		return len(state.Bases)
 	}
 	slices.SortFunc(out, func(a, b cluster.Guest) int {
-		return cmp.Or(cmp.Compare(len(cluster.RowsOf(t.Operation, a.Host)), len(cluster.RowsOf(t.Operation, b.Host))),
+		return cmp.Or(cmp.Compare(len(t.Operation.Of(a.Host)), len(t.Operation.Of(b.Host))),
 			cmp.Compare(rank(a), rank(b)), cmp.Compare(a.Host, b.Host))
 	})
 	return out
-}
-
-func basesOf(t cluster.Tables, group string) []netip.Addr {
-	for _, row := range t.State {
-		if row.Group == group {
-			return row.Bases
-		}
-	}
-	return nil
 }
 
 // take gives a VIP that nobody serves to g, if its services answer.
@@ -177,7 +159,7 @@ func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group strin
 	var errs error
 	awake := s.awake(t)
 	for _, spare := range t.Spares {
-		base := berth(awake, spare)
+		base := awake.Berth(spare)
 		if spare.Group != group || !base.IsValid() {
 			continue
 		}
@@ -215,25 +197,13 @@ func (s *System) startFor(ctx context.Context, group string, vip netip.Addr, g c
 	return nil
 }
 
-// berth is where a spare that neither serves nor is in trouble could serve now:
-// where it stands in access stop if that is awake, else the first awake base.
-func berth(t cluster.Tables, spare cluster.SpareRow) netip.Addr {
-	if serves(t, spare.Host) {
-		return netip.Addr{}
-	}
-	for _, row := range cluster.RowsOf(t.AccessStop, spare.Host) {
-		if t.IsActive(row.Real) {
-			return row.Real
-		}
-	}
-	return awakeBase(t, spare.Group)
-}
-
 // placeAtHome wakes the real servers of the group's home servers in parallel;
 // the first that is ready takes the VIPs. The others go on waking: Moderate
 // needs them.
 func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string, vips []netip.Addr) error {
-	homes := idleHomes(t, group)
+	homes := t.AccessStop.InGroup(group).Where(func(r cluster.ServerRow) bool {
+		return !t.IsSpare(r.Host) && t.RealStanding(r.Real) != cluster.RealOutside // its dsrs brings that back
+	}).Guests()
 	errs := make([]error, len(homes))
 	done := make(chan int, len(homes))
 	for i, g := range homes {
@@ -245,18 +215,6 @@ func (s *System) placeAtHome(ctx context.Context, t cluster.Tables, group string
 		}
 	}
 	return errors.Join(errors.New("no home server is left"), errors.Join(errs...))
-}
-
-// idleHomes are the home servers of group in access stop, but for those whose
-// real server is out: its dsrs brings them back.
-func idleHomes(t cluster.Tables, group string) []cluster.Guest {
-	var homes []cluster.Guest
-	for _, r := range t.AccessStop {
-		if r.Group == group && !t.IsSpare(r.Host) && (t.IsActive(r.Real) || t.IsAsleep(r.Real)) {
-			homes = append(homes, r.Guest())
-		}
-	}
-	return homes
 }
 
 // wakeHome wakes the real server of a home server and returns once that answers.
@@ -275,7 +233,7 @@ func (s *System) wakeHome(ctx context.Context, group string, g cluster.Guest) er
 // takeAll gives all VIPs to a home server in access stop, its own first: the
 // row that names its home VIP is then never without it.
 func (s *System) takeAll(ctx context.Context, t cluster.Tables, group string, vips []netip.Addr, g cluster.Guest) error {
-	own := s.serverData().Homes().Homes(t)
+	own := t.Homes(s.serverData().Homes())
 	vips = slices.SortedStableFunc(slices.Values(vips), func(a, b netip.Addr) int {
 		return cmp.Compare(btoi(own[a].Host != g.Host), btoi(own[b].Host != g.Host))
 	})
@@ -301,7 +259,7 @@ func (s *System) retire(ctx context.Context, abandoned []string) {
 		return
 	}
 	for _, spare := range t.Spares {
-		if !slices.Contains(abandoned, spare.Host) || len(rowsOf(t, spare.Host)) > 0 || !s.spares.claim(spare.Host) {
+		if !slices.Contains(abandoned, spare.Host) || t.Rows().Has(spare.Host) || !s.spares.claim(spare.Host) {
 			continue
 		}
 		err := s.hands.Retire(ctx, spare, t)

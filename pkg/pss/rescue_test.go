@@ -66,7 +66,7 @@ func TestBackupFails(t *testing.T) {
 		r.inject(sim.VMCrash, "M1")
 		r.abandon("M1")
 		r.until(3*time.Second, "101 served", func() bool { return r.holder(101) == "M2" })
-		if rows := cluster.RowsOf(r.tables().Separation, "M1"); len(rows) != 1 {
+		if rows := r.tables().Separation.Of("M1"); len(rows) != 1 {
 			r.Errorf("separation rows of M1: %v", rows)
 		}
 		r.ok(r.model.Start(r.ctx, r.guest("M1")))
@@ -83,7 +83,7 @@ func TestSpareInAccessStopHelps(t *testing.T) {
 		r.start()
 		r.reach(cluster.PS2, 5*time.Minute)
 		r.until(time.Minute, "RS2 and RS3 asleep", func() bool { return len(r.tables().Suspended) == 2 && r.consistent() == nil })
-		if rows := cluster.RowsOf(r.tables().AccessStop, "Ws"); len(rows) == 0 || r.holder(105) != "W1" {
+		if rows := r.tables().AccessStop.Of("Ws"); len(rows) == 0 || r.holder(105) != "W1" {
 			r.Fatal(r.describe())
 		}
 		r.inject(sim.VMCrash, "W1")
@@ -106,7 +106,7 @@ func TestSpareLostInAccessStop(t *testing.T) {
 		r.start()
 		r.reach(cluster.PS2, 5*time.Minute)
 		r.until(time.Minute, "RS2 and RS3 asleep", func() bool { return len(r.tables().Suspended) == 2 && r.consistent() == nil })
-		rows := cluster.RowsOf(r.tables().AccessStop, "Ws")
+		rows := r.tables().AccessStop.Of("Ws")
 		ws := r.guest("Ws").On(rs1)
 		r.ok(r.model.Restore(r.ctx, ws))
 		r.ok(r.model.Destroy(r.ctx, ws))
@@ -114,7 +114,7 @@ func TestSpareLostInAccessStop(t *testing.T) {
 			st, err := r.model.GuestState(r.ctx, ws)
 			return err == nil && st == cluster.GuestSaved
 		})
-		if !slices.Equal(rows, cluster.RowsOf(r.tables().AccessStop, "Ws")) {
+		if !slices.Equal(rows, r.tables().AccessStop.Of("Ws")) {
 			r.Error(r.describe())
 		}
 	})

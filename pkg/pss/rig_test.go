@@ -324,7 +324,7 @@ func (r *rig) describe() string {
 	var b strings.Builder
 	t, err := r.conf.View(r.ctx)
 	fmt.Fprintln(&b, "files:", err, "consistent:", r.consistent())
-	for name, rows := range map[string][]cluster.ServerRow{"operation": t.Operation, "access-stop": t.AccessStop, "separation": t.Separation} {
+	for name, rows := range map[string]cluster.Rows{"operation": t.Operation, "access-stop": t.AccessStop, "separation": t.Separation} {
 		for _, row := range rows {
 			fmt.Fprintln(&b, name, row)
 		}
@@ -465,12 +465,12 @@ func (r *rig) separate(host, backup string) {
 	d, _ := r.data.Of(host)
 	b := cluster.Guest{Host: backup, IP: d.BackupIP, Real: mgmt}
 	r.toSeparation(host)
-	for _, row := range cluster.RowsOf(r.tables().Separation, host) {
+	for _, row := range r.tables().Separation.Of(host) {
 		r.ok(r.model.DelVIP(r.ctx, row.Guest(), row.VIP))
 	}
 	r.ok(r.model.Start(r.ctx, b))
 	r.until(time.Minute, "backup answers", func() bool { return r.model.Greet(r.ctx, b.IP, d.Daemons[0]) == nil })
-	for _, row := range cluster.RowsOf(r.tables().Separation, host) {
+	for _, row := range r.tables().Separation.Of(host) {
 		r.ok(r.model.AddVIP(r.ctx, b, row.VIP))
 		r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
 			t.Operation = append(t.Operation, cluster.ServerRow{Group: row.Group, Real: mgmt, VIP: row.VIP, Host: backup, IP: d.BackupIP})
@@ -482,7 +482,7 @@ func (r *rig) separate(host, backup string) {
 func (r *rig) toSeparation(host string) {
 	r.Helper()
 	r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
-		rows := cluster.RowsOf(t.Operation, host)
+		rows := t.Operation.Of(host)
 		t.Operation = slices.DeleteFunc(t.Operation, func(o cluster.ServerRow) bool { return o.Host == host })
 		t.Separation = append(t.Separation, rows...)
 		return nil
@@ -501,7 +501,7 @@ func (r *rig) abandon(host string) {
 func (r *rig) giveBack(host, backup string) {
 	r.Helper()
 	r.ok(r.conf.Update(r.ctx, func(t *cluster.Tables) error {
-		for _, row := range cluster.RowsOf(t.Separation, host) {
+		for _, row := range t.Separation.Of(host) {
 			i := slices.IndexFunc(t.Operation, func(o cluster.ServerRow) bool { return o.VIP == row.VIP })
 			switch {
 			case t.Operation[i].Host == backup:

@@ -91,24 +91,24 @@ func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
 		}
 		wants[row.Group], back[row.Group] = want, instead
 	}
-	homes := s.serverData().Homes()
-	steps := homes.Make(t, wants)
+	known := s.serverData().Homes()
+	steps := plan.Make(t, known, wants)
 	for group, instead := range back {
 		if instead != "" && steps.Refused(group) != "" {
 			wants[group] = instead
 		}
 	}
-	steps = homes.Make(t, wants)
+	steps = plan.Make(t, known, wants)
 	s.refusals(t, steps)
 	for _, row := range t.State { // what it may not become must still be what it is
 		if steps.Refused(row.Group) != "" {
 			wants[row.Group] = row.Condition
 		}
 	}
-	for _, group := range s.unborn(homes.Make(t, wants)) {
-		wants[group] = recorded(t, group)
+	for _, group := range s.unborn(plan.Make(t, known, wants)) {
+		wants[group] = t.Condition(group)
 	}
-	return s.without(t, s.robust(t, homes.Make(t, wants), decisions))
+	return s.without(t, s.robust(t, plan.Make(t, known, wants), decisions))
 }
 
 // want is what a group wants, and what instead if that is refused. A decision
@@ -127,14 +127,6 @@ func (s *System) want(row cluster.StateRow, decisions []load.Decision) (want, in
 
 // shiftOf names a group's shift for the pauses.
 func shiftOf(group string, want cluster.Condition) string { return group + " " + string(want) }
-
-func recorded(t cluster.Tables, group string) cluster.Condition {
-	i := slices.IndexFunc(t.State, func(r cluster.StateRow) bool { return r.Group == group })
-	if i < 0 {
-		return cluster.Moderate
-	}
-	return t.State[i].Condition
-}
 
 // unborn are the groups that would start a spare which is still being created, or
 // failed and is created anew.
@@ -172,7 +164,7 @@ func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 	var awake []netip.Addr // with a spare that could not be stopped
 	for _, p := range steps.Of(plan.StopSpare) {
 		if s.pauses.Waits("stop "+p.Spare, now) {
-			awake = append(awake, rowsOf(t, p.Spare)[0].Real)
+			awake = append(awake, t.Rows().Of(p.Spare)[0].Real)
 		}
 	}
 	rescuing := s.rescues.any() // who is being rescued may need any of them
@@ -187,7 +179,7 @@ func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
 		return serves || s.pauses.Waits("suspend "+p.Real.String(), now) || !s.power.Wakes.Proved(p.Real)
 	})
 	return slices.DeleteFunc(left, func(p plan.Step) bool { // to be stopped with its real server only
-		return p.Do == plan.StopSpare && p.Keep && !slices.ContainsFunc(left.Of(plan.SuspendReal), func(q plan.Step) bool { return q.Real == rowsOf(t, p.Spare)[0].Real })
+		return p.Do == plan.StopSpare && p.Keep && !slices.ContainsFunc(left.Of(plan.SuspendReal), func(q plan.Step) bool { return q.Real == t.Rows().Of(p.Spare)[0].Real })
 	})
 }
 

@@ -43,9 +43,10 @@ func (h *hindsight) at(wants map[string]cluster.Condition) (*replayer, bool) {
 	for _, s := range h.in.Tables.State {
 		home[s.Group] = cluster.Moderate
 	}
-	t := h.in.Homes.Apply(h.in.Tables, h.in.Homes.Make(h.in.Tables, home))
-	steps := h.in.Homes.Make(t, wants)
-	return &replayer{in: h.in, tables: h.in.Homes.Apply(t, steps), trace: h.trace, accesses: make([][]float64, len(home))},
+	known := h.in.Homes
+	t := plan.Apply(h.in.Tables, known, plan.Make(h.in.Tables, known, home))
+	steps := plan.Make(t, known, wants)
+	return &replayer{in: h.in, tables: plan.Apply(t, known, steps), trace: h.trace, accesses: make([][]float64, len(home))},
 		len(steps.Of(plan.Refuse)) == 0
 }
 

@@ -20,7 +20,7 @@ import (
 type Input struct {
 	Tables   cluster.Tables
 	Settings settings.Settings
-	Homes    plan.Known        // from the .dat files; may be nil
+	Homes    cluster.HomeNames // from the .dat files; may be nil
 	Backups  map[string]string // by host, from the .dat files; may be nil
 }
 
@@ -176,7 +176,7 @@ func (r *replayer) shift(decisions []load.Decision) int {
 	}
 	steps, _ = ahead.Robust(r.tables, steps, decisions)
 	if slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Do != plan.Refuse }) {
-		r.tables, r.standing = r.in.Homes.Apply(r.tables, steps), standing{}
+		r.tables, r.standing = plan.Apply(r.tables, r.in.Homes, steps), standing{}
 	}
 	return len(steps.Of(plan.SetState))
 }

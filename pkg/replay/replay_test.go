@@ -28,7 +28,7 @@ func webFTP() Input {
 	s.Group["FTP"] = settings.Group{Type: cluster.Network, Class: s.Class}
 	bases := []netip.Addr{ip(201), ip(202)}
 	return Input{Settings: s, Tables: cluster.Tables{
-		Operation: []cluster.ServerRow{row("Web", 1, 102, "W1"), row("FTP", 2, 103, "F1"), row("Web", 3, 105, "W2"), row("FTP", 3, 106, "F2")},
+		Operation: cluster.Rows{row("Web", 1, 102, "W1"), row("FTP", 2, 103, "F1"), row("Web", 3, 105, "W2"), row("FTP", 3, 106, "F2")},
 		Spares:    []cluster.SpareRow{{Group: "Web", Host: "Ws", IP: ip(52)}, {Group: "FTP", Host: "Fs", IP: ip(53)}},
 		Real:      []cluster.RealRow{{IP: ip(201)}, {IP: ip(202)}, {IP: ip(203)}},
 		State: []cluster.StateRow{{Group: "Web", Condition: cluster.Moderate, Bases: bases},
@@ -145,13 +145,13 @@ func TestReading(t *testing.T) {
 	in := webFTP()
 	in.Tables.State[0].Condition = cluster.PS2
 	in.Tables.Operation[2].Host, in.Tables.Operation[2].Real, in.Tables.Operation[2].IP = "W1", ip(201), ip(2)
-	in.Tables.AccessStop = []cluster.ServerRow{row("Web", 3, 105, "W2")}
+	in.Tables.AccessStop = cluster.Rows{row("Web", 3, 105, "W2")}
 	big := in.Settings.Server
 	big.Cores = 4
 	in.Settings.Servers["W1"] = big
 	r := replayer{in: in, tables: in.Tables}
 	rows := read(t, "0,W1,1000,10,200,3\n", "0,W2,3000,20,100,4\n")[0].Rows
-	w1 := r.server("W1", in.Homes.Homes(in.Tables))
+	w1 := r.server("W1", in.Tables.Homes(in.Homes))
 	s, accesses := w1.measure(rows)
 	if s.Reading.MemKB != 3000 || s.Reading.CPUPercent != 10+20*1.0/4 || s.Reading.NetKBs != 300 || accesses != 7 || !s.Measured {
 		t.Errorf("got %+v and %v accesses", s, accesses)
@@ -200,7 +200,7 @@ func TestReconcile(t *testing.T) {
 // own row with the target's.
 func TestSeparation(t *testing.T) {
 	in := webFTP()
-	in.Tables.Separation = []cluster.ServerRow{in.Tables.Operation[0]}
+	in.Tables.Separation = cluster.Rows{in.Tables.Operation[0]}
 	in.Tables.Operation = in.Tables.Operation[1:]
 	got := Run(in, read(t, all(0, 20, 3))).Cycles[0]
 	cell{-1, 0, 0, 0, cluster.UnknownLoad, cluster.Moderate}.check(t, "nobody serves .102", got.Groups["Web"])

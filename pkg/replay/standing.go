@@ -25,15 +25,15 @@ func (r *replayer) stands() *standing {
 	if r.standing.serving != nil {
 		return &r.standing
 	}
-	homes := r.in.Homes.Homes(r.tables)
+	homes := r.tables.Homes(r.in.Homes)
 	view := ahead.View{Tables: r.tables, Homes: homes, Capacity: r.capacity, Backup: func(host string) string { return r.in.Backups[host] }}
 	s := standing{serving: map[string][]server{}, separated: map[string][]netip.Addr{}, ahead: map[string]map[cluster.Condition]load.Layout{},
 		plans: map[string]plan.Steps{}}
 	for _, row := range r.tables.State {
-		for _, host := range serving(r.tables, row.Group) {
+		for _, host := range r.tables.Operation.InGroup(row.Group).Hosts() {
 			s.serving[row.Group] = append(s.serving[row.Group], r.server(host, homes))
 		}
-		s.separated[row.Group] = separated(r.tables, row.Group)
+		s.separated[row.Group] = r.tables.Unserved(row.Group)
 		if r.in.Settings.ClassOf(row.Group).LookAhead {
 			s.ahead[row.Group] = view.Layouts(row.Group)
 		}
@@ -51,7 +51,7 @@ func (r *replayer) make(wants map[string]cluster.Condition) plan.Steps {
 	plans := r.stands().plans
 	steps, ok := plans[key.String()]
 	if !ok {
-		steps = r.in.Homes.Make(r.tables, wants)
+		steps = plan.Make(r.tables, r.in.Homes, wants)
 		plans[key.String()] = steps
 	}
 	return steps
@@ -70,7 +70,7 @@ type server struct {
 	cores    []float64 // of those hosts
 }
 
-func (r *replayer) server(host string, homes map[netip.Addr]cluster.Guest) server {
+func (r *replayer) server(host string, homes cluster.Homes) server {
 	out := server{host: host, capacity: r.capacity(host), rows: stoodFor(r.tables, host, homes)}
 	for _, h := range out.rows {
 		out.cores = append(out.cores, r.capacity(h).Cores)
@@ -101,35 +101,11 @@ func (v server) measure(rows map[string]Row) (load.Server, float64) {
 
 // stoodFor returns the hosts whose rows make up host's reading: itself and the
 // homes of the VIPs it holds.
-func stoodFor(t cluster.Tables, host string, homes map[netip.Addr]cluster.Guest) []string {
+func stoodFor(t cluster.Tables, host string, homes cluster.Homes) []string {
 	out := []string{host}
-	for _, v := range cluster.VIPsOf(cluster.RowsOf(t.Operation, host)) {
+	for _, v := range t.Operation.Of(host).VIPs() {
 		if h, ok := homes[v]; ok && !slices.Contains(out, h.Host) {
 			out = append(out, h.Host)
-		}
-	}
-	return out
-}
-
-// serving returns the group's distinct servers in operation, by name.
-func serving(t cluster.Tables, group string) []string {
-	var out []string
-	for _, r := range t.Operation {
-		if r.Group == group {
-			out = append(out, r.Host)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
-// separated returns the group's VIPs that stand only in separation.
-func separated(t cluster.Tables, group string) []netip.Addr {
-	var out []netip.Addr
-	served := cluster.VIPsOf(t.Operation)
-	for _, r := range t.Separation {
-		if r.Group == group && !slices.Contains(served, r.VIP) {
-			out = append(out, r.VIP)
 		}
 	}
 	return out

@@ -115,8 +115,8 @@ func (w *World) conserved(t cluster.Tables) error {
 			return fmt.Errorf("VIP %v stands neither in operation nor in separation", d.VIP)
 		}
 		in := 0
-		for _, rows := range [][]cluster.ServerRow{t.Operation, t.AccessStop, t.Separation} {
-			in += min(1, len(cluster.RowsOf(rows, d.Host)))
+		for _, rows := range []cluster.Rows{t.Operation, t.AccessStop, t.Separation} {
+			in += min(1, len(rows.Of(d.Host)))
 		}
 		if in != 1 {
 			return fmt.Errorf("%s stands in %d of the three files", d.Host, in)
@@ -125,7 +125,7 @@ func (w *World) conserved(t cluster.Tables) error {
 	return nil
 }
 
-func holds(rows []cluster.ServerRow, d server) bool {
+func holds(rows cluster.Rows, d server) bool {
 	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == d.VIP })
 }
 
@@ -188,9 +188,9 @@ func (w *World) powered(t cluster.Tables, st sim.Status) error {
 // serve are paused, spares saved or in access stop.
 func (w *World) resting(t cluster.Tables, st sim.Status) error {
 	for _, g := range st.Guests {
-		rows := append(cluster.RowsOf(t.Operation, g.Host), cluster.RowsOf(t.AccessStop, g.Host)...)
+		rows := append(t.Operation.Of(g.Host), t.AccessStop.Of(g.Host)...)
 		switch {
-		case len(cluster.RowsOf(t.Operation, g.Host)) > 0 && g.Real == rows[0].Real:
+		case t.Operation.Has(g.Host) && g.Real == rows[0].Real:
 			if !g.Answers {
 				return fmt.Errorf("%s serves and does not answer", g.Host)
 			}
@@ -230,7 +230,7 @@ func (w *World) monitored(t cluster.Tables, _ sim.Status) error {
 	}
 	for _, p := range w.Running() {
 		d, home := w.datOf(p.Name)
-		resting := p.Program == "dbss" && len(cluster.RowsOf(t.Operation, p.Name)) == 0 && len(cluster.RowsOf(t.AccessStop, p.Name)) == 0
+		resting := p.Program == "dbss" && !t.Operation.Has(p.Name) && !t.AccessStop.Has(p.Name)
 		if resting && (!home || d.IsBackup()) {
 			return fmt.Errorf("%s is monitored and rests", p.Name)
 		}

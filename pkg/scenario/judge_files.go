@@ -79,7 +79,7 @@ func (w *World) Rested(how Rest) error {
 			return err
 		}
 	}
-	for _, s := range w.known.Make(t, nil) {
+	for _, s := range plan.Make(t, w.known, nil) {
 		if s.Do != plan.Refuse {
 			return fmt.Errorf("left to do: %+v", s)
 		}
@@ -92,7 +92,7 @@ func (w *World) Rested(how Rest) error {
 // where PS1 is refused.
 func (w *World) fits(t cluster.Tables, s cluster.StateRow, how Rest) error {
 	refused := func(c cluster.Condition) bool {
-		return slices.ContainsFunc(w.known.Make(t, map[string]cluster.Condition{s.Group: c}),
+		return slices.ContainsFunc(plan.Make(t, w.known, map[string]cluster.Condition{s.Group: c}),
 			func(step plan.Step) bool { return step.Do == plan.Refuse && step.Group == s.Group })
 	}
 	want := cluster.Moderate

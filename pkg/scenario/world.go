@@ -17,7 +17,6 @@ import (
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
@@ -39,9 +38,9 @@ type World struct {
 	files  *conffile.Dir // the judge's own
 	disk   *lockedfile.Memory
 	dats   mgmtdata.Dir
-	read   hands.Data // what pss reads of dats
-	spares []string   // by name
-	known  plan.Known // the homes of the VIPs
+	read   hands.Data        // what pss reads of dats
+	spares []string          // by name
+	known  cluster.HomeNames // the homes of the VIPs
 	log    *book
 
 	ctx       context.Context

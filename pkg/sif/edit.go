@@ -7,9 +7,10 @@ import (
 	"sync"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/protocol"
+	"pss-msbs/pkg/sif/verbs"
 )
 
 // change makes the edit of req in t, or refuses; it runs under the exclusive
@@ -20,19 +21,19 @@ func (s *Server) change(t *cluster.Tables, req ipc.Request, held bool) (ipc.Repl
 		return ipc.Reply{}, err
 	}
 	if !held && req.Token != "" && !reflect.DeepEqual(before, t.Clone()) && !s.unchanged(before, req) {
-		return ipc.Reply{}, protocol.Refuse("", "the hold was lost and the rows changed since")
+		return ipc.Reply{}, edits.Refuse("", "the hold was lost and the rows changed since")
 	}
 	if err := s.mark(before, *t, req); err != nil {
 		return ipc.Reply{}, err
 	}
-	return s.report(*t, req), nil
+	return s.facts().Report(*t, req), nil
 }
 
 // mark keeps the set of servers whose VIPs are pss's in step with the rows. It
 // runs before the commit: a crash between them leaves a set that the repeated
 // verb mends.
 func (s *Server) mark(before, after cluster.Tables, req ipc.Request) error {
-	add, remove := protocol.Marks(before, after, req)
+	add, remove := verbs.Marks(before, after, req)
 	if add != "" {
 		return s.opt.Failed.Add(add)
 	}
@@ -44,22 +45,14 @@ func (s *Server) mark(before, after cluster.Tables, req ipc.Request) error {
 	return nil
 }
 
-// report is the reply of an edit, from the files as it left them.
-func (s *Server) report(t cluster.Tables, req ipc.Request) ipc.Reply {
-	if req.Verb == ipc.B3 || req.Verb == ipc.B4 {
-		return ipc.Reply{State: protocol.RealState(t, req.Real), Active: protocol.Active(t), Placed: protocol.Placed(t)}
-	}
-	return s.facts().Look(t, req.Host)
-}
-
 // unchanged tells whether the rows are still as the hold of req's token showed them.
 func (s *Server) unchanged(before cluster.Tables, req ipc.Request) bool {
 	f := s.facts()
 	if req.Verb == ipc.A5 {
-		return f.Token(before, req.Host, protocol.BackupOf(req)) == req.Token
+		return f.Token(before, req.Host, req.Backup.Name()) == req.Token
 	}
 	for _, r := range req.Servers {
-		if f.Token(before, r.Target.Host, protocol.NameOf(r.Backup)) == req.Token {
+		if f.Token(before, r.Target.Host, r.Backup.Name()) == req.Token {
 			return true
 		}
 	}
@@ -68,12 +61,13 @@ func (s *Server) unchanged(before cluster.Tables, req ipc.Request) bool {
 
 // facts are what edits and looks depend on beside the files; management data
 // are read when first asked for.
-func (s *Server) facts() protocol.Facts {
+func (s *Server) facts() verbs.Facts {
 	dats := sync.OnceValue(s.dats)
-	return protocol.Facts{
+	return verbs.Facts{
 		Management: s.opt.Management,
 		Failed:     s.opt.Failed.Has,
 		Moving:     s.opt.Moving.Has,
+		Owned:      s.owned,
 		Server: func(host string) (mgmtdata.Server, bool) {
 			if d, err := mgmtdata.ReadServer(filepath.Join(s.opt.DatDir, host+".dat")); err == nil && d.Host == host {
 				return d, true // where it should be; an edit under the lock reads one file, not all

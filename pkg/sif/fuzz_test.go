@@ -58,7 +58,7 @@ func conserved(t *testing.T, before, now cluster.Tables) {
 	for _, r := range now.Operation {
 		served[r.VIP]++
 	}
-	for _, vip := range cluster.VIPsOf(slices.Concat(before.Operation, before.Separation)) {
+	for _, vip := range slices.Concat(before.Operation, before.Separation).VIPs() {
 		separated := slices.ContainsFunc(now.Separation, func(r cluster.ServerRow) bool { return r.VIP == vip })
 		if served[vip] > 1 || served[vip] == 0 && !separated {
 			t.Fatalf("VIP %s: %d rows in operation, in separation %v\n%s", vip, served[vip], separated, text(now))

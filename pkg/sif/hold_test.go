@@ -8,8 +8,8 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/protocol"
 )
 
 func TestHoldExcludesOthersUntilA5(t *testing.T) {
@@ -31,7 +31,7 @@ func TestHoldExcludesOthersUntilA5(t *testing.T) {
 			waited <- time.Since(start)
 		}()
 		time.Sleep(time.Second)
-		if look, err := h.Call(ctx, ask(ipc.A1, "M1")); err != nil || look.State != ipc.Separated {
+		if look, err := h.Call(ctx, ask(ipc.A1, "M1")); err != nil || look.State != cluster.Separated {
 			t.Fatalf("A1 within the hold: %+v, %v", look, err)
 		}
 		if _, err := h.Call(ctx, a5(ipc.Recovered)); err != nil {
@@ -127,7 +127,7 @@ func TestA5AfterSifDiedWithinTheHold(t *testing.T) {
 			}
 		}, true},
 		{"another did the A5 already", func(t *cluster.Tables) {
-			_ = protocol.GiveBack(t, protocol.Target{Host: "M1", Kind: protocol.HomeKind, Home: ip("101")}, "Mb")
+			_ = edits.GiveBack(t, edits.Target{Host: "M1", Kind: edits.HomeKind, Home: ip("101")}, "Mb")
 		}, false},
 	} {
 		t.Run(tc.name, func(t *testing.T) {

@@ -22,6 +22,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
 )
@@ -276,7 +277,7 @@ func TestHostilePeer(t *testing.T) {
 		t.Errorf("answer %q", answer)
 	}
 	r, err := ipc.NewClient(ipc.DialUnix(address), "dbss", clock.Clock{}).Call(t.Context(), ask(ipc.A1, "M1"))
-	if err != nil || r.State != ipc.Operating {
+	if err != nil || r.State != cluster.Operating {
 		t.Errorf("its own dbss: %+v, %v", r, err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"testing"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -22,7 +23,7 @@ func TestOneOwnerWhenTheServingBackupFails(t *testing.T) {
 			if look := r.call(ctx, ask(ipc.A3, "M1")); !look.Failed {
 				t.Errorf("M1 may take over what is pss's: %+v", look)
 			}
-			r.refused(ctx, a4For("M1"), ipc.Separated, "are pss's")
+			r.refused(ctx, a4For("M1"), cluster.Separated, "are pss's")
 		})
 	})
 	t.Run("the target's monitor first", func(t *testing.T) {
@@ -31,7 +32,7 @@ func TestOneOwnerWhenTheServingBackupFails(t *testing.T) {
 			if look := r.call(ctx, ask(ipc.A3, "M1")); look.Failed {
 				t.Errorf("M1 may not take over: %+v", look)
 			}
-			r.refused(ctx, ask(ipc.A4Failed, "Mb"), ipc.NotInFiles, "no separation row")
+			r.refused(ctx, ask(ipc.A4Failed, "Mb"), cluster.NotInFiles, "no separation row")
 			r.call(ctx, a4For("M1"))
 			r.wantRows(ctx, "op: Mail 200 101 Mb 61\nsep: Mail 201 101 M1 1", "M1", "Mb")
 		})

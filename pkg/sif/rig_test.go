@@ -114,7 +114,7 @@ func (r *rig) call(ctx context.Context, req ipc.Request) ipc.Reply {
 }
 
 // refused is a call that must be refused, in the given state.
-func (r *rig) refused(ctx context.Context, req ipc.Request, state ipc.State, why string) {
+func (r *rig) refused(ctx context.Context, req ipc.Request, state cluster.Standing, why string) {
 	r.t.Helper()
 	_, err := r.client.Call(ctx, req)
 	var no *ipc.RefusedError

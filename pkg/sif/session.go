@@ -8,8 +8,8 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/protocol"
 )
 
 // holdFloor is the least a hold lasts on the wall clock, however fast an
@@ -72,10 +72,10 @@ func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 		return r.reply
 	}
 	reply := ipc.Reply{Error: r.err.Error(), Retry: true}
-	var no *protocol.Refusal
+	var no *edits.Refusal
 	switch {
 	case errors.As(r.err, &no):
-		reply.State, reply.Retry = no.State, false
+		reply.State, reply.Retry = no.Standing, false
 		log.Info().Str("why", no.Why).Msg("refused")
 	case errors.Is(r.err, context.Canceled): // the asker has gone
 	case s.failed.News(asked, cause(r.err)): // who asked asks again
@@ -113,9 +113,9 @@ var done = map[ipc.Verb]string{
 func (c *session) do(ctx context.Context, req ipc.Request) result {
 	switch req.Verb {
 	case ipc.A1, ipc.A2:
-		return c.look(ctx, func(t cluster.Tables) ipc.Reply { return c.s.lookAt(t, req.Host) })
+		return c.look(ctx, func(t cluster.Tables) ipc.Reply { return c.s.facts().Look(t, req.Host) })
 	case ipc.B1, ipc.B2:
-		return c.look(ctx, func(t cluster.Tables) ipc.Reply { return c.s.lookAtReal(t, req.Real) })
+		return c.look(ctx, func(t cluster.Tables) ipc.Reply { return c.s.facts().LookAtReal(t, req.Real) })
 	case ipc.Hold:
 		return c.hold(ctx, req)
 	case ipc.Release:
@@ -153,7 +153,7 @@ func (c *session) hold(ctx context.Context, req ipc.Request) result {
 		c.held, c.expired, c.until = held, false, time.Now().Add(c.s.holdTime())
 		c.timer = time.AfterFunc(c.s.holdTime(), func() { c.expire(held) })
 	}
-	reply := c.s.lookHeld(c.held.Tables(), req)
+	reply := c.s.facts().LookHeld(c.held.Tables(), req.Host, req.Backup.Name())
 	reply.UntilMS = c.until.UnixMilli()
 	return result{reply: reply}
 }
@@ -201,7 +201,7 @@ func (c *session) edit(ctx context.Context, req ipc.Request) result {
 	defer c.mu.Unlock()
 	ends := req.Verb == ipc.A5 || req.Verb == ipc.B4
 	if ends && c.expired {
-		return result{err: protocol.Refuse("", "the hold took too long and was released unchanged")}
+		return result{err: edits.Refuse("", "the hold took too long and was released unchanged")}
 	}
 	var reply ipc.Reply
 	change := func(t *cluster.Tables) (err error) {
@@ -239,7 +239,7 @@ func (c *session) watch(ctx context.Context, reply func(ipc.Reply) error) {
 // spareStart starts the spare's dbss and answers when it monitors.
 func (c *session) spareStart(ctx context.Context, req ipc.Request) result {
 	if c.s.opt.Spare == nil {
-		return result{err: protocol.Refuse("", notSpare)}
+		return result{err: edits.Refuse("", notSpare)}
 	}
 	return result{err: c.s.opt.Spare.start(ctx, *req.Dat)}
 }

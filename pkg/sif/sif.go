@@ -3,9 +3,9 @@
 // those stay simple (Fig. 10(a)), and which runs the dbss of a spare for pss
 // (Fig. 10(b)).
 //
-// Every verb of SPEC 7 is a pure edit or look over cluster.Tables
-// (pkg/protocol) done within one transaction of conffile; an edit re-checks the
-// files under the lock and answers ok where it was done before.
+// Every verb of SPEC 7 is a pure edit of, or look at, cluster.Tables (package
+// verbs) done within one transaction of conffile; an edit re-checks the files
+// under the lock and answers ok where it was done before.
 package sif
 
 import (

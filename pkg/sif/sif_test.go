@@ -14,20 +14,20 @@ import (
 func TestTakeoverAndReturn(t *testing.T) {
 	inBubble(t, func(ctx context.Context, r *rig) {
 		look := r.call(ctx, ask(ipc.A1, "M1"))
-		if look.State != ipc.Operating || look.Real != full("201") || len(look.AllVIPs) != 6 ||
+		if look.State != cluster.Operating || look.Real != full("201") || len(look.AllVIPs) != 6 ||
 			len(look.VIPs) != 1 || look.VIPs[0] != ip("101") || look.Serving[0].Host != "M1" {
 			t.Fatalf("A1: %+v", look)
 		}
 		a3 := r.call(ctx, ask(ipc.A3, "M1"))
-		if a3.State != ipc.Separated || a3.Real != full("201") || len(a3.Active) != 3 {
+		if a3.State != cluster.Separated || a3.Real != full("201") || len(a3.Active) != 3 {
 			t.Fatalf("A3: %+v", a3)
 		}
-		if look := r.call(ctx, ask(ipc.A2, "M1")); look.State != ipc.Separated || look.Serving[0].Host != "" || look.Failed {
+		if look := r.call(ctx, ask(ipc.A2, "M1")); look.State != cluster.Separated || look.Serving[0].Host != "" || look.Failed {
 			t.Fatalf("A2: %+v", look)
 		}
 		r.call(ctx, a4For("M1"))
 		r.wantRows(ctx, "op: Mail 200 101 Mb 61\n sep: Mail 201 101 M1 1", "M1", "Mb")
-		if look := r.call(ctx, ask(ipc.A1, "Mb")); look.State != ipc.Operating || look.Real != full("200") {
+		if look := r.call(ctx, ask(ipc.A1, "Mb")); look.State != cluster.Operating || look.Real != full("200") {
 			t.Fatalf("A1 of the backup: %+v", look)
 		}
 		r.call(ctx, a5(ipc.Moving))
@@ -37,12 +37,12 @@ func TestTakeoverAndReturn(t *testing.T) {
 		r.call(ctx, moved) // the migration failed
 		r.wantRows(ctx, "op: Mail 200 101 Mb 61", "Mb")
 		for range 2 {
-			if done := r.call(ctx, a5(ipc.Recovered)); done.State != ipc.Operating {
+			if done := r.call(ctx, a5(ipc.Recovered)); done.State != cluster.Operating {
 				t.Fatalf("A5: %+v", done)
 			}
 		}
 		r.wantRows(ctx, "op: Mail 201 101 M1 1", "M1", "Mb")
-		r.refused(ctx, a5(ipc.Moving), ipc.Operating, "no separation row left")
+		r.refused(ctx, a5(ipc.Moving), cluster.Operating, "no separation row left")
 	})
 }
 
@@ -54,14 +54,14 @@ func TestMovingNeedsAnActiveRealServer(t *testing.T) {
 		r.call(ctx, a4For("M1"))
 		req := a5(ipc.Moving)
 		req.Real = ip("209")
-		r.refused(ctx, req, ipc.RealOutside, "no active real server")
+		r.refused(ctx, req, cluster.RealOutside, "no active real server")
 	})
 }
 
 func TestFailedBackupLeavesItsVIPsToPSS(t *testing.T) {
 	inBubble(t, func(ctx context.Context, r *rig) {
 		failed := ipc.Request{Verb: ipc.A4Failed, Host: "M1", Backup: &mb}
-		r.refused(ctx, failed, ipc.Operating, "no separation row")
+		r.refused(ctx, failed, cluster.Operating, "no separation row")
 		r.call(ctx, ask(ipc.A3, "M1"))
 		r.call(ctx, a4For("M1"))
 		for range 2 {
@@ -75,11 +75,11 @@ func TestFailedBackupLeavesItsVIPsToPSS(t *testing.T) {
 			t.Fatalf("A1 does not say that the VIPs are pss's: %+v", look)
 		}
 		r.call(ctx, ask(ipc.A3, "M1")) // a repeat forgets nothing
-		r.refused(ctx, a4For("M1"), ipc.Separated, "are pss's")
+		r.refused(ctx, a4For("M1"), cluster.Separated, "are pss's")
 		r.edit(ctx, func(t *cluster.Tables) { // pss gives the VIP to M2
 			t.Operation = append(t.Operation, cluster.ServerRow{Group: "Mail", Real: ip("202"), VIP: ip("101"), Host: "M2", IP: ip("4")})
 		})
-		if done := r.call(ctx, a5(ipc.Recovered)); done.State != ipc.AccessStop || done.Serving[0].Host != "M2" {
+		if done := r.call(ctx, a5(ipc.Recovered)); done.State != cluster.AccessStop || done.Serving[0].Host != "M2" {
 			t.Fatalf("A5: %+v", done)
 		}
 		r.wantRows(ctx, "stop: Mail 201 101 M1 1", "M1", "Mb")
@@ -92,7 +92,7 @@ func TestFailedBackupLeavesItsVIPsToPSS(t *testing.T) {
 func TestRealServerOutAndBack(t *testing.T) {
 	inBubble(t, func(ctx context.Context, r *rig) {
 		b := ipc.Request{Verb: ipc.B1, Host: "RS1", Real: ip("201")}
-		if look := r.call(ctx, b); look.State != ipc.RealActive || len(look.Placed) != 6 || len(look.Orphans) != 0 {
+		if look := r.call(ctx, b); look.State != cluster.RealActive || len(look.Placed) != 6 || len(look.Orphans) != 0 {
 			t.Fatalf("B1: %+v", look)
 		}
 		for _, h := range []string{"M1", "W1"} {
@@ -101,7 +101,7 @@ func TestRealServerOutAndBack(t *testing.T) {
 		r.call(ctx, a4For("M1"))
 		b.Verb = ipc.B3
 		for range 2 {
-			if out := r.call(ctx, b); out.State != ipc.RealOutside || len(out.Active) != 2 {
+			if out := r.call(ctx, b); out.State != cluster.RealOutside || len(out.Active) != 2 {
 				t.Fatalf("B3: %+v", out)
 			}
 		}
@@ -117,11 +117,11 @@ func TestRealServerOutAndBack(t *testing.T) {
 			{Target: ipc.Server{Host: "M1", IP: ip("1")}, Backup: &mb},
 			{Target: ipc.Server{Host: "X9", IP: ip("9")}},
 		}
-		r.refused(ctx, b, ipc.NotInFiles, "X9 has no separation row left")
+		r.refused(ctx, b, cluster.NotInFiles, "X9 has no separation row left")
 		r.wantRows(ctx, "op: Mail 200 101 Mb 61\n sep: Mail 201 101 M1 1", "M1", "Mb") // all or nothing
 		b.Servers[1].Target = ipc.Server{Host: "W1", IP: ip("2")}
 		for range 2 {
-			if back := r.call(ctx, b); back.State != ipc.RealActive || len(back.Active) != 3 {
+			if back := r.call(ctx, b); back.State != cluster.RealActive || len(back.Active) != 3 {
 				t.Fatalf("B4: %+v", back)
 			}
 		}
@@ -139,7 +139,7 @@ func TestSuspendedRealServerIsLeftAlone(t *testing.T) {
 			t.Suspended, t.Real = t.Real[2:], t.Real[:2]
 		})
 		for _, v := range []ipc.Verb{ipc.B3, ipc.B4} {
-			r.refused(ctx, ipc.Request{Verb: v, Host: "RS3", Real: ip("203")}, ipc.RealAsleep, "is suspended")
+			r.refused(ctx, ipc.Request{Verb: v, Host: "RS3", Real: ip("203")}, cluster.RealAsleep, "is suspended")
 		}
 	})
 }

@@ -74,7 +74,7 @@ func TestFaultyFileStopsNoTakeover(t *testing.T) {
 			t.Fatal(err)
 		}
 		for range 3 {
-			if look := r.call(ctx, ask(ipc.A1, "M1")); look.State != ipc.Operating {
+			if look := r.call(ctx, ask(ipc.A1, "M1")); look.State != cluster.Operating {
 				t.Fatalf("A1 over a faulty file: %+v", look)
 			}
 		}

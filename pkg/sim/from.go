@@ -113,10 +113,10 @@ func (b *builder) guest(host string, ip netip.Addr, group string, kind Kind, dae
 	sz := b.s.ServerOf(host)
 	g := GuestSpec{Host: host, IP: ip, Group: group, Kind: kind, Daemons: daemons, Home: home,
 		MemoryKB: sz.MemoryKB, Cores: sz.Cores, NetworkMbps: sz.NetworkMbps}
-	op, stop := cluster.RowsOf(b.t.Operation, host), cluster.RowsOf(b.t.AccessStop, host)
+	op, stop := b.t.Operation.Of(host), b.t.AccessStop.Of(host)
 	switch {
 	case len(op) > 0:
-		g.On, g.VIPs = op[0].Real, cluster.VIPsOf(op)
+		g.On, g.VIPs = op[0].Real, op.VIPs()
 	case len(stop) > 0 && (kind != Spare || b.hostState(stop[0].Real) == Active):
 		g.On = stop[0].Real
 	}
@@ -139,7 +139,7 @@ func (b *builder) hostState(ip netip.Addr) HostState {
 }
 
 func (b *builder) vips() {
-	for _, rows := range [][]cluster.ServerRow{b.t.Operation, b.t.Separation, b.t.AccessStop} {
+	for _, rows := range []cluster.Rows{b.t.Operation, b.t.Separation, b.t.AccessStop} {
 		for _, r := range rows {
 			if !slices.ContainsFunc(b.spec.VIPs, func(v VIPSpec) bool { return v.VIP == r.VIP }) {
 				b.spec.VIPs = append(b.spec.VIPs, VIPSpec{VIP: r.VIP, Group: r.Group})

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/harness"
 	"pss-msbs/pkg/sim"
 )
@@ -233,7 +232,7 @@ func (b *bench) rows() string {
 	if err != nil {
 		return err.Error()
 	}
-	if n := len(cluster.VIPsOf(t.Operation)); n != len(b.servers) {
+	if n := len(t.Operation.VIPs()); n != len(b.servers) {
 		return fmt.Sprintf("%d of %d VIPs in operation", n, len(b.servers))
 	}
 	return ""

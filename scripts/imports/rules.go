@@ -19,15 +19,15 @@ var rules = []rule{
 	{"pkg/fault", nil},
 	{"pkg/remark", nil}, // what a program said last
 	{"pkg/load", []string{"pkg/cluster"}},
-	{"pkg/plan", []string{"pkg/cluster"}},
+	{"pkg/edits", []string{"pkg/cluster"}}, // every edit of the seven files, pure
+	{"pkg/plan", []string{"pkg/cluster", "pkg/edits"}},
 	{"pkg/lockedfile", []string{"pkg/clock"}},
 	{"pkg/conffile", []string{"pkg/cluster", "pkg/clock", "pkg/fault", "pkg/lockedfile"}},
 	{"pkg/mgmtdata", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/settings", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/ipc", nouns},
-	{"pkg/command", nil},              // command templates of the settings
-	{"pkg/protocol", with("pkg/ipc")}, // the edits of the seven files as pure functions
-	{"pkg/model", with("pkg/protocol", "pkg/plan", "pkg/ipc", "pkg/conffile")}, // every interleaving of the managers, by the same functions
+	{"pkg/command", nil}, // command templates of the settings
+	{"pkg/model", with("pkg/edits", "pkg/sif/verbs", "pkg/plan", "pkg/ipc", "pkg/conffile")}, // every interleaving of the managers, by the same functions
 	{"pkg/virt", nouns},
 	{"pkg/guest", with("pkg/command")},
 	{"pkg/probe", nouns},
@@ -44,13 +44,14 @@ var rules = []rule{
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings", "pkg/ahead")},
 	{"pkg/weeks", with("pkg/load", "pkg/settings", "pkg/replay")}, // generated traces
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
-	{"pkg/edit", with("pkg/conffile", "pkg/check")},
+	{"pkg/handedit", with("pkg/conffile", "pkg/check")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
 	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")}, // what every driver must do; its own test is on the emulated one
-	{"pkg/pss", with("pkg/load", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/settings", "pkg/doubt")},
+	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/settings", "pkg/doubt")},
 	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/doubt", "pkg/detector", "pkg/watch")},
 	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/doubt", "pkg/detector", "pkg/watch")},
-	{"pkg/sif", with("pkg/conffile", "pkg/ipc", "pkg/protocol")},
+	{"pkg/sif", with("pkg/conffile", "pkg/ipc", "pkg/edits")},
+	{"pkg/sif/verbs", with("pkg/ipc", "pkg/edits")}, // pure: the model sends its requests through them too
 	{"pkg/budget", []string{"pkg/clock"}},
 	{"pkg/lab", with("pkg/conffile")}, // the VM lab: load goes where the files say clients are; its tests wire more
 	{"pkg/harness", with("pkg/conffile", "pkg/daemon", "pkg/sim")},

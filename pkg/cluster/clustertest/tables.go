@@ -57,7 +57,7 @@ func Text(t cluster.Tables) string {
 	last := func(a netip.Addr) string { return strings.TrimPrefix(a.String(), subnet) }
 	for _, f := range []struct {
 		name string
-		rows []cluster.ServerRow
+		rows cluster.Rows
 	}{{"op", t.Operation}, {"stop", t.AccessStop}, {"sep", t.Separation}} {
 		for _, r := range f.rows {
 			fmt.Fprintf(&b, "%s: %s %s %s %s %s\n", f.name, r.Group, last(r.Real), last(r.VIP), r.Host, last(r.IP))

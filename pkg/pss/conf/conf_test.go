@@ -12,7 +12,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/pss/hands"
 )
@@ -109,14 +109,14 @@ func TestRescueGoesOn(t *testing.T) {
 				}
 			}
 			err = write(t, r, func(t *cluster.Tables) error {
-				*t = plan.MoveRows(*t, plan.Move{VIP: m1.VIP, To: m2})
+				edits.Move{VIP: m1.VIP, To: m2}.Make(t, t.Homes(nil))
 				return nil
 			})
 			if err != nil {
 				t.Fatal(err)
 			}
 			after, err := dir.View(t.Context())
-			if err != nil || len(cluster.RowsOf(after.Operation, "M2")) != 2 {
+			if err != nil || len(after.Operation.Of("M2")) != 2 {
 				t.Errorf("%v, operation %v", err, after.Operation)
 			}
 			if files := kept(t, path); len(files) != 1 || strings.Count(log.String(), "alarm: ") != 1 ||

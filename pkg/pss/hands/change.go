@@ -12,7 +12,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/pss/patience"
 )
 
@@ -30,7 +30,7 @@ type queue struct {
 
 // changing is a change under way.
 type changing struct {
-	Change
+	edits.Change
 	begun time.Time
 	ready map[string]*Ready // by receiver
 	err   error
@@ -42,7 +42,7 @@ type changing struct {
 // gratuitous ARP), verify, commit. On failure all address changes are undone
 // before the lock is given back. Changes that are asked for at the same time
 // share one hold and one transaction.
-func (h *Hands) Change(ctx context.Context, c Change, ready map[string]*Ready) error {
+func (h *Hands) Change(ctx context.Context, c edits.Change, ready map[string]*Ready) error {
 	j := &changing{Change: c, begun: h.Clock.Now(), ready: ready, done: make(chan struct{})}
 	h.queue.mu.Lock()
 	h.queue.waiting = append(h.queue.waiting, j)
@@ -135,13 +135,13 @@ func (h *Hands) carry(ctx context.Context, batch []*changing) {
 
 // moved takes the marks of VIPs off that are where the files say; one that stays
 // is looked at in the next cycle.
-func (h *Hands) moved(moves []plan.Step) {
+func (h *Hands) moved(moves []edits.Move) {
 	if err := h.Moving.Remove(vipsOf(moves)...); err != nil {
 		h.Log.Warn().Err(err).Msg("mark of a moved VIP stays")
 	}
 }
 
-func vipsOf(moves []plan.Step) []netip.Addr {
+func vipsOf(moves []edits.Move) []netip.Addr {
 	var out []netip.Addr
 	for _, m := range moves {
 		out = append(out, m.VIP)
@@ -175,15 +175,15 @@ func (h *Hands) commit(held Held, batch []*changing) error {
 
 // exchangeAll changes the addresses of one group, or none of them: it asks for
 // all VIPs before it touches one.
-func (h *Hands) exchangeAll(ctx context.Context, j *changing, waves [][]plan.Step) error {
-	if err := all(j.Moves, func(m plan.Step) error { return h.ask(ctx, m.VIP, m.From.IP, m.To.IP) }); err != nil {
+func (h *Hands) exchangeAll(ctx context.Context, j *changing, waves [][]edits.Move) error {
+	if err := all(j.Moves, func(m edits.Move) error { return h.ask(ctx, m.VIP, m.From.IP, m.To.IP) }); err != nil {
 		return err
 	}
 	if err := h.Moving.Add(vipsOf(j.Moves)...); err != nil {
 		return err
 	}
 	for _, wave := range waves {
-		if err := all(wave, func(m plan.Step) error { return h.exchange(ctx, m, j.ready[m.To.Host]) }); err != nil {
+		if err := all(wave, func(m edits.Move) error { return h.exchange(ctx, m, j.ready[m.To.Host]) }); err != nil {
 			return errors.Join(err, h.takeBack(ctx, j.Moves))
 		}
 	}
@@ -191,7 +191,7 @@ func (h *Hands) exchangeAll(ctx context.Context, j *changing, waves [][]plan.Ste
 }
 
 // all does the same for every move, in parallel.
-func all(moves []plan.Step, do func(m plan.Step) error) error {
+func all(moves []edits.Move, do func(m edits.Move) error) error {
 	var all errgroup.Group
 	for _, m := range moves {
 		all.Go(func() error {
@@ -205,7 +205,7 @@ func all(moves []plan.Step, do func(m plan.Step) error) error {
 }
 
 // exchange moves one VIP.
-func (h *Hands) exchange(ctx context.Context, m plan.Step, ready *Ready) error {
+func (h *Hands) exchange(ctx context.Context, m edits.Move, ready *Ready) error {
 	if err := h.Fleet.DelVIP(ctx, m.From, m.VIP); err != nil {
 		return err
 	}
@@ -241,7 +241,7 @@ func (h *Hands) ask(ctx context.Context, vip, from, to netip.Addr) error {
 // it: behind a silent real server, whose dsrs strips it when it is back. Else the
 // old one is left without: one holder too few is mended by the next cycle, one
 // too many would answer clients meanwhile.
-func (h *Hands) takeBack(ctx context.Context, moves []plan.Step) error {
+func (h *Hands) takeBack(ctx context.Context, moves []edits.Move) error {
 	ctx, cancel := patience.Detached(ctx, h.Clock, undoTime)
 	defer cancel()
 	errs := make([]error, len(moves))
@@ -263,7 +263,7 @@ func (h *Hands) takeBack(ctx context.Context, moves []plan.Step) error {
 
 // release takes the VIP of a move off the new holder, or makes sure that nobody
 // answers for it.
-func (h *Hands) release(ctx context.Context, m plan.Step) error {
+func (h *Hands) release(ctx context.Context, m edits.Move) error {
 	quick, cancel := h.Clock.Timeout(ctx, undoTime/2)
 	defer cancel()
 	err := h.Fleet.DelVIP(quick, m.To, m.VIP)

@@ -7,7 +7,6 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/plan"
 )
 
 // ServerData is the management data of one virtual server.
@@ -63,8 +62,8 @@ func (d Data) Daemons(host, group string) []string {
 }
 
 // Homes are the homes that the data name.
-func (d Data) Homes() plan.Known {
-	out := plan.Known{}
+func (d Data) Homes() cluster.HomeNames {
+	out := cluster.HomeNames{}
 	for _, s := range d.Servers {
 		if s.VIP.IsValid() {
 			out[s.VIP] = s.Host

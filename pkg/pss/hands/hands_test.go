@@ -18,10 +18,10 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/power"
@@ -163,14 +163,14 @@ func (w *world) holder(vip int) string {
 }
 
 // mail is Mail's part of a shift to PS2, web a move of W2's VIP to W1.
-func mail() hands.Change {
-	return hands.Change{Group: "Mail", From: cluster.Moderate, To: cluster.PS2,
-		Moves: []plan.Step{{Do: plan.MoveVIP, Group: "Mail", VIP: ip(104), From: m2, To: m1, Held: []netip.Addr{ip(104)}}}}
+func mail() edits.Change {
+	return edits.Change{Group: "Mail", From: cluster.Moderate, To: cluster.PS2,
+		Moves: []edits.Move{{VIP: ip(104), From: m2, To: m1, Held: []netip.Addr{ip(104)}}}}
 }
 
-func web() hands.Change {
-	return hands.Change{Group: "Web", From: cluster.Moderate, To: cluster.PS2,
-		Moves: []plan.Step{{Do: plan.MoveVIP, Group: "Web", VIP: ip(105), From: w2, To: w1, Held: []netip.Addr{ip(105)}}}}
+func web() edits.Change {
+	return edits.Change{Group: "Web", From: cluster.Moderate, To: cluster.PS2,
+		Moves: []edits.Move{{VIP: ip(105), From: w2, To: w1, Held: []netip.Addr{ip(105)}}}}
 }
 
 // A change that cannot be carried out leaves addresses and files as they were.
@@ -276,7 +276,7 @@ func TestSeparationIsLeftAlone(t *testing.T) {
 func TestSuspendRefused(t *testing.T) {
 	free := func(t *cluster.Tables) { // W2 and F2 hold nothing any more
 		for _, host := range []string{"W2", "F2"} {
-			rows := cluster.RowsOf(t.Operation, host)
+			rows := t.Operation.Of(host)
 			t.AccessStop = append(t.AccessStop, rows...)
 			i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == host })
 			to := map[string]cluster.Guest{"W2": w1, "F2": {Host: "F1", IP: ip(3), Real: rs2}}[host]
@@ -292,7 +292,7 @@ func TestSuspendRefused(t *testing.T) {
 		{"separation", func(w *world) {
 			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
 				free(t)
-				t.Separation = append(t.Separation, cluster.RowsOf(t.AccessStop, "W2")...)
+				t.Separation = append(t.Separation, t.AccessStop.Of("W2")...)
 				t.AccessStop = slices.DeleteFunc(t.AccessStop, func(r cluster.ServerRow) bool { return r.Host == "W2" })
 				return nil
 			}))
@@ -352,7 +352,7 @@ func TestNoSpareStartsWhereItSleeps(t *testing.T) {
 			return nil
 		}))
 		_, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3)
-		if st, serr := w.model.GuestState(w.ctx, ms); !errors.Is(err, hands.ErrStale) || serr != nil || st != cluster.GuestSaved {
+		if st, serr := w.model.GuestState(w.ctx, ms); !errors.Is(err, edits.ErrStale) || serr != nil || st != cluster.GuestSaved {
 			w.Errorf("error %v; Ms is %s, %v", err, st, serr)
 		}
 	})
@@ -393,7 +393,7 @@ func TestUnprovedStaysAwake(t *testing.T) {
 func TestUnprovedLeavesSuspension(t *testing.T) {
 	play(t, func(w *world) {
 		w.ok(w.power.Wakes.Missed(rs3))
-		w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { *t = plan.SuspendRows(*t, rs3); return nil }))
+		w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { return edits.Sleep(t, rs3) }))
 		if slept, err := w.power.SleepAgain(w.ctx, rs3); slept || err != nil {
 			w.Errorf("slept %v, %v", slept, err)
 		}

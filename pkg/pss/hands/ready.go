@@ -10,6 +10,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/pss/patience"
 )
 
@@ -54,7 +55,7 @@ func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) (*Read
 		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, errors.Join(err, out(long)))
 	}
 	r, err := h.answering(ctx, g, group)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, ErrStale) && h.isIdle(ctx, g.Host) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, edits.ErrStale) && h.isIdle(ctx, g.Host) {
 		err = errors.Join(err, h.Discard(ctx, g)) // the next try boots it
 	}
 	return r, err
@@ -81,7 +82,7 @@ func (h *Hands) shake(ctx context.Context, g cluster.Guest, group string) error 
 // isIdle tells whether a server neither serves nor is being recovered.
 func (h *Hands) isIdle(ctx context.Context, host string) bool {
 	t, err := h.Files.View(ctx)
-	return err == nil && len(cluster.RowsOf(t.Operation, host)) == 0 && len(cluster.RowsOf(t.Separation, host)) == 0
+	return err == nil && !t.Serves(host)
 }
 
 // answering waits until the services of g greet, while its clock is being set.
@@ -113,7 +114,7 @@ func (h *Hands) whileActive(ctx context.Context, real netip.Addr) (active contex
 		defer close(ended)
 		for h.Clock.Sleep(active, rowPoll) == nil {
 			if t, err := h.Rescue.View(active); err == nil && !t.IsActive(real) {
-				cancel(fmt.Errorf("%w: %v is no active real server", ErrStale, real))
+				cancel(fmt.Errorf("%w: %v is no active real server", edits.ErrStale, real))
 			}
 		}
 	}()
@@ -125,7 +126,7 @@ func (h *Hands) whileActive(ctx context.Context, real netip.Addr) (active contex
 
 // out is why a context of whileActive ended, where the real server was out.
 func out(ctx context.Context) error {
-	if err := context.Cause(ctx); errors.Is(err, ErrStale) {
+	if err := context.Cause(ctx); errors.Is(err, edits.ErrStale) {
 		return err
 	}
 	return nil
@@ -186,7 +187,7 @@ func (h *Hands) start(ctx context.Context, g cluster.Guest) error {
 	}
 	defer held.Close()
 	if !held.Tables().IsActive(g.Real) {
-		return fmt.Errorf("%w: %v is no active real server", ErrStale, g.Real)
+		return fmt.Errorf("%w: %v is no active real server", edits.ErrStale, g.Real)
 	}
 	ctx, cancel := h.Clock.Timeout(ctx, lockTime)
 	defer cancel()

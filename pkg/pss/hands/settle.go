@@ -21,7 +21,7 @@ func (h *Hands) Astray(ctx context.Context, t cluster.Tables) []netip.Addr {
 	var out []netip.Addr
 	var all sync.WaitGroup
 	for _, r := range t.Operation {
-		if rowOf(t.Separation, r.VIP) >= 0 {
+		if t.Separation.HasVIP(r.VIP) {
 			continue
 		}
 		all.Go(func() {
@@ -52,11 +52,10 @@ func (h *Hands) Settle(ctx context.Context, vip netip.Addr, known []cluster.Gues
 	ctx, cancel := h.Clock.Timeout(ctx, lockTime)
 	defer cancel()
 	t := held.Tables()
-	i := rowOf(t.Operation, vip)
-	if i < 0 || rowOf(t.Separation, vip) >= 0 {
+	row, ok := t.Holder(vip)
+	if !ok || t.Separation.HasVIP(vip) {
 		return false, nil
 	}
-	row := t.Operation[i]
 	macs, err := h.whoHave(ctx, vip, row.IP)
 	if err != nil || len(macs[1]) == 0 || sameHolder(macs[0], macs[1]) {
 		return false, err
@@ -102,10 +101,8 @@ func (h *Hands) Known(ctx context.Context, t cluster.Tables) []cluster.Guest {
 			out = append(out, g)
 		}
 	}
-	for _, rows := range [][]cluster.ServerRow{t.Operation, t.Separation, t.AccessStop} {
-		for _, r := range rows {
-			add(r.Guest())
-		}
+	for _, g := range slices.Concat(t.Operation, t.Separation, t.AccessStop).Guests() {
+		add(g)
 	}
 	for _, s := range h.Data().Servers {
 		if s.Backup != "" {
@@ -156,10 +153,7 @@ func (h *Hands) Placed(ctx context.Context, t cluster.Tables) (map[string]Place,
 
 // awake are the real servers that may run something.
 func (h *Hands) awake(t cluster.Tables) []netip.Addr {
-	var out []netip.Addr
-	for _, r := range t.Real {
-		out = append(out, r.IP)
-	}
+	out := t.Real.IPs()
 	for _, d := range h.Data().Reals {
 		if !t.IsAsleep(d.IP) && !slices.Contains(out, d.IP) {
 			out = append(out, d.IP)

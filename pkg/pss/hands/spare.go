@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/edits"
 )
 
 // ErrNotCreated says that a spare has no saved image yet: it is being created.
@@ -61,7 +61,7 @@ func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) (*Re
 	switch {
 	case err == nil:
 		return h.answering(ctx, g, group)
-	case errors.Is(err, ErrStale):
+	case errors.Is(err, edits.ErrStale):
 		return nil, err
 	}
 	switch st, serr := h.stateOf(long, g); {
@@ -101,7 +101,7 @@ func (h *Hands) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Ad
 		return err
 	}
 	return h.Files.Update(ctx, func(t *cluster.Tables) error {
-		t.AccessStop = plan.DropAccessStop(*t, s.Host).AccessStop
+		edits.StopSpare(t, s.Host)
 		return nil
 	})
 }
@@ -112,11 +112,11 @@ func (h *Hands) idle(ctx context.Context, s cluster.SpareRow) error {
 	if err != nil {
 		return err
 	}
-	if len(cluster.RowsOf(t.Operation, s.Host)) > 0 {
-		return fmt.Errorf("%w: it serves", ErrStale)
+	if t.Operation.Has(s.Host) {
+		return fmt.Errorf("%w: it serves", edits.ErrStale)
 	}
-	if len(cluster.RowsOf(t.Separation, s.Host)) > 0 {
-		return ErrRecovery
+	if t.Separation.Has(s.Host) {
+		return edits.ErrRecovery
 	}
 	return nil
 }
@@ -172,8 +172,8 @@ func (h *Hands) strip(ctx context.Context, g cluster.Guest) error {
 		return err
 	}
 	defer held.Close()
-	if len(cluster.RowsOf(held.Tables().Operation, g.Host)) > 0 {
-		return fmt.Errorf("%w: %s serves", ErrStale, g.Host)
+	if held.Tables().Operation.Has(g.Host) {
+		return fmt.Errorf("%w: %s serves", edits.ErrStale, g.Host)
 	}
 	for _, a := range addrs {
 		if err := h.Fleet.DelVIP(ctx, g, a); err != nil {

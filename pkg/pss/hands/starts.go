@@ -7,6 +7,7 @@ import (
 	"sync"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/edits"
 )
 
 // starts are the real servers on which a spare is just being restored: neither
@@ -49,7 +50,7 @@ func (h *Hands) restore(ctx context.Context, g cluster.Guest) error {
 		return err
 	}
 	if !t.IsActive(g.Real) {
-		return fmt.Errorf("%w: %v is no active real server", ErrStale, g.Real)
+		return fmt.Errorf("%w: %v is no active real server", edits.ErrStale, g.Real)
 	}
 	return h.Fleet.Restore(ctx, g)
 }

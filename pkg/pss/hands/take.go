@@ -8,7 +8,7 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/pss/patience"
 )
 
@@ -41,10 +41,10 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	if err != nil {
 		return err
 	}
-	if !plan.Ours(t, abandoned, vip) {
-		return fmt.Errorf("%w: %v is not ours to give", ErrStale, vip)
+	if !t.LeftToPSS(vip, abandoned) {
+		return fmt.Errorf("%w: %v is not ours to give", edits.ErrStale, vip)
 	}
-	if err := plan.Receivable(t, to); err != nil {
+	if err := edits.Receivable(t, to); err != nil {
 		return err
 	}
 	macs, err := h.whoHave(short, vip, to.IP)
@@ -60,7 +60,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	err = h.hand(short, vip, nil, to)
 	if err == nil {
 		err = held.Commit(func(t *cluster.Tables) error {
-			*t = h.Data().Homes().MoveRows(*t, plan.Move{VIP: vip, To: to})
+			edits.Move{VIP: vip, To: to}.Make(t, t.Homes(h.Data().Homes()))
 			return nil
 		})
 	}
@@ -71,7 +71,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 		left = h.Fleet.DelVIP(undo, to, vip)
 	}
 	if left == nil {
-		h.moved([]plan.Step{{VIP: vip}})
+		h.moved([]edits.Move{{VIP: vip}})
 	}
 	return errors.Join(err, left)
 }
@@ -108,8 +108,8 @@ func (h *Hands) forget(ctx context.Context, s cluster.SpareRow) error {
 		return err
 	}
 	defer held.Close()
-	if len(cluster.RowsOf(held.Tables().Separation, s.Host)) > 0 {
-		return ErrRecovery
+	if held.Tables().Separation.Has(s.Host) {
+		return edits.ErrRecovery
 	}
 	return h.Forget(s.Host)
 }

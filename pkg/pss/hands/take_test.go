@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/sim"
 )
 
@@ -20,13 +20,13 @@ func TestTakeOnlyOurs(t *testing.T) {
 	for _, c := range []struct {
 		name      string
 		abandoned []string
-		more      []cluster.ServerRow // in separation
+		more      cluster.Rows // in separation
 		want      error
 	}{
 		{name: "ours", abandoned: []string{"M2"}},
-		{name: "its monitor's again", want: hands.ErrStale},
-		{name: "a second holder is being fenced", abandoned: []string{"M2"}, want: hands.ErrStale,
-			more: []cluster.ServerRow{{Group: "Mail", Real: rs1, VIP: ip(104), Host: "Ms", IP: ip(51)}}},
+		{name: "its monitor's again", want: edits.ErrStale},
+		{name: "a second holder is being fenced", abandoned: []string{"M2"}, want: edits.ErrStale,
+			more: cluster.Rows{{Group: "Mail", Real: rs1, VIP: ip(104), Host: "Ms", IP: ip(51)}}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(w *world) {
@@ -76,7 +76,7 @@ func TestTakeFromAStranger(t *testing.T) {
 // A spare that serves by now is neither stripped nor thrown away.
 func TestRestOfServing(t *testing.T) {
 	play(t, func(w *world) {
-		if _, err := w.Rest(w.ctx, m1, "Mail"); !errors.Is(err, hands.ErrStale) {
+		if _, err := w.Rest(w.ctx, m1, "Mail"); !errors.Is(err, edits.ErrStale) {
 			w.Errorf("error %v", err)
 		}
 		if got := w.model.Holders(ip(101)); !slices.Equal(got, []string{"M1"}) {

@@ -49,10 +49,9 @@ func (h *Hands) unnamed(ctx context.Context, t cluster.Tables, vip netip.Addr, k
 // named tells whether host may have vip: an operation or separation row says so,
 // or it is the backup of a server whose separation row does.
 func (h *Hands) named(t cluster.Tables, vip netip.Addr, host string) bool {
-	has := func(r cluster.ServerRow) bool { return r.VIP == vip && r.Host == host }
-	if slices.ContainsFunc(t.Operation, has) || slices.ContainsFunc(t.Separation, has) {
+	if slices.Concat(t.Operation, t.Separation).Of(host).HasVIP(vip) {
 		return true
 	}
 	target, backs := h.Data().TargetOf(host)
-	return backs && slices.ContainsFunc(t.Separation, func(r cluster.ServerRow) bool { return r.VIP == vip && r.Host == target.Host })
+	return backs && t.Separation.Of(target.Host).HasVIP(vip)
 }

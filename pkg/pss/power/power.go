@@ -16,7 +16,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/plan"
+	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/patience"
 	"pss-msbs/pkg/settings"
@@ -67,9 +67,6 @@ const (
 	pingTime = 200 * time.Millisecond // one ping of a host that is about to answer
 	fine     = 10 * time.Millisecond  // resolution of durations in the log
 )
-
-// ErrNeeded says that the files do not let a real server sleep.
-var ErrNeeded = plan.ErrNeeded
 
 // ErrUnproved says that a real server missed its last wake and has not
 // answered since, so it may not sleep.
@@ -140,7 +137,7 @@ func (p *Power) stillAsleep(ctx context.Context, real netip.Addr) error {
 	defer cancel()
 	t := held.Tables()
 	if !t.IsAsleep(real) {
-		return fmt.Errorf("%w: it is not in suspension-real", ErrNeeded)
+		return fmt.Errorf("%w: it is not in suspension-real", edits.ErrNeeded)
 	}
 	return p.unneeded(short, t, real)
 }
@@ -198,15 +195,15 @@ func (p *Power) rowToSleep(ctx context.Context, real netip.Addr) error {
 		return err
 	}
 	return held.Commit(func(t *cluster.Tables) error {
-		return plan.ToSleep(t, real)
+		return edits.Sleep(t, real)
 	})
 }
 
 // unneeded is nil when no row of operation or separation names real and
 // nothing runs there but servers in access stop, none of them just coming up.
 func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr) error {
-	if plan.Needed(t, real) {
-		return fmt.Errorf("%w: a server there serves or is being recovered", ErrNeeded)
+	if t.Needs(real) {
+		return fmt.Errorf("%w: a server there serves or is being recovered", edits.ErrNeeded)
 	}
 	if p.Starting != nil && p.Starting(real) {
 		return errors.New("a spare server starts there")
@@ -215,9 +212,9 @@ func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr)
 	if err != nil {
 		return err
 	}
-	var idle []cluster.ServerRow
+	var idle cluster.Rows
 	for _, g := range guests {
-		rows := cluster.RowsOf(t.AccessStop, g.Host)
+		rows := t.AccessStop.Of(g.Host)
 		switch {
 		case g.State == cluster.GuestBooting:
 			return fmt.Errorf("%s is booting there", g.Host)
@@ -251,7 +248,7 @@ func (p *Power) holdsNothing(ctx context.Context, t cluster.Tables, server clust
 	}
 	for i, macs := range holders {
 		if slices.ContainsFunc(macs, func(m cluster.MAC) bool { return slices.Contains(own, m) }) {
-			return fmt.Errorf("%w: %s answers for %v there", ErrNeeded, server.Host, t.Operation[i].VIP)
+			return fmt.Errorf("%w: %s answers for %v there", edits.ErrNeeded, server.Host, t.Operation[i].VIP)
 		}
 	}
 	return nil
@@ -285,14 +282,14 @@ func (p *Power) WakeNow(ctx context.Context, real netip.Addr) error {
 	if err != nil {
 		return fmt.Errorf("cannot wake %v: %w", real, err)
 	}
-	i := slices.IndexFunc(t.Suspended, func(r cluster.RealRow) bool { return r.IP == real })
-	if i < 0 && !p.Wakes.Proved(real) {
+	row, asleep := t.Suspended.Of(real)
+	if !asleep && !p.Wakes.Proved(real) {
 		return fmt.Errorf("cannot wake %v: %w", real, errMissed)
 	}
-	if i < 0 {
+	if !asleep {
 		return nil // somebody else has woken it
 	}
-	if err := p.wake(ctx, t.Suspended[i]); err != nil {
+	if err := p.wake(ctx, row); err != nil {
 		return fmt.Errorf("cannot wake %v: %w", real, err)
 	}
 	return nil
@@ -375,6 +372,6 @@ func (p *Power) awake(ctx context.Context, real netip.Addr) error {
 
 func (p *Power) rowToActive(ctx context.Context, real netip.Addr) error {
 	return p.Files.Update(ctx, func(t *cluster.Tables) error {
-		return plan.ToActive(t, real)
+		return edits.Wake(t, real)
 	})
 }

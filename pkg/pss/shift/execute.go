@@ -164,11 +164,7 @@ func (x *execution) advance(ctx context.Context, g string, undo *revert) error {
 	if err := x.receive(ctx, g, undo, &ready); err != nil {
 		return err
 	}
-	c := hands.Change{Group: g, Moves: x.of(plan.MoveVIP, g), From: recorded(x.before, g)}
-	for _, s := range x.of(plan.SetState, g) {
-		c.To = s.Condition
-	}
-	return x.Change(ctx, c, ready.of)
+	return x.Change(ctx, x.steps.Change(x.before, g), ready.of)
 }
 
 // of lists the steps of one kind for one group.
@@ -274,21 +270,10 @@ func (x *execution) spare(host string) cluster.SpareRow {
 
 // realOf is where a spare that serves, or stands in access-stop, is.
 func (x *execution) realOf(host string) netip.Addr {
-	for _, rows := range [][]cluster.ServerRow{x.before.Operation, x.before.AccessStop} {
-		if own := cluster.RowsOf(rows, host); len(own) > 0 {
-			return own[0].Real
-		}
+	if own := slices.Concat(x.before.Operation, x.before.AccessStop).Of(host); len(own) > 0 {
+		return own[0].Real
 	}
 	return netip.Addr{}
-}
-
-func recorded(t cluster.Tables, group string) cluster.Condition {
-	for _, s := range t.State {
-		if s.Group == group {
-			return s.Condition
-		}
-	}
-	return cluster.Moderate
 }
 
 // sleeps tells whether the plan suspends real.

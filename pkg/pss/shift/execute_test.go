@@ -129,13 +129,13 @@ func (w *world) tables() cluster.Tables {
 func (w *world) shift(wants map[string]cluster.Condition) shift.Outcome {
 	w.Helper()
 	t := w.tables()
-	return shift.Execute(w.Context(), w.hands, w.power, t, plan.Make(t, wants))
+	return shift.Execute(w.Context(), w.hands, w.power, t, plan.Make(t, nil, wants))
 }
 
 // done fails unless a plan made again is empty: the shift did all of it.
 func (w *world) done() {
 	w.Helper()
-	if again := plan.Make(w.tables(), nil); len(again) != 0 {
+	if again := plan.Make(w.tables(), nil, nil); len(again) != 0 {
 		w.Errorf("left to do: %v", again)
 	}
 }
@@ -213,7 +213,7 @@ func TestCutOff(t *testing.T) {
 		ctx, cancel := context.WithCancel(w.Context())
 		time.AfterFunc(1500*time.Millisecond, cancel)
 		t := w.tables()
-		out := shift.Execute(ctx, w.hands, w.power, t, plan.Make(t, all(cluster.PS1)))
+		out := shift.Execute(ctx, w.hands, w.power, t, plan.Make(t, nil, all(cluster.PS1)))
 		if len(out.Failed) != 0 || strings.Contains(w.log.String(), "undone") || strings.Contains(w.log.String(), "shift done") {
 			w.Errorf("outcome %+v", out)
 		}

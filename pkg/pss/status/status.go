@@ -163,25 +163,14 @@ func (in Input) groups() []Group {
 
 func (in Input) vips() []VIP {
 	out := []VIP{}
-	homes := in.Data.Homes().Homes(in.Tables)
+	homes := in.Tables.Homes(in.Data.Homes())
 	for _, vip := range in.Tables.VIPs() {
-		v := VIP{VIP: vip, Home: homes[vip].Host}
-		for _, rows := range [][]cluster.ServerRow{in.Tables.AccessStop, in.Tables.Separation, in.Tables.Operation} {
-			for _, r := range rows {
-				if r.VIP == vip {
-					v.Group = r.Group
-				}
-			}
+		v := VIP{VIP: vip, Group: in.Tables.GroupOf(vip), Home: homes[vip].Host}
+		for _, r := range in.Tables.Operation.ForVIP(vip) { // more than one in faulty files
+			v.Holder, v.Real = r.Host, r.Real
 		}
-		for _, r := range in.Tables.Operation {
-			if r.VIP == vip {
-				v.Holder, v.Real = r.Host, r.Real
-			}
-		}
-		for _, r := range in.Tables.Separation {
-			if r.VIP == vip {
-				v.Separated = r.Host
-			}
+		for _, r := range in.Tables.Separation.ForVIP(vip) {
+			v.Separated = r.Host
 		}
 		out = append(out, v)
 	}
@@ -221,14 +210,7 @@ func (in Input) reals() []Real {
 }
 
 func (in Input) on(real netip.Addr) []string {
-	out := []string{}
-	for _, r := range slices.Concat(in.Tables.Operation, in.Tables.AccessStop) {
-		if r.Real == real {
-			out = append(out, r.Host)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
+	return append([]string{}, slices.Concat(in.Tables.Operation, in.Tables.AccessStop).On(real).Hosts()...)
 }
 
 func (in Input) recoveries() []Recovery {
@@ -238,7 +220,7 @@ func (in Input) recoveries() []Recovery {
 			continue
 		}
 		b := in.Budget(row.Host)
-		r := Recovery{Host: row.Host, Group: row.Group, Real: row.Real, VIPs: cluster.VIPsOf(cluster.RowsOf(in.Tables.Separation, row.Host)),
+		r := Recovery{Host: row.Host, Group: row.Group, Real: row.Real, VIPs: in.Tables.Separation.Of(row.Host).VIPs(),
 			ServedBy: []string{}, Failed: slices.Contains(in.Failed, row.Host), Exhausted: b.Exhausted, Until: b.Until, Owner: "nobody"}
 		if in.Monitored(row.Host) {
 			r.Owner = "its monitor"
@@ -272,7 +254,7 @@ func (in Input) unmonitored() []string {
 	for _, d := range in.Data.Reals {
 		miss(d.Host)
 	}
-	for _, r := range slices.Concat(in.Tables.Operation, in.Tables.AccessStop, in.Tables.Separation) {
+	for _, r := range in.Tables.Rows() {
 		target, backup := in.Data.TargetOf(r.Host)
 		if in.Tables.IsSpare(r.Host) || backup && !in.Monitored(target.Host) {
 			miss(r.Host)

@@ -29,9 +29,9 @@ func input() status.Input {
 	return status.Input{
 		Now: now, Settings: settings.Default(), Running: true,
 		Tables: cluster.Tables{
-			Operation:  []cluster.ServerRow{row(200, 101, "Mb", 61), row(200, 104, "Mb", 61)},
-			AccessStop: []cluster.ServerRow{row(202, 104, "M2", 4)},
-			Separation: []cluster.ServerRow{row(201, 101, "M1", 1), row(201, 104, "M1", 1)},
+			Operation:  cluster.Rows{row(200, 101, "Mb", 61), row(200, 104, "Mb", 61)},
+			AccessStop: cluster.Rows{row(202, 104, "M2", 4)},
+			Separation: cluster.Rows{row(201, 101, "M1", 1), row(201, 104, "M1", 1)},
 			Real:       []cluster.RealRow{{IP: ip(201)}},
 			Suspended:  []cluster.RealRow{{IP: ip(202)}},
 			State:      []cluster.StateRow{{Group: "Mail", Condition: cluster.PS2, Bases: []netip.Addr{ip(201), ip(202)}}},

@@ -1,4 +1,4 @@
-package protocol
+package verbs
 
 import (
 	"crypto/sha256"
@@ -13,10 +13,10 @@ import (
 
 // Look answers A1 and A2: what the files say of the virtual server host.
 func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
-	state, rows := StateOf(t, host)
+	state, rows := t.Standing(host)
 	reply := ipc.Reply{
-		OK: true, State: state, VIPs: cluster.VIPsOf(rows), AllVIPs: t.VIPs(), Active: Active(t),
-		Failed: state == ipc.Separated && f.IsFailed(t, host),
+		OK: true, State: state, VIPs: rows.VIPs(), AllVIPs: t.VIPs(), Active: t.Real.IPs(),
+		Failed: state == cluster.Separated && f.IsFailed(t, host),
 	}
 	if len(rows) > 0 {
 		reply.Real = f.realName(t, rows[0].Real)
@@ -24,7 +24,7 @@ func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
 	who, backup := f.target(t, host), f.backupOf(host)
 	for _, vip := range reply.VIPs {
 		served := ipc.ServedVIP{VIP: vip}
-		if h, ok := who.taken(t, backup, vip); ok {
+		if h, ok := who.Taken(t, backup, vip); ok {
 			served.Host, served.IP, served.Real = h.Host, h.IP, h.Real
 		}
 		reply.Serving = append(reply.Serving, served)
@@ -44,37 +44,39 @@ func (f Facts) LookHeld(t cluster.Tables, host, backup string) ipc.Reply {
 	return reply
 }
 
-// backupOf is the backup that the management data of host name, "" for none.
-func (f Facts) backupOf(host string) string {
-	d, _ := f.Server(host)
-	return d.Backup
-}
-
 // realName spells where a server is; "out" if its real server is in neither file.
 func (f Facts) realName(t cluster.Tables, real netip.Addr) string {
-	if real != f.Management && RealState(t, real) == ipc.RealOutside {
-		return string(ipc.RealOutside)
+	if real != f.Management && t.RealStanding(real) == cluster.RealOutside {
+		return string(cluster.RealOutside)
 	}
 	return real.String()
 }
 
-// LookAtReal answers B1 and B2; owned tells whether somebody monitors a server.
-func LookAtReal(t cluster.Tables, real netip.Addr, owned func(host string) bool) ipc.Reply {
-	reply := ipc.Reply{OK: true, State: RealState(t, real), AllVIPs: t.VIPs(), Placed: Placed(t)}
-	for _, host := range hostsOn(t.Separation, real) {
-		if !owned(host) {
+// LookAtReal answers B1 and B2.
+func (f Facts) LookAtReal(t cluster.Tables, real netip.Addr) ipc.Reply {
+	reply := ipc.Reply{OK: true, State: t.RealStanding(real), AllVIPs: t.VIPs(), Placed: placed(t)}
+	for _, host := range t.Separation.On(real).Hosts() {
+		if !f.Owned(host) {
 			reply.Orphans = append(reply.Orphans, host)
 		}
 	}
-	reply.Stopped = hostsOn(t.AccessStop, real)
+	reply.Stopped = t.AccessStop.On(real).Hosts()
 	for _, row := range t.Spares {
 		reply.Spares = append(reply.Spares, row.Host)
 	}
 	return reply
 }
 
-// Placed is every row of operation as B1 to B4 tell it.
-func Placed(t cluster.Tables) []ipc.PlacedGuest {
+// Report is the reply of an edit, from the files as it left them.
+func (f Facts) Report(t cluster.Tables, req ipc.Request) ipc.Reply {
+	if req.Verb == ipc.B3 || req.Verb == ipc.B4 {
+		return ipc.Reply{State: t.RealStanding(req.Real), Active: t.Real.IPs(), Placed: placed(t)}
+	}
+	return f.Look(t, req.Host)
+}
+
+// placed is every row of operation as B1 to B4 tell it.
+func placed(t cluster.Tables) []ipc.PlacedGuest {
 	out := make([]ipc.PlacedGuest, len(t.Operation))
 	for i, r := range t.Operation {
 		out[i] = ipc.PlacedGuest{Host: r.Host, Real: r.Real, VIP: r.VIP}
@@ -82,35 +84,20 @@ func Placed(t cluster.Tables) []ipc.PlacedGuest {
 	return out
 }
 
-// hostsOn are the servers of rows on a real server, sorted, each once.
-func hostsOn(rows []cluster.ServerRow, real netip.Addr) []string {
-	var out []string
-	for _, r := range rows {
-		if r.Real == real {
-			out = append(out, r.Host)
-		}
-	}
-	slices.Sort(out)
-	return slices.Compact(out)
-}
-
 // HeldRows are the rows that a hold for a target and its backup shows.
 func (f Facts) HeldRows(t cluster.Tables, host, backup string) ipc.HeldRows {
 	h := ipc.HeldRows{
-		TargetOperation:  cluster.RowsOf(t.Operation, host),
-		TargetAccessStop: cluster.RowsOf(t.AccessStop, host),
-		TargetSeparation: cluster.RowsOf(t.Separation, host),
+		TargetOperation:  t.Operation.Of(host),
+		TargetAccessStop: t.AccessStop.Of(host),
+		TargetSeparation: t.Separation.Of(host),
 	}
 	if backup != "" {
-		h.BackupOperation = cluster.RowsOf(t.Operation, backup)
+		h.BackupOperation = t.Operation.Of(backup)
 	}
-	var vips []netip.Addr
-	for _, rows := range [][]cluster.ServerRow{h.TargetOperation, h.TargetAccessStop, h.TargetSeparation} {
-		vips = append(vips, cluster.VIPsOf(rows)...)
-	}
-	h.Operation = without(t.Operation, func(r cluster.ServerRow) bool { return !slices.Contains(vips, r.VIP) })
+	vips := slices.Concat(h.TargetOperation, h.TargetAccessStop, h.TargetSeparation).VIPs()
+	h.Operation = t.Operation.Where(func(r cluster.ServerRow) bool { return slices.Contains(vips, r.VIP) })
 	who := f.target(t, host)
-	if r, ok := who.taken(t, backup, who.Home); ok && !slices.Contains(h.Operation, r) && slices.Contains(vips, r.VIP) {
+	if r, ok := who.Taken(t, backup, who.Home); ok && !slices.Contains(h.Operation, r) && slices.Contains(vips, r.VIP) {
 		h.Operation = append(h.Operation, r)
 	}
 	return h

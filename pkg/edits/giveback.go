@@ -1,11 +1,10 @@
-package protocol
+package edits
 
 import (
 	"net/netip"
 	"slices"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/ipc"
 )
 
 // Kind is what a virtual server is to the system.
@@ -26,12 +25,12 @@ type Target struct {
 	Home netip.Addr // the home VIP of a HomeKind
 }
 
-// taken is the row of the server, other than who and its backup, that vip
+// Taken is the row of the server, other than who and its backup, that vip
 // belongs to by now: the one that serves it, or, of who's home VIP, the one that
 // pss gave it to when who failed, and that has failed since. Such a server's own
 // monitor brings the VIP back; two at it would make two holders.
-func (who Target) taken(t cluster.Tables, backup string, vip netip.Addr) (cluster.ServerRow, bool) {
-	if h, ok := HolderOf(t, vip); ok || who.Kind != HomeKind || vip != who.Home {
+func (who Target) Taken(t cluster.Tables, backup string, vip netip.Addr) (cluster.ServerRow, bool) {
+	if h, ok := t.Holder(vip); ok || who.Kind != HomeKind || vip != who.Home {
 		return h, ok
 	}
 	i := slices.IndexFunc(t.Separation, func(r cluster.ServerRow) bool {
@@ -51,18 +50,18 @@ func (who Target) taken(t cluster.Tables, backup string, vip netip.Addr) (cluste
 // What has been done already is no error: the target then operates or stands
 // in access-stop.
 func GiveBack(t *cluster.Tables, who Target, backup string) error {
-	rows := cluster.RowsOf(t.Separation, who.Host)
+	rows := t.Separation.Of(who.Host)
 	if len(rows) == 0 {
-		state, _ := StateOf(*t, who.Host)
-		if state == ipc.NotInFiles || len(cluster.RowsOf(t.Operation, backup)) > 0 {
-			return Refuse(state, "%s has no separation row left", who.Host)
+		standing, _ := t.Standing(who.Host)
+		if standing == cluster.NotInFiles || t.Operation.Has(backup) {
+			return Refuse(standing, "%s has no separation row left", who.Host)
 		}
 		return nil
 	}
-	inherited := cluster.RowsOf(t.Operation, backup)
-	t.Operation = without(t.Operation, of(backup))
-	for _, r := range cluster.RowsOf(t.Separation, backup) {
-		if _, held := HolderOf(*t, r.VIP); !held {
+	inherited := t.Operation.Of(backup)
+	t.Operation = t.Operation.Without(backup)
+	for _, r := range t.Separation.Of(backup) {
+		if _, held := t.Holder(r.VIP); !held {
 			inherited = append(inherited, r)
 		}
 	}
@@ -70,28 +69,28 @@ func GiveBack(t *cluster.Tables, who Target, backup string) error {
 	// same: a backup holds nothing else.
 	for _, r := range inherited {
 		r.Real, r.Host, r.IP = rows[0].Real, rows[0].Host, rows[0].IP
-		rows = with(rows, r)
+		rows = rows.With(r)
 	}
-	t.Separation = without(t.Separation, func(r cluster.ServerRow) bool { return r.Host == who.Host || r.Host == backup })
-	var lost []cluster.ServerRow // VIPs that another holds, or brings back
+	t.Separation = t.Separation.Without(who.Host).Without(backup)
+	var lost cluster.Rows // VIPs that another holds, or brings back
 	for _, r := range rows {
-		if _, taken := who.taken(*t, backup, r.VIP); taken {
+		if _, taken := who.Taken(*t, backup, r.VIP); taken {
 			lost = append(lost, r)
 			continue
 		}
-		t.Operation = append(t.Operation, r)
+		t.Operation = t.Operation.With(r)
 	}
-	t.AccessStop = without(t.AccessStop, of(who.Host))
-	if len(cluster.RowsOf(t.Operation, who.Host)) == 0 {
+	t.AccessStop = t.AccessStop.Without(who.Host)
+	if !t.Operation.Has(who.Host) {
 		for _, r := range who.keeps(*t, lost) {
-			t.AccessStop = with(t.AccessStop, r)
+			t.AccessStop = t.AccessStop.With(r)
 		}
 	}
 	return nil
 }
 
 // keeps are the access-stop rows of a target that lost every VIP.
-func (who Target) keeps(t cluster.Tables, lost []cluster.ServerRow) []cluster.ServerRow {
+func (who Target) keeps(t cluster.Tables, lost cluster.Rows) cluster.Rows {
 	switch who.Kind {
 	case BackupKind:
 		return nil // it stood in for another server, which has its rows
@@ -100,21 +99,18 @@ func (who Target) keeps(t cluster.Tables, lost []cluster.ServerRow) []cluster.Se
 	case HomeKind:
 		row := lost[0]
 		row.VIP = who.Home
-		return []cluster.ServerRow{row}
+		return cluster.Rows{row}
 	}
 	return guessHome(t, lost)
 }
 
 // guessHome keeps, where no .dat names the home VIP, the rows whose VIP is not
 // known to be at home elsewhere: an access-stop row names the home of its VIP.
-func guessHome(t cluster.Tables, lost []cluster.ServerRow) []cluster.ServerRow {
-	kept := without(lost, func(r cluster.ServerRow) bool {
-		for _, a := range t.AccessStop {
-			if a.VIP == r.VIP && a.Host != r.Host && !t.IsSpare(a.Host) {
-				return true
-			}
-		}
-		return false
+func guessHome(t cluster.Tables, lost cluster.Rows) cluster.Rows {
+	kept := lost.Where(func(r cluster.ServerRow) bool {
+		return !slices.ContainsFunc(t.AccessStop.ForVIP(r.VIP), func(a cluster.ServerRow) bool {
+			return a.Host != r.Host && !t.IsSpare(a.Host)
+		})
 	})
 	if len(kept) == 0 {
 		return lost

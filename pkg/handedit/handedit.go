@@ -1,6 +1,6 @@
-// Package edit is vipw for the seven PSS files: an editor on a copy without a
+// Package handedit is vipw for the seven PSS files: an editor on a copy without a
 // lock, then lock, check and install (SPEC 2, pss edit).
-package edit
+package handedit
 
 import (
 	"bytes"

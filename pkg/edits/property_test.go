@@ -1,4 +1,4 @@
-package protocol
+package edits
 
 import (
 	"fmt"
@@ -9,14 +9,13 @@ import (
 	"pgregory.net/rapid"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/ipc"
 )
 
 // home is a home server of the modelled system: four Mail servers on two real
 // servers, each with a backup.
 type home struct {
 	row    cluster.ServerRow
-	backup ipc.Server
+	backup cluster.Guest
 }
 
 func modelled() []home {
@@ -25,7 +24,7 @@ func modelled() []home {
 		n := fmt.Sprint(i + 1)
 		out = append(out, home{
 			row:    cluster.ServerRow{Group: "Mail", Real: ip(fmt.Sprint(201 + i%2)), VIP: ip("10" + n), Host: "M" + n, IP: ip(n)},
-			backup: ipc.Server{Host: "Mb" + n, IP: ip("6" + n), Group: "Mail"},
+			backup: cluster.Guest{Host: "Mb" + n, IP: ip("6" + n), Real: mgmt},
 		})
 	}
 	return out
@@ -65,9 +64,9 @@ func (w *world) step(kind string, h home, other home) error {
 		if w.failed[h.row.Host] {
 			return nil
 		}
-		return Substitute(&w.t, h.row.Host, h.backup, mgmt)
+		return Substitute(&w.t, h.row.Host, h.backup)
 	case "A4-failed":
-		err := Abandon(&w.t, h.row.Host, &h.backup)
+		err := Abandon(&w.t, h.row.Host, h.backup.Host)
 		w.failed[h.row.Host] = w.failed[h.row.Host] || err == nil
 		return err
 	case "A5", "B4":
@@ -77,7 +76,7 @@ func (w *world) step(kind string, h home, other home) error {
 		}
 		return err
 	case "moving":
-		return Relocate(&w.t, h.row.Host, h.backup, other.row.Real)
+		return Relocate(&w.t, h.row.Host, h.backup.On(other.row.Real))
 	case "B3":
 		return DropReal(&w.t, h.row.Real)
 	case "B4 real":
@@ -92,29 +91,29 @@ func (w *world) step(kind string, h home, other home) error {
 // of a failed server's separation. Never to a server in separation.
 func (w *world) pss(h home, to string) {
 	i := slices.IndexFunc(w.homes, func(x home) bool { return x.row.Host == to })
-	if state, _ := StateOf(w.t, to); state == ipc.Separated {
+	if state, _ := w.t.Standing(to); state == cluster.Separated {
 		return
 	}
-	old, held := HolderOf(w.t, h.row.VIP)
+	old, held := w.t.Holder(h.row.VIP)
 	owner := h.row.Host
 	if held && old.Host == to || !held && !w.failedOwns(h.row.VIP) {
 		return
 	}
-	if state, _ := StateOf(w.t, owner); held && state == ipc.Separated && old.Host != owner {
+	if state, _ := w.t.Standing(owner); held && state == cluster.Separated && old.Host != owner {
 		return // left to its owner
 	}
 	row := w.homes[i].row
 	row.VIP = h.row.VIP
-	w.t.Operation = append(without(w.t.Operation, func(r cluster.ServerRow) bool { return r.VIP == h.row.VIP }), row)
-	w.t.AccessStop = without(w.t.AccessStop, of(to))
+	w.t.Operation = append(w.t.Operation.Where(func(r cluster.ServerRow) bool { return r.VIP != h.row.VIP }), row)
+	w.t.AccessStop = w.t.AccessStop.Without(to)
 	for _, x := range w.homes { // a home server that loses its last separation row keeps one for its home VIP
-		rows := cluster.RowsOf(w.t.Separation, x.row.Host)
+		rows := w.t.Separation.Of(x.row.Host)
 		if len(rows) == 1 && rows[0].VIP == h.row.VIP && x.row.Host != owner {
 			w.t.Separation = append(w.t.Separation, x.row)
 		}
 	}
-	w.t.Separation = without(w.t.Separation, func(r cluster.ServerRow) bool {
-		return r.VIP == h.row.VIP && r.Host != owner
+	w.t.Separation = w.t.Separation.Where(func(r cluster.ServerRow) bool {
+		return r.VIP != h.row.VIP || r.Host == owner
 	})
 	w.stop(old.Host)
 }
@@ -127,7 +126,7 @@ func (w *world) failedOwns(vip netip.Addr) bool {
 // stop puts a home server that lost its last VIP into access stop.
 func (w *world) stop(host string) {
 	i := slices.IndexFunc(w.homes, func(x home) bool { return x.row.Host == host })
-	if state, _ := StateOf(w.t, host); i >= 0 && state == ipc.NotInFiles {
+	if state, _ := w.t.Standing(host); i >= 0 && state == cluster.NotInFiles {
 		w.t.AccessStop = append(w.t.AccessStop, w.homes[i].row)
 	}
 }
@@ -146,21 +145,21 @@ func (w *world) check(t *rapid.T) {
 			t.Fatalf("VIP %s: %d rows in operation, in separation: %v", vip, served[vip], separated)
 		}
 		in := 0
-		for _, rows := range [][]cluster.ServerRow{w.t.Operation, w.t.AccessStop, w.t.Separation} {
-			if len(cluster.RowsOf(rows, host)) > 0 {
+		for _, rows := range []cluster.Rows{w.t.Operation, w.t.AccessStop, w.t.Separation} {
+			if rows.Has(host) {
 				in++
 			}
 		}
 		if in != 1 {
 			t.Fatalf("%s stands in %d of the three files", host, in)
 		}
-		for _, r := range cluster.RowsOf(w.t.Operation, h.backup.Host) {
-			if !slices.ContainsFunc(cluster.RowsOf(w.t.Separation, host), func(s cluster.ServerRow) bool { return s.VIP == r.VIP }) {
+		for _, r := range w.t.Operation.Of(h.backup.Host) {
+			if !slices.ContainsFunc(w.t.Separation.Of(host), func(s cluster.ServerRow) bool { return s.VIP == r.VIP }) {
 				t.Fatalf("%s serves %s, which is no VIP of %s", h.backup.Host, r.VIP, host)
 			}
 		}
 	}
-	for _, rows := range [][]cluster.ServerRow{w.t.Operation, w.t.AccessStop, w.t.Separation} {
+	for _, rows := range []cluster.Rows{w.t.Operation, w.t.AccessStop, w.t.Separation} {
 		seen := map[string]bool{}
 		for _, r := range rows {
 			key := r.VIP.String() + r.Host
