@@ -57,7 +57,7 @@ func play(t *testing.T, n uint64, script []Command) course {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		c := &Campaign{Seed: n, Script: script}
-		w, err := NewInMemory(dir, c.Vary)
+		w, err := New(dir, c.Vary)
 		if err != nil {
 			t.Fatal(err)
 		}

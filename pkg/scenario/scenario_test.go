@@ -9,12 +9,16 @@ import (
 	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 var (
 	update = flag.Bool("update", false, "rewrite the expected logs")
 	repeat = flag.Int("repeat", 1, "play each scenario so many times")
 )
+
+// poll is how often programs of a scenario look at the files.
+const poll = 250 * time.Millisecond
 
 const (
 	scenarios = "../../testdata/scenarios"
@@ -121,6 +125,7 @@ func playFolder(t *testing.T, dir string, script []Command) (log string) {
 			t.Fatal(err)
 		}
 		defer w.Close()
+		w.Poll = poll
 		if err := w.Play(script); err != nil {
 			t.Errorf("%v\n%s", err, w.Log())
 		}
