@@ -150,5 +150,5 @@ func shrink(t *testing.T, seed uint64, c course) []Command {
 		func() bool { return time.Now().Before(end) })
 }
 
-// lazy lets garbage grow: a campaign makes much of it and keeps little.
+// lazy lets garbage grow: a system in virtual time makes much of it and keeps little.
 func lazy() { debug.SetGCPercent(800) }

@@ -39,9 +39,11 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
+	lazy()
 	for _, cmds := range dirs {
 		dir := filepath.Dir(cmds)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
+			t.Parallel() // each in a bubble of its own
 			asExpected(t, dir)
 		})
 	}
