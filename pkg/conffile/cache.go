@@ -12,7 +12,9 @@ import (
 // clock leave the same stamp.
 const settled = 2 * time.Second
 
-type stamps map[string]lockedfile.Stamp
+// stamps are those of the seven files in the order of Names; a zero one is that
+// of a file that is not there.
+type stamps [7]lockedfile.Stamp
 
 // reading is what the seven files say at one time. It must not be changed.
 type reading struct {
@@ -24,8 +26,8 @@ type reading struct {
 // cache is the last reading, good while the stamps of the seven files stay as they were.
 type cache struct {
 	mu     sync.Mutex
-	stamps stamps // nil: there is none
-	reading
+	stamps stamps
+	reading // snap is nil where there is none yet
 }
 
 // reading is what the seven files say now. The caller holds the lock.
@@ -43,7 +45,7 @@ func (d *Dir) fetch() (reading, stamps, error) {
 	now := d.stamps()
 	d.cache.mu.Lock()
 	defer d.cache.mu.Unlock()
-	if d.cache.stamps != nil && sameStamps(d.cache.stamps, now) {
+	if d.cache.snap != nil && d.cache.stamps == now {
 		return d.cache.reading, now, nil
 	}
 	contents, err := d.contents()
@@ -64,11 +66,10 @@ func (d *Dir) parsed(r reading, at stamps) reading {
 	return r
 }
 
-func (d *Dir) stamps() stamps {
-	out := make(stamps, len(Names()))
-	for _, name := range Names() {
+func (d *Dir) stamps() (out stamps) {
+	for i, name := range Names() {
 		if st, err := d.store.Disk().Stamp(name); err == nil {
-			out[name] = st
+			out[i] = st
 		}
 	}
 	return out
@@ -78,18 +79,6 @@ func (d *Dir) stamps() stamps {
 func (s stamps) older(age time.Duration, now time.Time) bool {
 	for _, st := range s {
 		if now.Sub(st.Ctime) < age {
-			return false
-		}
-	}
-	return true
-}
-
-func sameStamps(a, b stamps) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for name, s := range a {
-		if b[name] != s {
 			return false
 		}
 	}

@@ -77,7 +77,7 @@ func (w *watcher) run(ctx context.Context) {
 		case <-ctx.Done():
 			return
 		case <-clk.After(w.d.opt.Poll): // a new one: a timer that expired in the rest crashes Go 1.26, see clock.Sleep
-			if sameStamps(w.seen, w.d.stamps()) {
+			if w.seen == w.d.stamps() {
 				continue
 			}
 		case <-w.events():
@@ -134,7 +134,7 @@ func (w *watcher) drain() (ours bool) {
 // look tells of a change since the last look.
 func (w *watcher) look() bool {
 	now := w.d.stamps()
-	if sameStamps(w.seen, now) {
+	if w.seen == now {
 		return false
 	}
 	w.seen = now

@@ -3,12 +3,11 @@ package scenario
 import (
 	"math"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
-
-	"github.com/google/go-cmp/cmp"
 )
 
 // moment is how far times of two plays of one scenario may be apart: goroutines
@@ -58,29 +57,56 @@ func (e entry) alike(o entry) bool {
 	return true
 }
 
+// comparison is of the lines of two logs, before and now.
+type comparison struct {
+	kept, gone []string // of before: alike to one of now each, or to none
+	come       []string // of now: alike to none of before
+}
+
+func compare(before, now string) comparison {
+	var c comparison
+	var entries []entry
+	c.come = slices.Collect(strings.Lines(now))
+	for _, line := range c.come {
+		entries = append(entries, entryOf(line))
+	}
+	for line := range strings.Lines(before) {
+		i := slices.IndexFunc(entries, entryOf(line).alike)
+		if i < 0 {
+			c.gone = append(c.gone, line)
+			continue
+		}
+		c.kept = append(c.kept, line)
+		c.come, entries = slices.Delete(c.come, i, i+1), slices.Delete(entries, i, i+1)
+	}
+	return c
+}
+
 // differ tells how two logs differ other than in evidence and by moments, or "".
 func differ(want, got string) string {
-	rest := map[string][]entry{}
-	for line := range strings.Lines(got) {
-		e := entryOf(strings.TrimSuffix(line, "\n"))
-		rest[e.words] = append(rest[e.words], e)
+	c := compare(want, got)
+	var lines []string
+	for _, line := range c.gone {
+		lines = append(lines, "-"+line)
 	}
-	ok := true
-	for line := range strings.Lines(want) {
-		e := entryOf(strings.TrimSuffix(line, "\n"))
-		same := rest[e.words]
-		if len(same) == 0 || !e.alike(same[0]) {
-			ok = false
-			break
-		}
-		if rest[e.words] = same[1:]; len(same) == 1 {
-			delete(rest, e.words)
-		}
+	for _, line := range c.come {
+		lines = append(lines, "+"+line)
 	}
-	if ok && len(rest) == 0 {
-		return ""
-	}
-	return cmp.Diff(inOrder(want), inOrder(got))
+	return byTime(lines, len("-"))
+}
+
+// byTime is a log of lines whose time stands behind a mark of so many bytes.
+func byTime(lines []string, mark int) string {
+	at := func(line string) string { return line[mark:min(len(line), mark+stampWidth)] }
+	slices.SortStableFunc(lines, func(a, b string) int { return strings.Compare(at(a), at(b)) })
+	return strings.Join(lines, "")
+}
+
+// updated is the log of now with the lines that are alike as they stood
+// before: an update shows what has changed, and nothing else.
+func updated(before, now string) string {
+	c := compare(before, now)
+	return byTime(slices.Concat(c.kept, c.come), 0)
 }
 
 func TestDiffer(t *testing.T) {
@@ -95,10 +121,30 @@ func TestDiffer(t *testing.T) {
 		{"slower", "  185.11 dbss M1   trouble confirmed after_detection=250ms\n  185.20 fleet     up\n", false},
 		{"a line less", "  185.20 fleet     up\n", false},
 		{"a line more", log + "  185.20 fleet     up\n", false},
+		{"a line twice", log + log[strings.Index(log, "\n")+1:], false},
+		{"in another order", "  185.20 fleet     up\n  185.13 dbss M1   trouble confirmed after_detection=200ms\n", true},
 		{"other words", strings.Replace(log, "up", "down", 1), false},
 	} {
 		if d := differ(log, tc.got); (d == "") != tc.same {
 			t.Errorf("%s: same %t, want %t\n%s", tc.name, d == "", tc.same, d)
 		}
+	}
+}
+
+// An update keeps each line that is alike, and its place.
+func TestUpdatedShowsChangesOnly(t *testing.T) {
+	const (
+		before = "   10.00 pss       b\n   10.00 pss       a\n   11.00 dbss M1   down evidence=\"φ 8\"\n   11.02 pss       gone\n   12.00 pss       last\nnot settled\n"
+		now    = "   10.00 pss       a\n   10.00 pss       b\n   11.01 pss       new\n   11.03 dbss M1   down evidence=\"φ 9\"\n   12.10 pss       last\nnot settled\n"
+		want   = "   10.00 pss       b\n   10.00 pss       a\n   11.00 dbss M1   down evidence=\"φ 8\"\n   11.01 pss       new\n   12.10 pss       last\nnot settled\n"
+	)
+	if got := updated(before, now); got != want {
+		t.Errorf("got\n%swant\n%s", got, want)
+	}
+	if again := updated(want, now); again != want {
+		t.Errorf("a second update gives\n%s", again)
+	}
+	if got := differ(before, want); got != "+   11.01 pss       new\n-   11.02 pss       gone\n-   12.00 pss       last\n+   12.10 pss       last\n" {
+		t.Errorf("they differ by\n%s", got)
 	}
 }

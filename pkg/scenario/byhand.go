@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -18,22 +17,13 @@ import (
 // slip is half a row, as a typing operator leaves it.
 const slip = "Mail 172.21.14.\n"
 
-// edit changes a file as an editor does that knows of no lock: a new file in
-// the place of the old one.
+// edit changes a file as an editor does that knows of no lock.
 func (w *World) edit(file string, change func(string) string) error {
-	if w.disk != nil {
-		b, err := w.disk.ReadFile(file)
-		if err == nil {
-			w.disk.WriteFile(file, []byte(change(string(b))))
-		}
-		return err
+	b, err := w.disk.ReadFile(file)
+	if err == nil {
+		w.disk.WriteFile(file, []byte(change(string(b))))
 	}
-	path := filepath.Join(w.dirs.Conf, file)
-	b, err := os.ReadFile(path)
-	if err != nil {
-		return err
-	}
-	return replace(path, []byte(change(string(b))))
+	return err
 }
 
 // replace puts a new file in the place of an old one: nobody reads half of it.

@@ -57,7 +57,7 @@ func play(t *testing.T, n uint64, script []Command) course {
 	synctest.Test(t, func(t *testing.T) {
 		begun := time.Now()
 		c := &Campaign{Seed: n, Script: script}
-		w, err := NewInMemory(dir, c.Vary)
+		w, err := New(dir, c.Vary)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -150,5 +150,5 @@ func shrink(t *testing.T, seed uint64, c course) []Command {
 		func() bool { return time.Now().Before(end) })
 }
 
-// lazy lets garbage grow: a campaign makes much of it and keeps little.
+// lazy lets garbage grow: a system in virtual time makes much of it and keeps little.
 func lazy() { debug.SetGCPercent(800) }

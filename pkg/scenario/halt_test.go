@@ -15,7 +15,7 @@ func inWorld(t *testing.T, do func(t *testing.T, w *World, p *points)) {
 	dir := tempDir(t)
 	copyConf(t, paper, filepath.Join(dir, "conf"))
 	synctest.Test(t, func(t *testing.T) {
-		w, err := NewInMemory(dir, nil)
+		w, err := New(dir, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,7 +14,7 @@ func TestNoSifOutlivesItsMaster(t *testing.T) {
 		dir := tempDir(t)
 		copyConf(t, paper, filepath.Join(dir, "conf"))
 		synctest.Test(t, func(t *testing.T) {
-			w, err := NewInMemory(dir, nil)
+			w, err := New(dir, nil)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -25,8 +25,9 @@ func (w *World) startPSS() *Proc {
 			Fleet: view{p, w.Model}, Files: conf.Files{Dir: dir}, Rescue: conf.Rescue{Dir: dir, Log: p.logger()},
 			Monitors: spares{p}, Meter: meter{view{p, w.Model}}, Accesses: view{p, w.Model},
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
-			WakeSlot: p.slot(daemon.Waking, w.Settings.Brake.Wakes),
-			Data:     w.data, Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
+			WakeSlot:  p.slot(daemon.Waking, w.Settings.Brake.Wakes),
+			Data:      func() (hands.Data, error) { return w.data(), nil },
+			Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
 			Ready: func() error { p.isReady(); return nil },
 			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
 		}).Run(p.ctx)
@@ -39,21 +40,16 @@ func (w *World) survived() bool {
 	return err == nil && !last.Ended
 }
 
-// data reads the .dat files for pss.
-func (w *World) data() (hands.Data, error) {
-	if w.disk != nil && len(w.read.Servers) > 0 { // nobody changes them
-		return w.read, nil
-	}
-	dir, err := mgmtdata.ReadDir(w.dirs.Conf)
+// data is what the .dat files say; nobody changes them.
+func (w *World) data() hands.Data {
 	var out hands.Data
-	for _, path := range sortedKeys(dir.Servers) {
-		out.Servers = append(out.Servers, dir.Servers[path])
+	for _, path := range sortedKeys(w.dats.Servers) {
+		out.Servers = append(out.Servers, w.dats.Servers[path])
 	}
-	for _, path := range sortedKeys(dir.Reals) {
-		out.Reals = append(out.Reals, dir.Reals[path])
+	for _, path := range sortedKeys(w.dats.Reals) {
+		out.Reals = append(out.Reals, w.dats.Reals[path])
 	}
-	w.read = out
-	return out, err
+	return out
 }
 
 // meter runs free and sar in a server.

@@ -5,10 +5,9 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
-	"strings"
 	"testing"
 	"testing/synctest"
+	"time"
 )
 
 var (
@@ -16,18 +15,19 @@ var (
 	repeat = flag.Int("repeat", 1, "play each scenario so many times")
 )
 
+// poll is how often programs of a scenario look at the files.
+const poll = 250 * time.Millisecond
+
 const (
 	scenarios = "../../testdata/scenarios"
 	paper     = "../../testdata/paper"
 )
 
-// tempDir is a directory in memory where there is one: a campaign is not
-// about the disk.
+// tempDir is a directory in memory where there is one.
 func tempDir(t *testing.T) string {
-	const memory = "/dev/shm"
-	dir, err := os.MkdirTemp(memory, "pss-msbs-")
+	dir, err := os.MkdirTemp(memory(), "pss-msbs-")
 	if err != nil {
-		return t.TempDir()
+		t.Fatal(err)
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	return dir
@@ -39,69 +39,39 @@ func TestScenarios(t *testing.T) {
 	if err != nil || len(dirs) == 0 {
 		t.Fatalf("no scenarios: %v", err)
 	}
+	lazy()
 	for _, cmds := range dirs {
 		dir := filepath.Dir(cmds)
 		t.Run(filepath.Base(dir), func(t *testing.T) {
-			script, err := ReadScript(cmds)
-			if err != nil {
-				t.Fatal(err)
-			}
-			want, err := os.ReadFile(filepath.Join(dir, "log.expect"))
-			if err != nil && !*update {
-				t.Fatal(err)
-			}
-			for n := range *repeat {
-				got := playFolder(t, dir, script)
-				if n == 0 && *update && differ(string(want), got) != "" {
-					want = []byte(asBefore(string(want), got))
-					if err := os.WriteFile(filepath.Join(dir, "log.expect"), want, 0o644); err != nil {
-						t.Fatal(err)
-					}
-				}
-				if diff := differ(string(want), got); diff != "" {
-					t.Fatalf("run %d: the log differs (-want +got):\n%s", n+1, diff)
-				}
-			}
+			t.Parallel() // each in a bubble of its own
+			asExpected(t, dir)
 		})
 	}
 }
 
-// inOrder are the lines of a log, those of one hundredth of a second sorted:
-// what a program does in parallel happens in no order.
-func inOrder(log string) []string {
-	lines := strings.Split(log, "\n")
-	slices.SortStableFunc(lines, func(a, b string) int {
-		if len(a) < stampWidth || len(b) < stampWidth || a[:stampWidth] != b[:stampWidth] {
-			return 0
-		}
-		return strings.Compare(a, b)
-	})
-	return lines
-}
-
-// asBefore is now with the lines of an instant in the order that they had
-// before, where they are the same: an update shows changes only.
-func asBefore(before, now string) string {
-	old := map[string][]string{}
-	for line := range strings.Lines(before) {
-		at := line[:min(len(line), stampWidth)]
-		old[at] = append(old[at], line)
+// asExpected plays the scenario of a directory and compares the log.
+func asExpected(t *testing.T, dir string) {
+	script, err := ReadScript(filepath.Join(dir, "cmds"))
+	if err != nil {
+		t.Fatal(err)
 	}
-	var out strings.Builder
-	lines := slices.Collect(strings.Lines(now))
-	for len(lines) > 0 {
-		at, n := lines[0][:min(len(lines[0]), stampWidth)], 0
-		for n < len(lines) && strings.HasPrefix(lines[n], at) {
-			n++
-		}
-		these := lines[:n]
-		if slices.Equal(slices.Sorted(slices.Values(these)), slices.Sorted(slices.Values(old[at]))) {
-			these = old[at]
-		}
-		out.WriteString(strings.Join(these, ""))
-		lines = lines[n:]
+	expect := filepath.Join(dir, "log.expect")
+	want, err := os.ReadFile(expect)
+	if err != nil && !*update {
+		t.Fatal(err)
 	}
-	return out.String()
+	for n := range *repeat {
+		got := playFolder(t, dir, script)
+		if n == 0 && *update {
+			want = []byte(updated(string(want), got))
+			if err := os.WriteFile(expect, want, 0o644); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if diff := differ(string(want), got); diff != "" {
+			t.Fatalf("run %d: the log differs (-want +got):\n%s", n+1, diff)
+		}
+	}
 }
 
 // playFolder plays a scenario and returns its log.
@@ -121,6 +91,7 @@ func playFolder(t *testing.T, dir string, script []Command) (log string) {
 			t.Fatal(err)
 		}
 		defer w.Close()
+		w.Poll = poll
 		if err := w.Play(script); err != nil {
 			t.Errorf("%v\n%s", err, w.Log())
 		}

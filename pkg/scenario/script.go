@@ -3,7 +3,6 @@ package scenario
 import (
 	"fmt"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -245,7 +244,7 @@ func (w *World) command(f []string) error {
 	case f[0] == "mend" && len(f) == 2:
 		return w.edit(f[1], func(text string) string { return strings.ReplaceAll(text, slip, "") })
 	case f[0] == "remove" && len(f) == 2:
-		return os.Remove(filepath.Join(w.dirs.Conf, f[1]))
+		return w.disk.Remove(f[1])
 	}
 	return fmt.Errorf("no such command")
 }

@@ -27,7 +27,7 @@ import (
 type World struct {
 	Model    *sim.Model
 	Settings settings.Settings
-	Poll     time.Duration // how soon a program sees a change of the files, in place of inotify; not where they are in memory
+	Poll     time.Duration // how often programs look at the files; 0: they are told of every change
 	Relaunch bool          // launchers restart a program after exit 0 too
 	// OnPoint is called by a program at each of its points; it may Kill it.
 	OnPoint func(*Proc, Point)
@@ -35,8 +35,8 @@ type World struct {
 	Trouble *trouble
 
 	dirs   daemon.Dirs
-	files  *conffile.Dir // the judge's own
-	disk   *lockedfile.Memory
+	disk   *lockedfile.Memory // with the seven files
+	files  *conffile.Dir      // the judge's own
 	dats   mgmtdata.Dir
 	read   hands.Data        // what pss reads of dats
 	spares []string          // by name
@@ -66,54 +66,32 @@ type listener struct {
 	p *Proc
 }
 
-// New makes the world of a configuration directory, which the programs will
-// change; edit, where not nil, may change settings and fleet before they start.
+// New makes the world of a configuration directory; edit, where not nil, may
+// change settings and fleet before the programs start. The seven files are
+// read into memory, where the programs change them.
 func New(dir string, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
-	return newWorld(dir, nil, edit)
-}
-
-// NewInMemory is New with the seven files in memory, where programs see a
-// change without polling. They begin as those of dir.
-func NewInMemory(dir string, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
-	disk, err := load(filepath.Join(dir, "conf"))
-	if err != nil {
-		return nil, err
-	}
-	return newWorld(dir, disk, edit)
-}
-
-// load reads the seven files into memory.
-func load(conf string) (*lockedfile.Memory, error) {
-	disk := lockedfile.NewMemory()
-	for _, name := range conffile.Names() {
-		b, err := os.ReadFile(filepath.Join(conf, name))
-		if err != nil {
-			return nil, err
-		}
-		disk.WriteFile(name, b)
-	}
-	return disk, nil
-}
-
-func newWorld(dir string, disk *lockedfile.Memory, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
-	w := &World{Poll: 250 * time.Millisecond, log: &book{began: time.Now()}, disk: disk,
+	w := &World{log: &book{began: time.Now()}, disk: lockedfile.NewMemory(),
 		dirs:  daemon.Dirs{Conf: filepath.Join(dir, "conf"), Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Log: dir},
 		locks: map[string]map[*Proc]bool{}, sifs: map[string]listener{}, slots: map[slot]*Proc{}}
 	if err := w.dirs.Prepare(); err != nil {
 		return nil, err
+	}
+	for _, name := range conffile.Names() {
+		b, err := os.ReadFile(filepath.Join(w.dirs.Conf, name))
+		if err != nil {
+			return nil, err
+		}
+		w.disk.WriteFile(name, b)
 	}
 	w.files = w.openFiles(conffile.Options{Holder: "judge"})
 	w.ctx, w.cancel = context.WithCancel(context.Background())
 	return w, w.open(edit)
 }
 
-// openFiles opens the seven files where they are.
+// openFiles opens the seven files; what one has read and parsed the others need not.
 func (w *World) openFiles(opt conffile.Options) *conffile.Dir {
-	if w.disk != nil {
-		opt.Disk, opt.Beside = w.disk, w.files
-	} else {
-		opt.NoNotify, opt.Poll = true, w.Poll
-	}
+	opt.Disk, opt.Beside = w.disk, w.files
+	opt.NoNotify, opt.Poll = w.Poll > 0, w.Poll
 	return conffile.Open(w.dirs.Conf, opt)
 }
 
@@ -132,10 +110,7 @@ func (w *World) open(edit func(*settings.Settings, *sim.Spec)) (err error) {
 		w.spares = append(w.spares, s.Host)
 	}
 	slices.Sort(w.spares)
-	data, err := w.data()
-	if err != nil {
-		return err
-	}
+	data := w.data()
 	w.known = data.Homes()
 	spec, err := sim.FromTables(t, data.Servers, data.Reals, w.Settings)
 	if err != nil {
