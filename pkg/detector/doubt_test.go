@@ -135,3 +135,26 @@ func TestQuietRoundAllocatesNothing(t *testing.T) {
 		t.Errorf("%.0f allocations", n)
 	}
 }
+
+// A service is overloaded while it greets slowly, not for as long as its average
+// remembers that.
+func TestOverloadEnds(t *testing.T) {
+	w := sound()
+	d, at := trained(config(), w)
+	examine := func(greets time.Duration) []string {
+		w.greets = greets
+		d.Examine(at)
+		_, took := play(d, w, at, 10*time.Second, never)
+		at = at.Add(took)
+		return d.Overloaded()
+	}
+	for range 40 {
+		examine(3 * time.Second)
+	}
+	if slow := examine(3 * time.Second); len(slow) != 1 {
+		t.Errorf("overloaded: %v", slow)
+	}
+	if slow := examine(20 * time.Millisecond); len(slow) != 0 {
+		t.Errorf("overloaded after a quick greeting: %v", slow)
+	}
+}

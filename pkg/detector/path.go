@@ -10,6 +10,7 @@ import (
 type path struct {
 	sent, lost float64 // questions, forgotten exponentially
 	mean, dev  float64 // of answers, seconds; dev is the mean absolute deviation
+	last       float64 // of the last answer, seconds
 	taught     bool    // one answer at least
 }
 
@@ -28,6 +29,7 @@ const overdueAfter = 3.912
 func (p *path) answered(d time.Duration) {
 	p.count(0)
 	s := d.Seconds()
+	p.last = s
 	if !p.taught {
 		p.mean, p.dev, p.taught = s, s/2, true
 		return

@@ -204,11 +204,12 @@ func (d *Detector) deadline(w *witness) time.Duration {
 	return min(max(d.cfg.FreezeDeadline, learned), d.cfg.FreezeMost) * time.Duration(1+d.late)
 }
 
-// Overloaded names the services that greet, but slowly.
+// Overloaded names the services that greet, but slowly: on average, and by the
+// last greeting, since a quick one says that it is over.
 func (d *Detector) Overloaded() []string {
 	var slow []string
 	for i := range d.services {
-		if w := &d.services[i]; w.path.mean >= d.cfg.Overload.Seconds() {
+		if w := &d.services[i]; min(w.path.mean, w.path.last) >= d.cfg.Overload.Seconds() {
 			slow = append(slow, w.name)
 		}
 	}
