@@ -17,7 +17,6 @@ import (
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -38,7 +37,6 @@ type World struct {
 	disk   *lockedfile.Memory // with the seven files
 	files  *conffile.Dir      // the judge's own
 	dats   mgmtdata.Dir
-	read   hands.Data        // what pss reads of dats
 	spares []string          // by name
 	known  cluster.HomeNames // the homes of the VIPs
 	log    *book
