@@ -25,8 +25,8 @@ type reading struct {
 
 // cache is the last reading, good while the stamps of the seven files stay as they were.
 type cache struct {
-	mu     sync.Mutex
-	stamps stamps
+	mu      sync.Mutex
+	stamps  stamps
 	reading // snap is nil where there is none yet
 }
 
