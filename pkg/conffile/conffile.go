@@ -4,6 +4,8 @@
 package conffile
 
 import (
+	"os"
+	"path/filepath"
 	"time"
 
 	"pss-msbs/pkg/clock"
@@ -72,6 +74,20 @@ func Open(dir string, opt Options) *Dir {
 		Files: Names(),
 		Clock: opt.Clock, Wait: opt.Wait, Holder: opt.Holder, Step: opt.Step, Disk: opt.Disk,
 	})}
+}
+
+// Load reads the seven files of dir into memory, for whole systems under
+// virtual time: Options.Disk of all who share them.
+func Load(dir string) (*lockedfile.Memory, error) {
+	disk := lockedfile.NewMemory()
+	for _, name := range Names() {
+		b, err := os.ReadFile(filepath.Join(dir, name))
+		if err != nil {
+			return nil, err
+		}
+		disk.WriteFile(name, b)
+	}
+	return disk, nil
 }
 
 // Path is the directory.

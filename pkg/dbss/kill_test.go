@@ -58,8 +58,11 @@ func recoverKilledAt(t *testing.T, fault string, n int) (calls int) {
 			r.logged("M1", dbss.MsgTargetRecovered, 2*time.Minute)
 		}
 		r.until("the recovery", 4*time.Minute, func() bool {
-			st, _ := r.state("Mb")
-			return r.serves("M1", 101) && row(r.tables().Operation, 101, "M1") && st == cluster.GuestPaused
+			if !r.serves("M1", 101) || !row(r.tables().Operation, 101, "M1") {
+				return false
+			}
+			st, _ := r.state("Mb") // costs most, so last
+			return st == cluster.GuestPaused
 		})
 		if rows := r.tables().Separation; len(rows) > 0 {
 			t.Errorf("rows left in separation: %v", rows)

@@ -24,6 +24,7 @@ import (
 	"pss-msbs/pkg/dbss"
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sif"
@@ -33,7 +34,7 @@ import (
 const paperDir = "../../testdata/paper"
 
 // rig is the paper's system in one bubble of virtual time: the emulated fleet,
-// real files, and for each started monitor a real sif in memory.
+// the files in memory, and for each started monitor a real sif in memory.
 type rig struct {
 	t        *testing.T
 	ctx      context.Context
@@ -41,6 +42,7 @@ type rig struct {
 	model    *sim.Model
 	conf     string
 	run      string
+	disk     *lockedfile.Memory // with the seven files
 	files    *conffile.Dir
 	slots    chan struct{}
 	log      *logBook
@@ -96,8 +98,16 @@ func newRig(t *testing.T, profile settings.Profile) *rig {
 	var cancel context.CancelFunc
 	r.ctx, cancel = context.WithCancel(t.Context())
 	t.Cleanup(cancel)
-	r.files = conffile.Open(r.conf, conffile.Options{NoNotify: true, Poll: 500 * time.Millisecond, Wait: 10 * time.Second, Holder: "test"})
+	if r.disk, err = conffile.Load(r.conf); err != nil {
+		t.Fatal(err)
+	}
+	r.files = r.open("test")
 	return r
+}
+
+// open opens the files for somebody who looks at them twice a second.
+func (r *rig) open(who string) *conffile.Dir {
+	return conffile.Open(r.conf, conffile.Options{Disk: r.disk, Beside: r.files, NoNotify: true, Poll: 500 * time.Millisecond, Wait: 10 * time.Second, Holder: who})
 }
 
 // resets is the ledger of all monitors.
@@ -158,7 +168,7 @@ func (r *rig) startDat(dat mgmtdata.Server) *running {
 	ctx, cancel := context.WithCancel(r.ctx)
 	run := &running{cancel: cancel, done: make(chan struct{}), ready: make(chan struct{})}
 	l := ipc.NewMemListener()
-	s := sif.New(sif.Options{Files: conffile.Open(r.conf, conffile.Options{NoNotify: true, Poll: 500 * time.Millisecond, Wait: 10 * time.Second, Holder: "sif " + dat.Host}),
+	s := sif.New(sif.Options{Files: r.open("sif " + dat.Host),
 		DatDir: r.conf, Management: r.set.Management.IP, Failed: ipc.Failed{Dir: r.run}, Moving: ipc.Moves{Dir: r.run}, Log: zerolog.Nop()})
 	var served sync.WaitGroup
 	served.Go(func() { _ = s.Serve(ctx, l) })
@@ -351,12 +361,9 @@ func (r *rig) dat(host string) mgmtdata.Server {
 // spoil makes a file unreadable to a parser, as a slip of an editor does.
 func (r *rig) spoil(file string) {
 	r.t.Helper()
-	path := filepath.Join(r.conf, file)
-	b, err := os.ReadFile(path)
-	if err == nil {
-		err = os.WriteFile(path, append(b, "Mail 172.21.14.\n"...), 0o644)
-	}
+	b, err := r.disk.ReadFile(file)
 	if err != nil {
 		r.t.Fatal(err)
 	}
+	r.disk.WriteFile(file, append(slices.Clone(b), "Mail 172.21.14.\n"...))
 }

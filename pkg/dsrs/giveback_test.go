@@ -2,14 +2,14 @@ package dsrs
 
 import (
 	"net/netip"
-	"os"
-	"path/filepath"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/sim"
@@ -188,12 +188,14 @@ func TestRecoversDespiteTypo(t *testing.T) {
 	in(t, nil, func(w *world) {
 		w.start()
 		time.Sleep(15 * time.Second)
-		w.must(os.WriteFile(filepath.Join(w.dir, "real-server.conf"), []byte("172.21.14.201 oops\n"), 0o600))
+		w.disk.WriteFile(conffile.Real, []byte("172.21.14.201 oops\n"))
 		w.fault(sim.RealRestart, "RS1")
 		w.takeOverBoth()
 		w.recovers(3 * time.Minute)
-		if kept, _ := filepath.Glob(filepath.Join(w.dir, "real-server.conf.rejected-*")); len(kept) == 0 {
-			t.Error("the faulty file was not kept")
+		names, err := w.disk.List(".")
+		w.must(err)
+		if !slices.ContainsFunc(names, func(name string) bool { return strings.HasPrefix(name, conffile.Real+".rejected-") }) {
+			t.Errorf("the faulty file was not kept: %v", names)
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sif"
@@ -47,6 +48,7 @@ type world struct {
 	set   settings.Settings
 	dats  mgmtdata.Dir
 	model *sim.Model
+	disk  *lockedfile.Memory // with the seven files
 	files *conffile.Dir
 	sif   *ipc.Client // of the test itself
 	mon   *monitors
@@ -99,7 +101,9 @@ func newWorld(t *testing.T, ctx context.Context, edit func(*cluster.Tables)) *wo
 	w.must(err)
 	w.dats, err = mgmtdata.ReadDir(w.dir)
 	w.must(err)
-	w.files = conffile.Open(w.dir, conffile.Options{NoNotify: true, Poll: 400 * time.Millisecond, Holder: "test"})
+	w.disk, err = conffile.Load(w.dir)
+	w.must(err)
+	w.files = conffile.Open(w.dir, conffile.Options{Disk: w.disk, NoNotify: true, Poll: 400 * time.Millisecond, Holder: "test"})
 	if edit != nil {
 		w.must(w.files.Update(ctx, func(t *cluster.Tables) error { edit(t); return nil }))
 	}

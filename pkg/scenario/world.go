@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"maps"
-	"os"
 	"path/filepath"
 	"slices"
 	"sync"
@@ -68,18 +67,15 @@ type listener struct {
 // change settings and fleet before the programs start. The seven files are
 // read into memory, where the programs change them.
 func New(dir string, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
-	w := &World{log: &book{began: time.Now()}, disk: lockedfile.NewMemory(),
+	disk, err := conffile.Load(filepath.Join(dir, "conf"))
+	if err != nil {
+		return nil, err
+	}
+	w := &World{log: &book{began: time.Now()}, disk: disk,
 		dirs:  daemon.Dirs{Conf: filepath.Join(dir, "conf"), Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Log: dir},
 		locks: map[string]map[*Proc]bool{}, sifs: map[string]listener{}, slots: map[slot]*Proc{}}
 	if err := w.dirs.Prepare(); err != nil {
 		return nil, err
-	}
-	for _, name := range conffile.Names() {
-		b, err := os.ReadFile(filepath.Join(w.dirs.Conf, name))
-		if err != nil {
-			return nil, err
-		}
-		w.disk.WriteFile(name, b)
 	}
 	w.files = w.openFiles(conffile.Options{Holder: "judge"})
 	w.ctx, w.cancel = context.WithCancel(context.Background())
