@@ -26,7 +26,7 @@ var calm = flag.Duration("calm", 10*time.Minute, "how long each part of TestCalm
 func TestCalm(t *testing.T) {
 	r := up(t)
 	t.Run("loss", func(t *testing.T) { r.in(t).loss("5%") })
-	t.Run("accesses", func(t *testing.T) { r.in(t).unharmed(30) })
+	t.Run("accesses", func(t *testing.T) { r.in(t).unharmed(10) })
 	t.Run("busy", func(t *testing.T) { r.in(t).busy(runtime.NumCPU()) })
 	t.Run("held", func(t *testing.T) { r.in(t).held() })
 }
