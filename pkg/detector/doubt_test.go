@@ -119,6 +119,23 @@ func TestHeldUpAgain(t *testing.T) {
 	}
 }
 
+// From a monitor's start a silence is no alarm, since nothing is known of the
+// path yet; what the hypervisor says of a dead guest is certain at any time.
+func TestNoAlarmWhileObserving(t *testing.T) {
+	cfg := config()
+	cfg.Observe = 5 * time.Second
+	alarmed := func(v detector.Verdict) bool { return v.Level >= detector.Alarm }
+	for state, want := range map[cluster.GuestState]time.Duration{cluster.GuestRunning: cfg.Observe, cluster.GuestOff: 0} {
+		d, at := detector.New(cfg, []string{"postfix"}), time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+		d.Begin(at)
+		w := sound()
+		w.ping, w.greet, w.agent, w.state = false, false, false, state
+		if _, took := play(d, w, at, 20*time.Second, alarmed); took < want || took > want+time.Second {
+			t.Errorf("hypervisor says %s: alarm after %v, want %v", state, took, want)
+		}
+	}
+}
+
 // A quiet round costs no memory.
 func TestQuietRoundAllocatesNothing(t *testing.T) {
 	d, at := trained(config(), sound())

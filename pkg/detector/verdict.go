@@ -57,7 +57,7 @@ func (d *Detector) Verdict(now time.Time) Verdict {
 	if v.Level <= Doubt && v.Trouble == None {
 		v = d.serving(now, v)
 	}
-	if v.Level == Believe && !v.Certain {
+	if v.Level >= Alarm && !v.Certain {
 		d.restrain(now, &v)
 	}
 	if d.told = v.Level >= Alarm || d.told && v.Level > Well; d.told {
@@ -66,17 +66,17 @@ func (d *Detector) Verdict(now time.Time) Verdict {
 	return v
 }
 
-// restrain holds a belief that is not certain back while it may be our own fault.
+// restrain holds back what is not certain while it may be our own fault. Before a
+// path is known its silence is not even an alarm: to make six backups ready at
+// once is what a busy machine lacks least.
 func (d *Detector) restrain(now time.Time, v *Verdict) {
 	switch {
 	case now.Sub(d.began) < d.cfg.Observe:
-		v.Held = "observing"
+		v.Held, v.Level = "observing", Doubt
+	case v.Level < Believe:
 	case !d.cfg.NoReferences && v.Trouble != ServiceStop && v.Trouble != ServiceFreeze && d.ourselvesOff(now, v.Since):
-		v.Held = "no network reference answers"
-	default:
-		return
+		v.Held, v.Level = "no network reference answers", Alarm
 	}
-	v.Level = Alarm
 }
 
 // ourselvesOff tells whether the network references have not answered since, or
