@@ -1,6 +1,7 @@
 package dbss
 
 import (
+	"cmp"
 	"context"
 	"net/netip"
 	"slices"
@@ -65,20 +66,7 @@ func (m *Monitor) answers(ctx context.Context, ip netip.Addr) bool {
 
 // holds asks by ARP whether g, and nobody else, answers for vip.
 func (m *Monitor) holds(ctx context.Context, g cluster.Guest, vip netip.Addr) (mine, others bool, err error) {
-	ctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
-	defer cancel()
-	var own, macs []cluster.MAC
-	var ownErr, macErr error
-	var wg sync.WaitGroup
-	wg.Go(func() { own, ownErr = m.fleet.WhoHas(ctx, g.IP) })
-	wg.Go(func() { macs, macErr = m.fleet.WhoHas(ctx, vip) })
-	wg.Wait()
-	if ownErr != nil {
-		return false, false, ownErr
-	}
-	if macErr != nil {
-		return false, false, macErr
-	}
+	own, macs, err := m.whoHave(ctx, g.IP, vip)
 	for _, mac := range macs {
 		if slices.Contains(own, mac) {
 			mine = true
@@ -86,7 +74,29 @@ func (m *Monitor) holds(ctx context.Context, g cluster.Guest, vip netip.Addr) (m
 			others = true
 		}
 	}
-	return mine, others, nil
+	return mine, others, err
+}
+
+// lacks reports whether the target does not answer for vip while it answers for
+// its own address: of one that does not, or not in time, nothing is proved.
+func (m *Monitor) lacks(ctx context.Context, vip netip.Addr) bool {
+	own, macs, err := m.whoHave(ctx, m.opt.Target.IP, vip)
+	return err == nil && len(own) > 0 && !slices.ContainsFunc(macs, func(mac cluster.MAC) bool { return slices.Contains(own, mac) })
+}
+
+// whoHave asks by ARP who answers for a server's own address and for vip, at once.
+func (m *Monitor) whoHave(ctx context.Context, ip, vip netip.Addr) (own, macs []cluster.MAC, err error) {
+	ctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
+	defer cancel()
+	var ownErr, macErr error
+	var wg sync.WaitGroup
+	wg.Go(func() { own, ownErr = m.fleet.WhoHas(ctx, ip) })
+	wg.Go(func() { macs, macErr = m.fleet.WhoHas(ctx, vip) })
+	wg.Wait()
+	if err := cmp.Or(ownErr, macErr); err != nil {
+		return nil, nil, err
+	}
+	return own, macs, nil
 }
 
 // guestCall bounds one call into a guest or to a hypervisor.

@@ -50,6 +50,7 @@ type rig struct {
 	began    time.Time
 	noLaunch bool                   // hand-over: starting a monitor fails
 	gone     atomic.Pointer[string] // the guest whose hypervisor's connection is gone
+	noARP    atomic.Bool            // nobody answers ARP in time
 
 	mu       sync.Mutex
 	monitors map[string]*running

@@ -1,6 +1,7 @@
 package dbss
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -351,18 +352,36 @@ func (b *standby) evict(ctx context.Context, g cluster.Guest) error {
 	return nil
 }
 
+// awaitAnswer waits until the backup answers, or does not run any more: somebody
+// destroyed it, or it died.
 func (b *standby) awaitAnswer(ctx context.Context, g cluster.Guest) error {
 	ctx, cancel := b.m.clk.Timeout(ctx, b.m.set.RecoverDeadline.D())
 	defer cancel()
-	return b.m.clk.Poll(ctx, b.m.set.PingInterval.D(), func() bool { return b.m.answers(ctx, g.IP) })
+	var dead error
+	err := b.m.clk.Poll(ctx, b.m.set.PingInterval.D(), func() bool {
+		if b.m.answers(ctx, g.IP) {
+			return true
+		}
+		if st, err := b.m.fleet.GuestState(ctx, g); err == nil && st.Dead() {
+			dead = fmt.Errorf("%s is %s", g.Host, st)
+		}
+		return dead != nil
+	})
+	return cmp.Or(dead, err)
 }
 
 // pause strips first: a paused server keeps what it had and would answer for
-// it the moment it is resumed.
+// it the moment it is resumed. One whose agent is too slow to say is cut off
+// instead: it runs for nothing and makes all others slower, and who resumes it
+// strips it before its link is up again.
 func (b *standby) pause(ctx context.Context, g cluster.Guest, all []netip.Addr) error {
 	sctx, cancel := b.m.guestCall(ctx)
 	defer cancel()
-	if err := b.m.strip(sctx, g, all); err != nil {
+	err := b.m.strip(sctx, g, all)
+	if errors.Is(err, cluster.ErrAgentSilent) || errors.Is(err, context.DeadlineExceeded) {
+		err = b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.SetLink(ctx, g, false) })
+	}
+	if err != nil {
 		return err
 	}
 	if err := b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Pause(ctx, g) }); err != nil {

@@ -65,6 +65,13 @@ func (t *tapped) GuestState(ctx context.Context, g cluster.Guest) (cluster.Guest
 	return t.Model.GuestState(ctx, g)
 }
 
+func (t *tapped) WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error) {
+	if t.r.noARP.Load() {
+		return nil, nil
+	}
+	return t.Model.WhoHas(ctx, ip)
+}
+
 // refused is how a hypervisor's calls end at once whose connection is known to be gone.
 func (r *rig) refused(host string) error {
 	if gone := r.gone.Load(); gone != nil && *gone == host {

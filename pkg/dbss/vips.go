@@ -76,7 +76,7 @@ func (m *Monitor) checkVIPs(ctx context.Context) (trouble, bool) {
 
 // compareVIPs says which VIPs of the system are on the target without being
 // named, and which named ones are not; the error is the silence of its agent,
-// in which only ARP tells.
+// in which only ARP tells, of a server that answers for its own address.
 func (m *Monitor) compareVIPs(ctx context.Context) (stray, missing []netip.Addr, err error) {
 	cctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
 	defer cancel()
@@ -86,8 +86,7 @@ func (m *Monitor) compareVIPs(ctx context.Context) (stray, missing []netip.Addr,
 		missing = without(m.view.vips, has)
 	}
 	for _, vip := range without(m.view.vips, missing) {
-		mine, _, asked := m.holds(ctx, m.target(), vip)
-		if asked == nil && !mine {
+		if m.lacks(ctx, vip) {
 			missing = append(missing, vip)
 		}
 	}
