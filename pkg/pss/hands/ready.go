@@ -153,25 +153,33 @@ func (h *Hands) up(ctx context.Context, g cluster.Guest, slot slots) error {
 }
 
 // boot starts g and waits until its agent answers, holding a boot slot: not
-// on a real server that has fallen silent, whose recovery needs the slot.
+// on a real server that has fallen silent, whose recovery needs the slot, and
+// not for a server that stays off. A start whose answer did not come in time may
+// come true yet.
 func (h *Hands) boot(ctx context.Context, g cluster.Guest, slot slots) error {
 	release, err := slot(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	if err := h.start(ctx, g); err != nil {
+	if err := h.start(ctx, g); err != nil && !errors.Is(err, cluster.ErrHostSilent) {
 		return err
 	}
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	silent := 0
+	silent, ran := 0, h.Clock.Now()
 	return patience.Until(ctx, h.Clock, func(ctx context.Context) error {
 		err := h.Fleet.SetClock(ctx, g)
+		if err == nil {
+			return nil
+		}
 		if silent++; !errors.Is(err, cluster.ErrHostSilent) {
 			silent = 0
 		}
-		if silent == silentLooks {
+		if st, serr := h.stateOf(ctx, g); serr != nil || !st.Dead() {
+			ran = h.Clock.Now()
+		}
+		if silent == silentLooks || h.Clock.Since(ran) > h.Settings.PSS.StepDeadline.D() {
 			giveUp()
 		}
 		return err
