@@ -8,14 +8,35 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
+// Wants are the conditions that a group may get, by group, the best first: it
+// gets the first that is not refused. A group that is not named is planned with
+// its recorded condition; a name that is no group is ignored.
+type Wants map[string][]cluster.Condition
+
+// Limits are what a plan may not do now. Whatever is not named is allowed.
+type Limits struct {
+	Resting map[string]bool     // groups of which no server is touched but to change their condition
+	Unborn  map[string]bool     // spares that cannot be started
+	Stuck   map[string]bool     // spares that cannot be stopped
+	Awake   map[netip.Addr]bool // real servers that must not be suspended
+}
+
 // Make plans a shift: the difference between what t says and the layouts that
-// wants ask for. A group without a want is planned with its recorded condition;
-// a name that is no group is ignored. The result depends on no row order but
-// that of the spare-server and state files.
+// wants ask for. The result depends on no row order but that of the spare-server
+// and state files.
 func Make(t cluster.Tables, known cluster.HomeNames, wants map[string]cluster.Condition) Steps {
-	m := maker{before: t, homes: t.Homes(known), condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
+	all := Wants{}
+	for group, want := range wants {
+		all[group] = []cluster.Condition{want}
+	}
+	return Within(t, known, all, Limits{})
+}
+
+// Within is Make within limits, for groups that may have a choice.
+func Within(t cluster.Tables, known cluster.HomeNames, wants Wants, limits Limits) Steps {
+	m := maker{before: t, homes: t.Homes(known), limits: limits, condition: map[string]cluster.Condition{}, refused: map[string]bool{}}
 	for _, row := range t.State {
-		m.group(row, wants)
+		m.group(row, wants[row.Group])
 	}
 	m.after = moved(t, m.homes, m.moves)
 	needed := m.needed()
@@ -30,30 +51,54 @@ func Make(t cluster.Tables, known cluster.HomeNames, wants map[string]cluster.Co
 type maker struct {
 	before, after cluster.Tables // after: as they will be once all VIPs are moved
 	homes         cluster.Homes
+	limits        Limits
 	condition     map[string]cluster.Condition // of every group, after the plan
 	refused       map[string]bool
 
 	refusals, wakes, starts, moves, states, stops, suspends Steps
 }
 
-// group plans one group's refusal, or its moves and its condition.
-func (m *maker) group(row cluster.StateRow, wants map[string]cluster.Condition) {
-	want, ok := wants[row.Group]
-	if !ok {
-		want = row.Condition
+// group plans one group's refusal, its moves and its condition.
+func (m *maker) group(row cluster.StateRow, wants []cluster.Condition) {
+	if len(wants) == 0 {
+		wants = []cluster.Condition{row.Condition}
 	}
 	m.condition[row.Group] = row.Condition
-	layout, why := layoutOf(m.before, m.homes, row, want)
-	if why != "" {
-		m.refused[row.Group] = true
-		m.refusals = append(m.refusals, Step{Do: Refuse, Group: row.Group, Why: why})
+	var refusal Steps
+	for _, want := range wants {
+		layout, no := m.layout(row, want)
+		if no != nil {
+			refusal = Steps{*no}
+			continue
+		}
+		if want != row.Condition {
+			m.condition[row.Group] = want
+			m.states = append(m.states, Step{Do: SetState, Group: row.Group, Condition: want})
+			refusal = nil
+		}
+		m.refusals = append(m.refusals, refusal...)
+		if want != row.Condition || !m.limits.Resting[row.Group] {
+			m.move(row.Group, layout)
+		}
 		return
 	}
-	m.condition[row.Group] = want
-	if want != row.Condition {
-		m.states = append(m.states, Step{Do: SetState, Group: row.Group, Condition: want})
+	m.refused[row.Group] = true
+	m.refusals = append(m.refusals, refusal...)
+}
+
+// layout is that of a group in the condition want, or its refusal. A spare that
+// cannot be started refuses no group what it is already.
+func (m *maker) layout(row cluster.StateRow, want cluster.Condition) (Layout, *Step) {
+	layout, why := layoutOf(m.before, m.homes, row, want)
+	if why != "" {
+		return layout, &Step{Do: Refuse, Group: row.Group, Why: why}
 	}
-	m.move(row.Group, layout)
+	for _, s := range layout.Spares {
+		if want != row.Condition && m.limits.Unborn[s.Host] && !m.before.Operation.Has(s.Host) {
+			return layout, &Step{Do: Refuse, Group: row.Group, Why: SpareUnborn, Spare: s.Host}
+		}
+	}
+	return layout, nil
 }
 
 // move plans the VIPs that another server than the wanted one serves today. A
@@ -97,7 +142,7 @@ func (m *maker) wake(needed map[netip.Addr]bool) {
 
 func (m *maker) suspend(needed map[netip.Addr]bool) {
 	for _, r := range m.before.Real {
-		if !needed[r.IP] {
+		if !needed[r.IP] && !m.limits.Awake[r.IP] {
 			m.suspends = append(m.suspends, Step{Do: SuspendReal, Real: r.IP})
 		}
 	}
@@ -117,7 +162,7 @@ func (m *maker) startSpares() {
 // access-stop on a real server that this plan suspends.
 func (m *maker) stopSpares() {
 	for _, s := range m.before.Spares {
-		if m.after.Operation.Has(s.Host) {
+		if m.after.Operation.Has(s.Host) || m.limits.Stuck[s.Host] || m.rests(s.Group) {
 			continue
 		}
 		served := m.before.Operation.Has(s.Host)
@@ -131,6 +176,11 @@ func (m *maker) stopSpares() {
 			m.stops = append(m.stops, Step{Do: StopSpare, Group: s.Group, Spare: s.Host, Keep: !moderate})
 		}
 	}
+}
+
+// rests reports whether no server of a group is touched in this plan.
+func (m *maker) rests(group string) bool {
+	return m.limits.Resting[group] && !slices.ContainsFunc(m.states, func(s Step) bool { return s.Group == group })
 }
 
 // has tells whether one of the steps is about the real server.

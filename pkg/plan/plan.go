@@ -28,6 +28,7 @@ const (
 	NoServerOnBase   = "no server on base"
 	RecoveryUnderWay = "recovery under way"
 	UnknownBase      = "unknown base"
+	SpareUnborn      = "its spare is still being created" // Limits
 )
 
 // Step is one thing a shift does. Which fields count depends on Do; as JSON a
@@ -37,7 +38,7 @@ type Step struct {
 	Group     string            // refuse, start-spare, move-vip, set-state, stop-spare
 	Why       string            // refuse
 	Real      netip.Addr        // wake-real, start-spare, suspend-real
-	Spare     string            // start-spare, stop-spare
+	Spare     string            // start-spare, stop-spare; refuse: the spare that is to blame
 	VIP       netip.Addr        // move-vip
 	From      cluster.Guest     // move-vip: who holds the VIP today, and where
 	To        cluster.Guest     // move-vip: who gets it, and where; start-spare: the spare at its base

@@ -82,37 +82,30 @@ func (s *System) awake(t cluster.Tables) cluster.Tables {
 // plan plans all groups: with what they want, or, without a new want, with
 // their recorded condition.
 func (s *System) plan(t cluster.Tables, decisions []load.Decision) plan.Steps {
-	now := s.opt.Clock.Now()
-	wants, back := map[string]cluster.Condition{}, map[string]cluster.Condition{}
+	wants := plan.Wants{}
 	for _, row := range t.State {
-		want, instead := s.want(row, decisions)
-		if want != row.Condition && s.pauses.Waits(shiftOf(row.Group, want), now) {
-			want, instead = row.Condition, ""
-		}
-		wants[row.Group], back[row.Group] = want, instead
+		wants[row.Group] = s.wants(row, decisions)
 	}
-	known := s.serverData().Homes()
-	steps := plan.Make(t, known, wants)
-	for group, instead := range back {
-		if instead != "" && steps.Refused(group) != "" {
-			wants[group] = instead
-		}
-	}
-	steps = plan.Make(t, known, wants)
+	steps := plan.Within(t, s.serverData().Homes(), wants, s.limits(t))
 	s.refusals(t, steps)
-	for _, row := range t.State { // what it may not become must still be what it is
-		if steps.Refused(row.Group) != "" {
-			wants[row.Group] = row.Condition
-		}
-	}
-	for _, group := range s.unborn(plan.Make(t, known, wants)) {
-		wants[group] = t.Condition(group)
-	}
-	return s.without(t, s.robust(t, plan.Make(t, known, wants), decisions))
+	return s.robust(t, steps, decisions)
 }
 
-// want is what a group wants, and what instead if that is refused. A decision
-// made before the recorded condition changed counts no more.
+// wants is what a group wants, what instead if that is refused, and in the end
+// what it is. A decision made before the recorded condition changed counts no
+// more, nor one that failed a while ago.
+func (s *System) wants(row cluster.StateRow, decisions []load.Decision) []cluster.Condition {
+	want, instead := s.want(row, decisions)
+	if want == row.Condition || s.pauses.Waits(shiftOf(row.Group, want), s.opt.Clock.Now()) {
+		return []cluster.Condition{row.Condition}
+	}
+	if instead == "" {
+		return []cluster.Condition{want, row.Condition}
+	}
+	return []cluster.Condition{want, instead, row.Condition}
+}
+
+// want is what a group wants, and what instead if that is refused.
 func (s *System) want(row cluster.StateRow, decisions []load.Decision) (want, instead cluster.Condition) {
 	if s.forced.has(row.Group, row.Condition) {
 		return cluster.Moderate, ""
@@ -128,59 +121,48 @@ func (s *System) want(row cluster.StateRow, decisions []load.Decision) (want, in
 // shiftOf names a group's shift for the pauses.
 func shiftOf(group string, want cluster.Condition) string { return group + " " + string(want) }
 
-// unborn are the groups that would start a spare which is still being created, or
-// failed and is created anew.
-func (s *System) unborn(steps plan.Steps) []string {
-	var out []string
-	failed, unknown := s.opt.Abandoned()
-	for _, p := range steps.Of(plan.StartSpare) {
-		if s.spares.claimed(p.Spare) || unknown != nil || slices.Contains(failed, p.Spare) {
-			out = append(out, p.Group)
-			if s.said.News("unborn "+p.Group, p.Spare) {
-				s.opt.Log.Info().Str("group", p.Group).Str("spare", p.Spare).Msg("shift waits, its spare is still being created")
-			}
-		}
-	}
-	return out
-}
-
 // refusals logs each refusal once.
 func (s *System) refusals(t cluster.Tables, steps plan.Steps) {
+	refused := map[string]plan.Step{}
+	for _, p := range steps.Of(plan.Refuse) {
+		refused[p.Group] = p
+	}
 	for _, row := range t.State {
-		why := steps.Refused(row.Group)
-		if s.said.News("refused "+row.Group, why) && why != "" {
-			s.opt.Log.Warn().Str("group", row.Group).Str("why", why).Msg("shift refused")
+		p := refused[row.Group]
+		switch news := s.said.News("refused "+row.Group, p.Why+" "+p.Spare); {
+		case !news || p.Why == "":
+		case p.Spare != "":
+			s.opt.Log.Info().Str("group", row.Group).Str("spare", p.Spare).Msg("shift waits, " + p.Why)
+		default:
+			s.opt.Log.Warn().Str("group", row.Group).Str("why", p.Why).Msg("shift refused")
 		}
 	}
 }
 
-// without leaves out what failed a while ago and pauses: whole groups, spares
-// that could not be stopped, and real servers that would not sleep, have such a
-// spare, serve a group that is left out, or owe a wake; while a rescue is under
-// way, all of them.
-func (s *System) without(t cluster.Tables, steps plan.Steps) plan.Steps {
+// limits are what failed a while ago and pauses, and what somebody is busy with:
+// groups, spares, and real servers that would not sleep, have a spare that could
+// not be stopped, or serve a group that pauses; while a rescue is under way all
+// of them, since a server that is being rescued may need any.
+func (s *System) limits(t cluster.Tables) plan.Limits {
 	now := s.opt.Clock.Now()
-	waits := func(group string) bool { return s.pauses.Waits("group "+group, now) }
-	var awake []netip.Addr // with a spare that could not be stopped
-	for _, p := range steps.Of(plan.StopSpare) {
-		if s.pauses.Waits("stop "+p.Spare, now) {
-			awake = append(awake, t.Rows().Of(p.Spare)[0].Real)
+	l := plan.Limits{Resting: map[string]bool{}, Unborn: map[string]bool{}, Stuck: map[string]bool{}, Awake: map[netip.Addr]bool{}}
+	for _, row := range t.State {
+		l.Resting[row.Group] = s.pauses.Waits("group "+row.Group, now)
+	}
+	failed, unknown := s.opt.Abandoned()
+	for _, spare := range t.Spares {
+		l.Unborn[spare.Host] = s.spares.claimed(spare.Host) || unknown != nil || slices.Contains(failed, spare.Host)
+		l.Stuck[spare.Host] = s.pauses.Waits("stop "+spare.Host, now)
+	}
+	for _, r := range t.Real {
+		l.Awake[r.IP] = s.rescues.any() || s.pauses.Waits("suspend "+r.IP.String(), now)
+	}
+	for _, r := range t.Rows() {
+		if l.Stuck[r.Host] || l.Resting[r.Group] && t.Operation.Has(r.Host) {
+			l.Awake[r.Real] = true
 		}
 	}
-	rescuing := s.rescues.any() // who is being rescued may need any of them
-	left := slices.DeleteFunc(slices.Clone(steps), func(p plan.Step) bool {
-		if p.Do != plan.SuspendReal {
-			return p.Group != "" && waits(p.Group) && recordedIn(steps, p.Group) || p.Do == plan.StopSpare && s.pauses.Waits("stop "+p.Spare, now)
-		}
-		if rescuing || slices.Contains(awake, p.Real) {
-			return true
-		}
-		serves := slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Real == p.Real && waits(r.Group) })
-		return serves || s.pauses.Waits("suspend "+p.Real.String(), now) || !s.power.Wakes.Proved(p.Real)
-	})
-	return slices.DeleteFunc(left, func(p plan.Step) bool { // to be stopped with its real server only
-		return p.Do == plan.StopSpare && p.Keep && !slices.ContainsFunc(left.Of(plan.SuspendReal), func(q plan.Step) bool { return q.Real == t.Rows().Of(p.Spare)[0].Real })
-	})
+	return l
 }
 
 // The longest pauses of what failed again and again: a group that needs all its

@@ -160,20 +160,14 @@ func (r *replayer) alwaysOn() float64 {
 // groups changed their condition. A refused plan leaves the condition, but PS2
 // that may not go back to PS1 goes to Moderate.
 func (r *replayer) shift(decisions []load.Decision) int {
-	wants := map[string]cluster.Condition{}
+	wants := plan.Wants{}
 	for _, d := range decisions {
-		wants[d.Group] = d.Want
-	}
-	steps := r.make(wants)
-	again := false
-	for _, d := range decisions {
-		if d.IfRefused != "" && steps.Refused(d.Group) != "" {
-			wants[d.Group], again = d.IfRefused, true
+		wants[d.Group] = []cluster.Condition{d.Want}
+		if d.IfRefused != "" {
+			wants[d.Group] = append(wants[d.Group], d.IfRefused)
 		}
 	}
-	if again {
-		steps = r.make(wants)
-	}
+	steps := r.make(wants)
 	steps, _ = ahead.Robust(r.tables, steps, decisions)
 	if slices.ContainsFunc(steps, func(s plan.Step) bool { return s.Do != plan.Refuse }) {
 		r.tables, r.standing = plan.Apply(r.tables, r.in.Homes, steps), standing{}

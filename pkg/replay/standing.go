@@ -43,15 +43,15 @@ func (r *replayer) stands() *standing {
 }
 
 // make plans what is wanted; the same wants of the same tables once.
-func (r *replayer) make(wants map[string]cluster.Condition) plan.Steps {
+func (r *replayer) make(wants plan.Wants) plan.Steps {
 	var key strings.Builder
 	for _, row := range r.tables.State {
-		fmt.Fprintf(&key, "%s ", wants[row.Group])
+		fmt.Fprintf(&key, "%s;", wants[row.Group])
 	}
 	plans := r.stands().plans
 	steps, ok := plans[key.String()]
 	if !ok {
-		steps = plan.Make(r.tables, r.in.Homes, wants)
+		steps = plan.Within(r.tables, r.in.Homes, wants, plan.Limits{})
 		plans[key.String()] = steps
 	}
 	return steps
