@@ -48,6 +48,9 @@ backup_deadline = "60s"
 {{if .Full}}# Real services on emulated processors greet late while others boot.
 greet_timeout = "4s"
 {{end}}
+[brake]
+max_resets = 100 # the same
+
 [pss]
 wake_deadline = "90s"
 
