@@ -1,6 +1,9 @@
 package dbss
 
 import (
+	"os"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -46,6 +49,27 @@ func TestStatesArePrintable(t *testing.T) {
 		}
 		if (len(s.next()) == 0) != (s == Ended) {
 			t.Errorf("%s has %d ways on", s, len(s.next()))
+		}
+	}
+}
+
+// TestDiagram: the package comment lists every state with those that may follow it.
+func TestDiagram(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	drawn := map[State]string{}
+	for _, m := range regexp.MustCompile(`(?m)^//\t(.+?) +-> (.+) \(.+\)$`).FindAllStringSubmatch(string(text), -1) {
+		drawn[State(m[1])] = m[2]
+	}
+	for _, s := range slices.DeleteFunc(States(), func(s State) bool { return s == Ended }) {
+		var next []string
+		for _, n := range s.next() {
+			next = append(next, string(n))
+		}
+		if want := strings.Join(next, ", "); drawn[s] != want {
+			t.Errorf("%s leads to %q in the diagram, to %q in the code", s, drawn[s], want)
 		}
 	}
 }

@@ -1,7 +1,9 @@
 package dsrs
 
 import (
+	"fmt"
 	"net/netip"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -24,6 +26,23 @@ func TestStates(t *testing.T) {
 	}
 	if len(sentences) != len(allowed) {
 		t.Errorf("%d states have a sentence, %d lead anywhere", len(sentences), len(allowed))
+	}
+}
+
+// The package comment lists every state with those that may follow it.
+func TestDiagram(t *testing.T) {
+	text, err := os.ReadFile("doc.go")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for from, to := range allowed {
+		line := fmt.Sprintf("//\t%-15s -> %s (", from, strings.Trim(strings.ReplaceAll(fmt.Sprint(to), " ", ", "), "[]"))
+		if !strings.Contains(string(text), line) {
+			t.Errorf("the diagram does not have %q", line)
+		}
+	}
+	if n := strings.Count(string(text), " -> "); n != len(allowed) {
+		t.Errorf("%d states in the diagram, %d in the code", n, len(allowed))
 	}
 }
 
