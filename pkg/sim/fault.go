@@ -47,10 +47,10 @@ const (
 	RestoreFail      = "restore-fail"      // the guest's next restore
 	MigrateFail      = "migrate-fail"      // the guest's next migration
 	VMStall          = "vm-stall"          // its hypervisor holds the guest: no ping, no greeting, its agent is silent; then all goes on
-	Overload         = "overload"          // the guest works at its limit: 100 % CPU, it greets after seconds; until healed or rebooted
+	Overload         = "overload"          // the guest works at its limit: 100 % CPU, it greets after seconds, and jams for seconds at times; until healed or rebooted
 	VMJam            = "vm-jam"            // the guest does nothing but work: 100 % CPU, no ping, no greeting, its agent is silent; then all goes on
 	VMLivelock       = "vm-livelock"       // its kernel hangs in a loop: as vm-freeze, at 100 % CPU
-	RealTaken        = "rs-taken"          // a real server's, or the management server's, processors are taken by other work: it has none idle, its guests are overloaded, boots take three times as long; until healed
+	RealTaken        = "rs-taken"          // a real server's, or the management server's, processors are taken by other work: it has none idle, its guests are overloaded and jam, boots take three times as long; until healed
 	AgentHung        = "agent-hung"        // its channel stays open and nothing answers, until healed or rebooted
 	BadPath          = "path"              // packets are lost or late: see Spec.Paths for its targets; until healed
 )

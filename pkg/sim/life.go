@@ -55,7 +55,7 @@ func (m *Model) booted(i *instance) {
 func (m *Model) clear(i *instance) {
 	i.life++
 	i.frozen, i.agentDead, i.staleClock, i.bootLate, i.seenUntil = false, false, false, false, time.Time{}
-	i.agentHung, i.overloaded, i.loops, i.bootHangs = false, false, false, false
+	i.agentHung, i.overloaded, i.loops, i.jamming, i.bootHangs = false, false, false, false, false
 	m.letGo(i, i.stall)
 	clear(i.vips)
 	clear(i.daemons)

@@ -99,6 +99,7 @@ type instance struct {
 	stall      *stall // nil: it is not held
 	overloaded bool
 	overloads  int       // so many began
+	jamming    bool      // its next jam is on the agenda
 	sound      state     // it would answer clients, were its link up
 	known      state     // and the management server could find out
 	harmed     int       // 1 + the life in which it was; 0: never

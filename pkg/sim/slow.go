@@ -17,6 +17,15 @@ const (
 	overloadPingFrom, overloadPingTo   = time.Duration(0), 30 * ms
 )
 
+// A guest that is overloaded stands still for seconds now and then, one on a host
+// without idle processor often: how long it goes on before, and how long it stands.
+const (
+	overloadJamAfterFrom, overloadJamAfterTo = 15 * time.Second, 40 * time.Second
+	overloadJamFrom, overloadJamTo           = 2 * time.Second, 10 * time.Second
+	crowdedJamAfterFrom, crowdedJamAfterTo   = 2 * time.Second, 10 * time.Second
+	crowdedJamFrom, crowdedJamTo             = time.Second / 2, 8 * time.Second
+)
+
 // crowdedBoot is how many times as long a boot takes that begins on a host
 // without idle processor.
 const crowdedBoot = 3
@@ -69,6 +78,36 @@ func (m *Model) jam(i *instance, d time.Duration) error {
 
 // slowed reports whether i gets less of a processor than it could use.
 func (i *instance) slowed() bool { return i.overloaded || i.at.taken }
+
+// settleJams has every guest that is slowed jam now and then.
+func (m *Model) settleJams() {
+	for _, h := range m.order {
+		for _, i := range h.inOrder() {
+			if i.state == cluster.GuestRunning && i.slowed() && !i.jamming {
+				m.jamLater(i)
+			}
+		}
+	}
+}
+
+func (m *Model) jamLater(i *instance) {
+	luck, life := m.luck("jam "+i.Host), i.life
+	wait, long := between(luck, overloadJamAfterFrom, overloadJamAfterTo), between(luck, overloadJamFrom, overloadJamTo)
+	if i.at.taken {
+		wait, long = between(luck, crowdedJamAfterFrom, crowdedJamAfterTo), between(luck, crowdedJamFrom, crowdedJamTo)
+	}
+	i.jamming = true
+	m.after(wait, func() {
+		if i.life == life && i.slowed() {
+			_ = m.jam(i, long) // unless it is paused, or held already
+		}
+	})
+	m.after(wait+long, func() {
+		if i.life == life {
+			i.jamming, m.dirty = false, true
+		}
+	})
+}
 
 // letGo ends a stall.
 func (m *Model) letGo(i *instance, s *stall) {

@@ -3,6 +3,7 @@ package sim_test
 import (
 	"context"
 	"math"
+	"slices"
 	"testing"
 	"time"
 
@@ -84,6 +85,83 @@ func TestJam(t *testing.T) {
 		}
 		if d := until(t, func() bool { return pings(ctx, m, m1) && greets(ctx, m, vip1, "postfix") }); d < 14*time.Second || d > 16*time.Second {
 			t.Errorf("it answers after %v", d)
+		}
+	})
+}
+
+// The guests of a host whose processors are taken stand still again and again, and
+// their boots take three times as long; all ends with it.
+func TestTakenHost(t *testing.T) {
+	play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
+		silence := func(g cluster.Guest, long time.Duration) (all, longest time.Duration) {
+			var since time.Time
+			for end := time.Now().Add(long); time.Now().Before(end); time.Sleep(90 * time.Millisecond) {
+				switch brief, cancel := context.WithTimeout(ctx, 40*time.Millisecond); {
+				case m.Ping(brief, g.IP) == nil:
+					cancel()
+					since = time.Time{}
+				case since.IsZero():
+					cancel()
+					since = time.Now()
+				default:
+					cancel()
+					all += 130 * time.Millisecond
+					longest = max(longest, time.Since(since))
+				}
+			}
+			return all, longest
+		}
+		ok(t, m.Inject(sim.Fault{Kind: sim.RealTaken, Target: "RS1"}))
+		if all, longest := silence(m1, 5*time.Minute); all < time.Minute || all > 4*time.Minute || longest < 4*time.Second || longest > 9*time.Second {
+			t.Errorf("silent for %v of 5 minutes, at most for %v", all, longest)
+		}
+		if all, _ := silence(f2, time.Minute); all > 0 {
+			t.Errorf("on another host silent for %v", all)
+		}
+		ok(t, m.Reset(ctx, m1))
+		if d := until(t, func() bool { return pings(ctx, m, m1) }); d < 35*time.Second {
+			t.Errorf("booted within %v", d)
+		}
+		ok(t, m.Heal("RS1"))
+		time.Sleep(10 * time.Second)
+		if all, _ := silence(m1, time.Minute); all > 0 {
+			t.Errorf("silent for %v when it is over", all)
+		}
+		ok(t, m.Inject(sim.Fault{Kind: sim.RealTaken, Target: "management"}))
+		ok(t, m.Start(ctx, mb))
+		until(t, func() bool { return pings(ctx, m, mb) })
+		if all, _ := silence(mb, time.Minute); all < 5*time.Second {
+			t.Errorf("a backup was silent for %v of a minute", all)
+		}
+		ok(t, m.Heal("management"))
+		alone(t, m)
+	})
+}
+
+// An overloaded server stands still now and then.
+func TestOverloadedServerJams(t *testing.T) {
+	play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
+		ok(t, m.Inject(sim.Fault{Kind: sim.Overload, Target: "M1"}))
+		var waits []time.Duration
+		for end := time.Now().Add(10 * time.Minute); time.Now().Before(end); time.Sleep(time.Second) {
+			d, err := took(func() error {
+				ctx, cancel := context.WithTimeout(ctx, time.Minute)
+				defer cancel()
+				return m.Ping(ctx, m1.IP)
+			})
+			if ok(t, err); d > time.Second {
+				waits = append(waits, d)
+			}
+		}
+		if n := len(waits); n < 10 || n > 40 || slices.Max(waits) < 7*time.Second {
+			t.Errorf("it stood still %d times in ten minutes: %v", n, waits)
+		}
+		ok(t, m.Heal("M1"))
+		for range 120 {
+			if !pings(ctx, m, m1) {
+				t.Fatal("it stands still when it is over")
+			}
+			time.Sleep(time.Second)
 		}
 	})
 }
