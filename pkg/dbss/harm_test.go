@@ -1,6 +1,7 @@
 package dbss_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -182,4 +183,28 @@ func TestBusyIsLeftAlone(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestNoResetWithoutRoom: a frozen server is not reset while its host has no idle
+// processor, which is said once; one that is off is started all the same.
+func TestNoResetWithoutRoom(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1", "W1")
+		resets := r.resetsOf("M1")
+		r.fault(sim.RealTaken, "RS1")
+		r.fault(sim.VMFreeze, "M1")
+		r.logged("M1", dbss.MsgFunctionRecovered, time.Minute)
+		time.Sleep(5 * time.Minute)
+		if said := strings.Count(r.log.messages("M1"), dbss.MsgNoReset); resets() > 0 || said != 1 {
+			t.Errorf("reset %d times, said %d times that it may not be", resets(), said)
+		}
+		r.fault(sim.VMShutdown, "W1")
+		r.logged("W1", dbss.MsgRestart, 10*time.Second)
+		r.heal("RS1")
+		r.logged("M1", dbss.MsgTargetRecovered, 2*time.Minute)
+		r.logged("W1", dbss.MsgTargetRecovered, 2*time.Minute)
+		if resets() != 1 {
+			t.Errorf("reset %d times", resets())
+		}
+	})
 }
