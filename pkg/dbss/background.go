@@ -59,6 +59,7 @@ type job struct {
 	booted    time.Time // first seen booting; it has not answered yet
 	good      int       // full answers in a row
 	release   func()    // of the boot slot
+	room      room      // for a boot
 }
 
 // startJob starts the background job unless it runs.
@@ -68,7 +69,8 @@ func (m *Monitor) startJob(ctx context.Context) {
 	}
 	j := &job{
 		m: m, g: m.target(), all: slices.Clone(m.view.all), kind: m.trouble.kind, st: m.trouble.stamps,
-		log: m.log.With().Str("job", "bg").Logger(), release: func() {},
+		room: room{was: m.trouble.proof.work},
+		log:  m.log.With().Str("job", "bg").Logger(), release: func() {},
 	}
 	if m.tries > 0 {
 		j.idleUntil = m.clk.Now().Add(min(time.Duration(1<<min(m.tries, 6))*m.set.MonitorInterval.D(), time.Hour))
@@ -270,7 +272,7 @@ func (j *job) lookAtBooting(ctx context.Context) {
 	if j.booted.IsZero() {
 		j.booted = now
 	}
-	if !j.restarted {
+	if !j.restarted && j.judged != judgedFrozen { // it hangs, and may not be reset yet
 		j.judge(judgedBoot)
 	}
 	if j.badSince.IsZero() {

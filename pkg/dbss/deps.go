@@ -45,6 +45,11 @@ type Placement interface {
 	Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error)
 }
 
+// Processors says what the processors of a guest and of its host have done.
+type Processors interface {
+	Work(ctx context.Context, g cluster.Guest) (cluster.Work, error)
+}
+
 // Addresses are a guest's addresses, changed from inside it.
 type Addresses interface {
 	Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error)
@@ -70,6 +75,7 @@ type Network interface {
 type Fleet interface {
 	Power
 	Placement
+	Processors
 	Addresses
 	Services
 	Network

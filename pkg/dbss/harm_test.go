@@ -1,6 +1,7 @@
 package dbss_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,82 @@ func TestTargetAnswersBeforeA3(t *testing.T) {
 		time.Sleep(time.Minute)
 		if s := r.log.find("M1", dbss.MsgSeparated); s != "" || !r.serves("M1", 101) {
 			t.Errorf("a server that answers was taken over: %s\n%s", s, r.log)
+		}
+	})
+}
+
+// resetsOf counts the resets of a guest.
+func (r *rig) resetsOf(host string) func() int {
+	n := 0
+	r.taps = func(p point) {
+		if p.op == "Reset" && p.host == host && !p.after {
+			r.mu.Lock()
+			defer r.mu.Unlock()
+			n++
+		}
+	}
+	return func() int { r.mu.Lock(); defer r.mu.Unlock(); return n }
+}
+
+// TestBusyIsLeftAlone: a server that says nothing for 15 s, since its processors
+// are busy, is overloaded; one that says nothing and does nothing is frozen, and
+// one that is busy for ever too.
+func TestBusyIsLeftAlone(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		resets := r.resetsOf("M1")
+		r.ok(r.model.Inject(sim.Fault{Kind: sim.VMJam, Target: "M1", For: 15 * time.Second}))
+		r.logged("M1", dbss.MsgBusy, 10*time.Second)
+		if d := r.doubts(); len(d) != 1 || d[0].Kind != doubt.Overloaded {
+			t.Errorf("on the board: %+v, want M1 overloaded", d)
+		}
+		time.Sleep(30 * time.Second)
+		if s := r.log.find("M1", dbss.MsgSeparated); s != "" || !r.serves("M1", 101) || resets() > 0 {
+			t.Errorf("a busy server was taken over: %s, or reset %d times", s, resets())
+		}
+		if d := r.doubts(); len(d) != 0 {
+			t.Errorf("on the board when it is well again: %+v", d)
+		}
+	})
+	for kind, within := range map[string][2]time.Duration{
+		sim.VMFreeze: {6 * time.Second, 8 * time.Second}, sim.VMLivelock: {20 * time.Second, 22 * time.Second},
+	} {
+		play(t, settings.Fast, func(r *rig) {
+			r.rested("M1")
+			resets, began := r.resetsOf("M1"), time.Now()
+			r.fault(kind, "M1")
+			r.logged("M1", dbss.MsgFunctionRecovered, time.Minute)
+			if took := time.Since(began); took < within[0] || took > within[1] {
+				t.Errorf("%s: taken over after %v, want %v", kind, took, within)
+			}
+			r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
+			if resets() != 1 {
+				t.Errorf("%s: reset %d times", kind, resets())
+			}
+		})
+	}
+}
+
+// TestNoResetWithoutRoom: a frozen server is not reset while its host has no idle
+// processor, which is said once; one that is off is started all the same.
+func TestNoResetWithoutRoom(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1", "W1")
+		resets := r.resetsOf("M1")
+		r.fault(sim.RealTaken, "RS1")
+		r.fault(sim.VMFreeze, "M1")
+		r.logged("M1", dbss.MsgFunctionRecovered, time.Minute)
+		time.Sleep(5 * time.Minute)
+		if said := strings.Count(r.log.messages("M1"), dbss.MsgNoReset); resets() > 0 || said != 1 {
+			t.Errorf("reset %d times, said %d times that it may not be", resets(), said)
+		}
+		r.fault(sim.VMShutdown, "W1")
+		r.logged("W1", dbss.MsgRestart, 10*time.Second)
+		r.heal("RS1")
+		r.logged("M1", dbss.MsgTargetRecovered, 2*time.Minute)
+		r.logged("W1", dbss.MsgTargetRecovered, 2*time.Minute)
+		if resets() != 1 {
+			t.Errorf("reset %d times", resets())
 		}
 	})
 }

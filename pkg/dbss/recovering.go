@@ -233,8 +233,14 @@ func (m *Monitor) mendBackup(ctx context.Context) error {
 		func(ctx context.Context) error { return m.restartBackupDaemons(ctx, g) },
 		func(ctx context.Context) error { return m.resetBackup(ctx, g) },
 	} {
-		if cure(ctx) == nil && m.reseat(ctx) == nil {
+		err := cure(ctx)
+		if err == nil && m.reseat(ctx) == nil {
+			m.calm(MsgNoReset)
 			m.log.Info().Str("server", g.Host).Msg(MsgBackupMended)
+			return nil
+		}
+		if errors.Is(err, errNoRoom) { // it is busy: nobody else is likelier to serve
+			m.alarm(MsgNoReset, fmt.Errorf("%s: %w", g.Host, err))
 			return nil
 		}
 	}
@@ -260,16 +266,26 @@ func (m *Monitor) restartBackupDaemons(ctx context.Context, g cluster.Guest) err
 
 // resetBackup restarts the backup where it stands and waits for its services.
 func (m *Monitor) resetBackup(ctx context.Context, g cluster.Guest) error {
-	rctx, cancel := m.guestCall(ctx)
-	st, err := m.fleet.GuestState(rctx, g)
-	if err == nil && !st.Dead() && st != cluster.GuestPaused {
-		err = m.fleet.Reset(rctx, g)
-	}
+	sctx, cancel := m.guestCall(ctx)
+	st, err := m.fleet.GuestState(sctx, g)
 	cancel()
+	if err == nil && !st.Dead() && st != cluster.GuestPaused {
+		err = m.pressReset(ctx, g)
+	}
 	if err != nil {
 		return err
 	}
 	m.backup.stop()
 	m.backup.wake(ctx, stamps{})
 	return m.backup.awake(ctx)
+}
+
+// pressReset resets g where there is room for its boot.
+func (m *Monitor) pressReset(ctx context.Context, g cluster.Guest) error {
+	if err := m.roomFor(ctx, g); err != nil {
+		return err
+	}
+	ctx, cancel := m.guestCall(ctx)
+	defer cancel()
+	return m.fleet.Reset(ctx, g)
 }

@@ -17,10 +17,11 @@ type proof struct {
 	hostSilent bool // neither the real server nor its hypervisor nor the target answered
 	agentDumb  bool // the guest agent did not answer
 	mute       bool // the hypervisor did not answer
+	work       cluster.Work
 }
 
 func proofOf(v detector.Verdict) proof {
-	return proof{dead: v.Certain, unreached: !v.Pinged, hostSilent: v.HostGone, agentDumb: v.Dumb, mute: v.Mute}
+	return proof{dead: v.Certain, unreached: !v.Pinged, hostSilent: v.HostGone, agentDumb: v.Dumb, mute: v.Mute, work: v.Work}
 }
 
 // reexamining proves the trouble or finds none. The backup is resumed
@@ -52,6 +53,9 @@ func (m *Monitor) prove(ctx context.Context) (State, string) {
 		}
 		if v.Held != "" {
 			m.alarm(MsgHolding, errors.New(v.Held))
+		}
+		if v.Busy {
+			m.alarm(MsgBusy, errors.New("it is not taken for frozen yet"))
 		}
 		if !v.Certain {
 			m.doubt(v)
@@ -104,6 +108,8 @@ func (m *Monitor) doubt(v detector.Verdict) {
 	switch {
 	case v.Certain:
 		kind = doubt.Dead
+	case v.Busy:
+		kind = doubt.Overloaded // its group should have more servers
 	case v.Pinged:
 		kind = doubt.Mute
 	}

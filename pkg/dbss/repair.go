@@ -79,6 +79,7 @@ func (j *job) mend(ctx context.Context) {
 	case !j.mended && j.m.fast: // as published: "Recovery by server restart"
 		j.mended, j.badSince = true, now
 		j.m.restartDaemons(ctx, j.g, j.m.opt.Target.Daemons)
+		_, _ = j.room.lacks(ctx, j.m, j.g) // the first of two readings, should that be in vain
 	case (!j.m.fast || now.Sub(j.badSince) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
@@ -126,8 +127,16 @@ func (j *job) patience() time.Duration {
 	return j.m.set.FreezeDeadline.D()
 }
 
-// tryReset resets the target if the bounds over all programs allow it.
+// tryReset resets the target if there is room for its boot, and the bounds over all
+// programs allow it.
 func (j *job) tryReset(ctx context.Context) {
+	if lacks, known := j.room.lacks(ctx, j.m, j.g); lacks {
+		if known {
+			j.m.alarm(MsgNoReset, errNoRoom)
+			j.extend()
+		}
+		return
+	}
 	due, err := j.m.opt.Resets.Permit(ctx, j.g.Host, j.m.opt.Target.Group)
 	switch {
 	case err != nil:

@@ -19,6 +19,7 @@ const (
 	MsgNoTrouble         = "re-examined: no trouble"
 	MsgHolding           = "trouble is not believed yet, holding"
 	MsgOverloaded        = "target server is overloaded"
+	MsgBusy              = "target server is overloaded and says nothing"
 	MsgNoReset           = "target server may not be reset yet"
 	MsgServiceRestart    = "service program restart"
 	MsgServiceRestarted  = "service program restarted"

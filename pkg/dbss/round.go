@@ -245,6 +245,7 @@ func (m *Monitor) weighLoad() {
 	if len(slow) == 0 {
 		m.overloadedSince = time.Time{}
 		m.calm(MsgOverloaded)
+		m.calm(MsgBusy)
 		m.undoubt()
 		return
 	}

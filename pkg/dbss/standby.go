@@ -36,6 +36,7 @@ type standby struct {
 	life  context.Context // the program's
 	left  netip.Addr      // a real server on which it was left behind
 	reals []netip.Addr    // where it may have been left
+	room  room            // for its boot
 }
 
 func newStandby(m *Monitor) *standby {
@@ -94,7 +95,7 @@ func (b *standby) send(life context.Context, e errand, do func(context.Context) 
 		if old != nil {
 			<-old.done
 		}
-		b.life, b.reals = life, reals
+		b.life, b.reals, b.room = life, reals, room{}
 		return do(ctx)
 	})
 }
@@ -174,7 +175,8 @@ func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Add
 }
 
 // resetFrozen resets a backup that has been running without an answer since up
-// for a quarter of its deadline; one that boots is waited for.
+// for a quarter of its deadline; one that boots is waited for, and so is one that
+// has no room for a boot.
 func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest, up time.Time) time.Time {
 	st, err := b.m.fleet.GuestState(ctx, g)
 	switch {
@@ -183,6 +185,9 @@ func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest, up time.Time
 	case up.IsZero():
 		return b.m.clk.Now()
 	case b.m.clk.Since(up) > b.m.set.BackupDeadline.D()/4:
+		if lacks, _ := b.room.lacks(ctx, b.m, g); lacks {
+			return up
+		}
 		_ = b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Reset(ctx, g) })
 		return time.Time{}
 	}

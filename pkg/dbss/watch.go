@@ -10,33 +10,35 @@ import (
 
 // watch starts to watch the guest that at names.
 func (m *Monitor) watch(ctx context.Context, at func() cluster.Guest) *watch.Watcher {
-	put := func(q detector.Question) func(context.Context) (cluster.GuestState, error) {
+	put := func(q detector.Question) func(context.Context) (detector.Word, error) {
 		g := at()
-		return func(ctx context.Context) (cluster.GuestState, error) { return m.put(ctx, g, q) }
+		return func(ctx context.Context) (detector.Word, error) { return m.put(ctx, g, q) }
 	}
 	return watch.New(ctx, m.clk, watch.Config(m.opt.Settings, m.clk), m.opt.Target.Daemons, put)
 }
 
 // put is a question about g as the fleet understands it.
-func (m *Monitor) put(ctx context.Context, g cluster.Guest, q detector.Question) (cluster.GuestState, error) {
+func (m *Monitor) put(ctx context.Context, g cluster.Guest, q detector.Question) (w detector.Word, err error) {
 	f := m.fleet
 	switch q.Kind {
 	case detector.Ping:
-		return "", f.Ping(ctx, g.IP)
+		err = f.Ping(ctx, g.IP)
 	case detector.Greet:
-		return "", f.Greet(ctx, g.IP, q.Daemon)
+		err = f.Greet(ctx, g.IP, q.Daemon)
 	case detector.Agent:
-		_, err := f.Addrs(ctx, g)
-		return "", err
+		_, err = f.Addrs(ctx, g)
 	case detector.Hypervisor:
-		return f.GuestState(ctx, g)
+		w.State, err = f.GuestState(ctx, g)
+	case detector.Work:
+		w.Work, err = f.Work(ctx, g)
 	case detector.Host:
-		if !g.Real.IsValid() {
-			return "", watch.ErrUnknown
+		if err = watch.ErrUnknown; g.Real.IsValid() {
+			err = f.Ping(ctx, g.Real)
 		}
-		return "", f.Ping(ctx, g.Real)
+	default:
+		err = m.askReferences(ctx)
 	}
-	return "", m.askReferences(ctx)
+	return w, err
 }
 
 func (m *Monitor) askReferences(ctx context.Context) error {

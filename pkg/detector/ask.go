@@ -18,8 +18,9 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 		if d.called.IsZero() {
 			d.called = now
 		}
-		d.askOnce(&d.hyper, Question{Kind: Hypervisor, Patience: d.cfg.HungHost + time.Second}, now, again)
-		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.cfg.HungHost + time.Second}, now, again)
+		d.askOnce(&d.hyper, Question{Kind: Hypervisor, Patience: d.hyperPatience()}, now, again)
+		d.askOnce(&d.agent, Question{Kind: Agent, Patience: d.hyperPatience()}, now, again)
+		d.askWork(now)
 	}
 	if dark {
 		d.put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, now, d.pace(now))
@@ -36,6 +37,9 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 	}
 	return d.asked, d.wake
 }
+
+// hyperPatience is how long a hypervisor, or an agent through it, may take to answer.
+func (d *Detector) hyperPatience() time.Duration { return d.cfg.HungHost + time.Second }
 
 // step is how soon a doubt is weighed again that has lasted for d.
 func step(d time.Duration) time.Duration {
@@ -88,7 +92,11 @@ func (d *Detector) askPing(now time.Time, burst bool) {
 	if every == 0 {
 		every = 24 * time.Hour // profile paper: when it is examined
 	}
-	d.put(&d.ping, Question{Kind: Ping, Patience: d.cfg.PingPatience}, now, every)
+	patience := d.cfg.PingPatience
+	if d.busy() != "" { // a late answer is a sign of life too
+		patience = max(patience, d.cfg.FreezeDeadline)
+	}
+	d.put(&d.ping, Question{Kind: Ping, Patience: patience}, now, every)
 	d.overdue(&d.ping, now)
 }
 
@@ -99,18 +107,29 @@ func (d *Detector) askOnce(w *witness, q Question, now time.Time, again time.Dur
 	}
 }
 
+// mostGreetings is how many greetings of a busy service wait for an answer: more
+// would only keep it busy.
+const mostGreetings = 10
+
+func (d *Detector) greetEvery() time.Duration {
+	if d.busy() != "" {
+		return max(d.cfg.GreetEvery, d.cfg.FreezeMost/mostGreetings)
+	}
+	return d.cfg.GreetEvery
+}
+
 // askServices greets what is due, and what is doubtful again and again. In the
 // dark a greeting is one more way to be heard.
 func (d *Detector) askServices(now time.Time, dark bool) {
 	for i := range d.services {
 		s, again := &d.services[i], 24*time.Hour // until it is examined
 		if dark || d.doubtful(&s.witness, now) {
-			again = d.cfg.GreetEvery
+			again = d.greetEvery()
 		}
 		if s.due.IsZero() {
 			continue
 		}
-		d.put(&s.witness, Question{Kind: Greet, Daemon: s.name, Patience: d.deadline(&s.witness)}, now, again)
+		d.put(&s.witness, Question{Kind: Greet, Daemon: s.name, Patience: d.deadline(&s.witness, now)}, now, again)
 		d.overdue(&s.witness, now)
 	}
 }

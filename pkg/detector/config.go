@@ -18,8 +18,12 @@ type Config struct {
 
 	// A service, or a server whose agent is silent too, that says nothing for
 	// FreezeDeadline is frozen. One whose greetings have taken long has
-	// longer, FreezeMost at the most.
+	// longer, FreezeMost at the most, and one that is busy has FreezeMost.
 	FreezeDeadline, FreezeMost time.Duration
+
+	WorkEvery time.Duration // from the begin of a doubt, and between questions of processor time; 0: not asked
+	Busy      float64       // a guest that has used this share of its processors is busy
+	LeastIdle float64       // so is one on whose host a smaller share was idle
 
 	Observe   time.Duration // from the start: only what is certain is believed
 	Overload  time.Duration // a service that takes so long to greet, on average, is overloaded

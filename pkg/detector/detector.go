@@ -16,6 +16,7 @@ const (
 	Agent      Kind = "agent"      // inside the guest, through its hypervisor
 	Hypervisor Kind = "hypervisor" // the state of the guest
 	Host       Kind = "host"       // the real server's address
+	Work       Kind = "work"       // of guest and host: the hypervisor's word too
 	Reference  Kind = "reference"  // any of the network references
 )
 
@@ -38,11 +39,17 @@ const (
 	Void             // cut short by ourselves: it proves nothing
 )
 
-// Answer is the outcome of one question; State is the hypervisor's word.
+// Word is what a hypervisor says in its answer.
+type Word struct {
+	State cluster.GuestState // to Hypervisor
+	Work  cluster.Work       // to Work
+}
+
+// Answer is the outcome of one question.
 type Answer struct {
 	Question
 	Outcome Outcome
-	State   cluster.GuestState
+	Word
 }
 
 // Detector watches one target. Its methods are for one goroutine.
@@ -52,6 +59,7 @@ type Detector struct {
 	host     witness
 	agent    witness
 	hyper    witness
+	work     work
 	refs     witness
 	services []service
 
@@ -108,10 +116,11 @@ func (d *Detector) forget() {
 
 // dismiss sends the witnesses away that are asked in doubt only.
 func (d *Detector) dismiss() {
-	for _, w := range [...]*witness{&d.host, &d.agent, &d.hyper, &d.refs} {
+	for _, w := range [...]*witness{&d.host, &d.agent, &d.hyper, &d.work.witness, &d.refs} {
 		w.forget()
 		w.due = time.Time{}
 	}
+	d.work.clear()
 	d.word, d.closed, d.called = "", false, time.Time{}
 }
 
@@ -198,6 +207,9 @@ func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 		d.reached(p.sent, now)
 	case Agent:
 		d.closed = false
+	case Work:
+		d.work.note(a.Work)
+		d.hyper.heard = now // who answers is not hung
 	case Reference:
 		d.returned(now)
 	}
@@ -275,6 +287,8 @@ func (d *Detector) witness(q Question) *witness {
 		return &d.agent
 	case Hypervisor:
 		return &d.hyper
+	case Work:
+		return &d.work.witness
 	case Reference:
 		return &d.refs
 	}

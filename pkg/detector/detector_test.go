@@ -16,6 +16,7 @@ func config() detector.Config {
 		PingPatience: time.Second, LeastSilence: 400 * time.Millisecond, HostSilence: 500 * time.Millisecond, HungHost: 2 * time.Second,
 		Alarming: 2 * time.Second, FreezeDeadline: 6 * time.Second, FreezeMost: 20 * time.Second, Overload: time.Second,
 		LossFloor: 0.05, Grain: 10 * time.Millisecond, Lateness: 100 * time.Millisecond,
+		WorkEvery: time.Second, Busy: 0.9, LeastIdle: 0.05,
 	}
 }
 
@@ -26,13 +27,30 @@ type world struct {
 	state                                 cluster.GuestState
 	loss                                  float64 // of a ping, there and back
 	greets, agents                        time.Duration
+
+	busy, taken float64 // the share of its processor that the guest uses, and others use of the host's
+	unread      bool    // the hypervisor does not tell
+	was         cluster.Work
+	since       time.Time // of was
+}
+
+// work is what the processors have done by now.
+func (w world) work(now time.Time) cluster.Work {
+	passed := float64(now.Sub(w.since))
+	is := w.was
+	is.Cores, is.Processors = 1, 4
+	is.Used += time.Duration(w.busy * passed)
+	is.Idle += time.Duration(max(0, 4-w.busy-4*w.taken) * passed)
+	is.Total += time.Duration(4 * passed)
+	return is
 }
 
 func sound() world {
-	return world{ping: true, host: true, agent: true, hyper: true, refs: true, greet: true, state: cluster.GuestRunning, greets: 3 * time.Millisecond, agents: 60 * time.Millisecond}
+	return world{ping: true, host: true, agent: true, hyper: true, refs: true, greet: true, state: cluster.GuestRunning, greets: 3 * time.Millisecond, agents: 60 * time.Millisecond,
+		busy: 0.1, since: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)}
 }
 
-func (w world) answer(rnd *rand.Rand, q detector.Question) (after time.Duration, a detector.Answer) {
+func (w world) answer(now time.Time, rnd *rand.Rand, q detector.Question) (after time.Duration, a detector.Answer) {
 	a = detector.Answer{Question: q}
 	yes, d := false, time.Millisecond
 	switch q.Kind {
@@ -54,6 +72,9 @@ func (w world) answer(rnd *rand.Rand, q detector.Question) (after time.Duration,
 		}
 	case detector.Hypervisor:
 		yes, d, a.State = w.hyper, 10*time.Millisecond, w.state
+	case detector.Work:
+		yes, d = w.hyper && !w.unread, 10*time.Millisecond
+		a.Work = w.work(now.Add(d))
 	}
 	if !yes || d > q.Patience {
 		a.Outcome, d = detector.Silent, q.Patience
@@ -75,7 +96,7 @@ func play(d *detector.Detector, w world, from time.Time, long time.Duration, sto
 	for now.Sub(from) < long {
 		asked, wake := d.Ask(now)
 		for _, q := range asked {
-			after, a := w.answer(rnd, q)
+			after, a := w.answer(now, rnd, q)
 			queue = append(queue, coming{now.Add(after), a})
 		}
 		slices.SortStableFunc(queue, func(a, b coming) int { return a.at.Compare(b.at) })

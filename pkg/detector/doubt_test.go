@@ -21,7 +21,7 @@ func TestAgentThatSpeaksFirst(t *testing.T) {
 			case detector.Agent:
 				agent = q
 			case detector.Host, detector.Reference, detector.Hypervisor:
-				d.Tell(at, detector.Answer{Question: q, State: cluster.GuestRunning})
+				d.Tell(at, detector.Answer{Question: q, Word: detector.Word{State: cluster.GuestRunning}})
 			}
 		}
 		if v := d.Verdict(at); believes(v) {

@@ -45,10 +45,12 @@ type Verdict struct {
 	Daemons  []string // silent or stopped
 	Evidence string   // in words, for people
 	Since    time.Time
-	HostGone bool // the host answered neither by itself nor by its hypervisor
-	Mute     bool // the hypervisor did not answer
-	Dumb     bool // the agent did not answer
-	Pinged   bool // the target answers pings
+	HostGone bool         // the host answered neither by itself nor by its hypervisor
+	Mute     bool         // the hypervisor did not answer
+	Dumb     bool         // the agent did not answer
+	Pinged   bool         // the target answers pings
+	Busy     bool         // the target, or its whole host, has much to do
+	Work     cluster.Work // of both, as the hypervisor said last in this doubt
 }
 
 // Verdict weighs all answers at now.
@@ -60,6 +62,7 @@ func (d *Detector) Verdict(now time.Time) Verdict {
 	if v.Level >= Alarm && !v.Certain {
 		d.restrain(now, &v)
 	}
+	v.Busy, v.Work = v.Level > Well && d.busy() != "", d.work.last
 	if d.told = v.Level >= Alarm || d.told && v.Level > Well; d.told {
 		v.Evidence = d.evidence(now, v)
 	}
@@ -137,9 +140,9 @@ func (d *Detector) believed(now time.Time, v Verdict, silence time.Duration) Tro
 		return None
 	case v.Mute && silence >= d.cfg.HungHost:
 		return HostHung
-	case silence >= d.cfg.FreezeDeadline && !v.Dumb:
+	case silence >= d.frozenAfter(now) && !v.Dumb:
 		return Cut // its agent answers, though too slowly to tell when the guest ran
-	case silence >= d.cfg.FreezeDeadline:
+	case silence >= d.frozenAfter(now):
 		return Frozen
 	}
 	return None
@@ -176,7 +179,7 @@ func (d *Detector) serving(now time.Time, v Verdict) Verdict {
 		switch {
 		case w.refused > 1:
 			stopped = append(stopped, n)
-		case phi >= d.cfg.Act && quiet >= d.deadline(w):
+		case phi >= d.cfg.Act && quiet >= d.deadline(w, now):
 			silent = append(silent, n)
 		}
 		if d.doubtful(w, now) && phi >= v.Phi {
@@ -198,10 +201,10 @@ func (d *Detector) serving(now time.Time, v Verdict) Verdict {
 }
 
 // deadline is how long a service may say nothing before it is frozen: longer
-// where its greetings have taken long.
-func (d *Detector) deadline(w *witness) time.Duration {
+// where its greetings have taken long, or its server is busy.
+func (d *Detector) deadline(w *witness, now time.Time) time.Duration {
 	learned := time.Duration((w.path.mean + 8*w.path.dev) * float64(time.Second))
-	return min(max(d.cfg.FreezeDeadline, learned), d.cfg.FreezeMost) * time.Duration(1+d.late)
+	return min(max(d.frozenAfter(now), learned), d.cfg.FreezeMost) * time.Duration(1+d.late)
 }
 
 // Overloaded names the services that greet, but slowly: on average, and by the
@@ -265,6 +268,9 @@ func (d *Detector) evidence(now time.Time, v Verdict) string {
 		say("agent answers")
 	case len(d.agent.probes) > 0:
 		say("agent silent")
+	}
+	if why := d.busy(); why != "" {
+		say("%s", why)
 	}
 	if d.doubtful(&d.host, now) {
 		say("host silent (φ %.1f)", d.phi(&d.host, now))

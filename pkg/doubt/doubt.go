@@ -19,7 +19,7 @@ type Kind string
 const (
 	Silent     Kind = "silent"     // no ping is answered
 	Mute       Kind = "mute"       // answers pings, greets nobody
-	Overloaded Kind = "overloaded" // greets, but slowly
+	Overloaded Kind = "overloaded" // greets, but slowly, or is silent and busy
 	Dead       Kind = "dead"       // the hypervisor's own word: this is certain
 )
 

@@ -44,8 +44,8 @@ func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
 	cfg := watch.Config(d.Settings, d.Clock)
 	cfg.NoReferences, cfg.Observe = true, 0 // the caller asks them, and has observed
 	cfg.HostSilence = cfg.HungHost          // its servers' monitors act at once; taking it out may wait for a blip's end
-	w := watch.New(ctx, d.Clock, cfg, nil, func(q detector.Question) func(context.Context) (cluster.GuestState, error) {
-		return func(ctx context.Context) (cluster.GuestState, error) { return d.put(ctx, q) }
+	w := watch.New(ctx, d.Clock, cfg, nil, func(q detector.Question) func(context.Context) (detector.Word, error) {
+		return func(ctx context.Context) (detector.Word, error) { return d.put(ctx, q) }
 	})
 	defer w.Stop()
 	began := d.Clock.Now()
@@ -89,14 +89,14 @@ func (d *DSRS) lookAtHypervisor(ctx context.Context, until time.Time) (health, b
 const lateCall = 20 * time.Millisecond
 
 // put is a detector's question about this real server.
-func (d *DSRS) put(ctx context.Context, q detector.Question) (cluster.GuestState, error) {
+func (d *DSRS) put(ctx context.Context, q detector.Question) (detector.Word, error) {
 	switch q.Kind {
 	case detector.Ping, detector.Host:
-		return "", d.Fleet.Ping(ctx, d.Data.IP)
+		return detector.Word{}, d.Fleet.Ping(ctx, d.Data.IP)
 	case detector.Hypervisor:
-		return cluster.GuestRunning, d.Fleet.HypervisorAlive(ctx, d.Data.IP)
+		return detector.Word{State: cluster.GuestRunning}, d.Fleet.HypervisorAlive(ctx, d.Data.IP)
 	}
-	return "", watch.ErrUnknown
+	return detector.Word{}, watch.ErrUnknown
 }
 
 // looks has the host looked at n times, each look as patient as any: they

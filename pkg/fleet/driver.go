@@ -33,6 +33,9 @@ type Driver interface {
 	SetLink(ctx context.Context, g cluster.Guest, up bool) error       // the fence: cuts the guest off while its agent still answers
 	Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error)
 	FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error)
+	// Work is what the processors of g and of its host have done so far. A guest
+	// that is off has used nothing.
+	Work(ctx context.Context, g cluster.Guest) (cluster.Work, error)
 	// HypervisorAlive is nil when the virtualization software answers.
 	HypervisorAlive(ctx context.Context, real netip.Addr) error
 	// Events streams the hypervisor's reports about its guests until ctx ends

@@ -136,8 +136,8 @@ func awaitService(ctx context.Context, d fleet.Driver, g cluster.Guest) error {
 
 // TestDriver: libvirt does what every fleet must.
 func TestDriver(t *testing.T) {
-	l := attach(t)
-	fleettest.Conformance(t, openFleet(t), fleettest.World{
+	l, d := attach(t), openFleet(t)
+	fleettest.Conformance(t, d, fleettest.World{
 		Guest: m1, Other: mgmt, VIP: vip1, Daemon: "httpd", Boot: 2 * time.Minute,
 		Crash: func() error { return l.signal("M1", syscall.SIGKILL) },
 		Hold: func(hold bool) error {
@@ -145,6 +145,14 @@ func TestDriver(t *testing.T) {
 				return l.signal("M1", syscall.SIGSTOP)
 			}
 			return l.signal("M1", syscall.SIGCONT)
+		},
+		Busy: func(busy bool) error {
+			command := "kill $(cat /tmp/busy)"
+			if busy {
+				command = "(while :; do :; done) </dev/null >/dev/null 2>&1 & echo $! >/tmp/busy"
+			}
+			_, err := d.Run(quick(t), m1, []string{"sh", "-c", command})
+			return err
 		},
 	})
 }

@@ -71,6 +71,10 @@ func (v view) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error) 
 	return do(ctx, v.p, "FreeMemoryKB", real.String(), func() (int64, error) { return v.m.FreeMemoryKB(ctx, real) })
 }
 
+func (v view) Work(ctx context.Context, g cluster.Guest) (cluster.Work, error) {
+	return do(ctx, v.p, "Work", g.Host, func() (cluster.Work, error) { return v.m.Work(ctx, g) })
+}
+
 func (v view) HypervisorAlive(ctx context.Context, real netip.Addr) error {
 	return void(ctx, v.p, "HypervisorAlive", real.String(), func() error { return v.m.HypervisorAlive(ctx, real) })
 }

@@ -28,6 +28,8 @@ func (r *reader) check(s Settings) {
 	r.demand(s.Brake.StormShare > 0 && s.Brake.StormShare <= 1, "brake.storm_share", "must be above 0 and at most 1")
 	r.demand(s.Detector.Alarm > 0 && s.Detector.Alarm <= s.Detector.Act, "detector.alarm", "must be above 0 and at most act")
 	r.demand(s.Detector.LossFloor > 0 && s.Detector.LossFloor < 0.5, "detector.loss_floor", "must be above 0 and below 0.5")
+	r.demand(s.Detector.Busy > 0 && s.Detector.Busy <= 1, "detector.busy", "must be above 0 and at most 1")
+	r.demand(s.Detector.LeastIdle >= 0 && s.Detector.LeastIdle < 1, "detector.least_idle", "must be at least 0 and below 1")
 	r.class(s.Class, "class")
 	r.power(s.Power, "power")
 	for _, ip := range slices.SortedFunc(maps.Keys(s.Reals), netip.Addr.Compare) {

@@ -30,7 +30,7 @@ func Default() Settings {
 			GivebackCount: 2, BudgetRecoveries: 5, BudgetWindow: 8 * 3600 * second},
 		Detector: Detector{Alarm: 5, Act: 8, Interval: second / 2, GreetEvery: 3 * second / 5, LeastSilence: 2 * second / 5,
 			HostSilence: second, HungHost: 2 * second, FreezeMost: 20 * second, Overload: second, Observe: 5 * second,
-			LossFloor: 0.05, Lateness: second / 10},
+			WorkEvery: second, Busy: 0.9, LeastIdle: 0.05, LossFloor: 0.05, Lateness: second / 10},
 		DSRS: DSRS{MonitorInterval: 10 * second, PingTimeout: second, ReexamineCount: 3, WakeTries: 3,
 			RestoreDeadline: 600 * second, StripDeadline: second, BootSlots: 2},
 		Lock: Lock{Wait: 10 * second, Hold: 3 * second},

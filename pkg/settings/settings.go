@@ -151,6 +151,9 @@ type Detector struct {
 	HostSilence  Duration `toml:"host_silence"`
 	HungHost     Duration `toml:"hung_host"`
 	FreezeMost   Duration `toml:"freeze_most"`
+	WorkEvery    Duration `toml:"work_every"`
+	Busy         float64  `toml:"busy"`       // share of its processors
+	LeastIdle    float64  `toml:"least_idle"` // share of its host's
 	Overload     Duration `toml:"overload"`
 	Observe      Duration `toml:"observe"`
 	LossFloor    float64  `toml:"loss_floor"`

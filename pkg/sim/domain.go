@@ -62,7 +62,7 @@ func (m *Model) Start(ctx context.Context, g cluster.Guest) error {
 			return fmt.Errorf("it is paused")
 		}
 		m.blameTwin(i)
-		k.saved, i.linkDown = nil, false
+		k.saved, i.linkDown, i.used = nil, false, meter{}
 		m.boot(i, m.startTime(i))
 		m.publish(h, i.Host, cluster.EventStarted, 0)
 		return nil

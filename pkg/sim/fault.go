@@ -47,7 +47,10 @@ const (
 	RestoreFail      = "restore-fail"      // the guest's next restore
 	MigrateFail      = "migrate-fail"      // the guest's next migration
 	VMStall          = "vm-stall"          // its hypervisor holds the guest: no ping, no greeting, its agent is silent; then all goes on
-	Overload         = "overload"          // the guest works at its limit: 100 % CPU, it greets after seconds; until healed or rebooted
+	Overload         = "overload"          // the guest works at its limit: 100 % CPU, it greets after seconds, and jams for seconds at times; until healed or rebooted
+	VMJam            = "vm-jam"            // the guest does nothing but work: 100 % CPU, no ping, no greeting, its agent is silent; then all goes on
+	VMLivelock       = "vm-livelock"       // its kernel hangs in a loop: as vm-freeze, at 100 % CPU
+	RealTaken        = "rs-taken"          // a real server's, or the management server's, processors are taken by other work: it has none idle, its guests are overloaded and jam, boots take three times as long; until healed
 	AgentHung        = "agent-hung"        // its channel stays open and nothing answers, until healed or rebooted
 	BadPath          = "path"              // packets are lost or late: see Spec.Paths for its targets; until healed
 )
@@ -68,6 +71,7 @@ func hostFaults() map[string]func(*Model, *host, Fault) {
 		WakeLost:         func(_ *Model, h *host, _ Fault) { h.wolLost++ },
 		WakeNever:        func(_ *Model, h *host, _ Fault) { h.neverWakes = true },
 		SuspendFail:      func(_ *Model, h *host, _ Fault) { h.failSuspend++ },
+		RealTaken:        func(_ *Model, h *host, _ Fault) { h.taken = true },
 	}
 }
 
@@ -83,6 +87,7 @@ func guestFaults() map[string]func(*Model, *instance, Fault) {
 			m.die(i, cluster.GuestCrashed, cluster.EventCrashed, t(m).Crashed)
 		},
 		VMFreeze:   func(_ *Model, i *instance, _ Fault) { i.frozen = true },
+		VMLivelock: func(_ *Model, i *instance, _ Fault) { i.frozen, i.loops = true, true },
 		NetworkCut: func(_ *Model, i *instance, _ Fault) { i.cut = true },
 		AgentDead: func(m *Model, i *instance, _ Fault) {
 			i.agentDead = true
@@ -94,7 +99,7 @@ func guestFaults() map[string]func(*Model, *instance, Fault) {
 
 // FaultKinds lists every fault by name.
 func FaultKinds() []string {
-	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail, VMStall, Overload, BadPath}
+	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail, VMStall, VMJam, Overload, BadPath}
 	out = slices.AppendSeq(out, maps.Keys(hostFaults()))
 	out = slices.AppendSeq(out, maps.Keys(guestFaults()))
 	slices.Sort(out)
@@ -144,7 +149,9 @@ func (m *Model) Inject(f Fault) error {
 
 // endsAlone tells of the faults that end by themselves, and take no other of
 // their target with them.
-func endsAlone(kind string) bool { return kind == VMStall || kind == Overload || kind == BadPath }
+func endsAlone(kind string) bool {
+	return kind == VMStall || kind == VMJam || kind == Overload || kind == BadPath
+}
 
 func (m *Model) inject(f Fault) error {
 	if f.Kind == BadPath {
@@ -159,6 +166,9 @@ func (m *Model) inject(f Fault) error {
 	}
 	if do, ok := hostFaults()[f.Kind]; ok {
 		h := m.hostNamed(f.Target)
+		if f.Kind == RealTaken && f.Target == partManagement {
+			h = m.order[0]
+		}
 		switch {
 		case h == nil:
 			return fmt.Errorf("no such real server")
@@ -198,6 +208,8 @@ func (m *Model) injectGuest(f Fault) error {
 	switch f.Kind {
 	case VMStall:
 		return m.hold(i, f.For, f.Says)
+	case VMJam:
+		return m.jam(i, f.For)
 	case Overload:
 		m.overload(i, f.For)
 		return nil
@@ -241,7 +253,7 @@ func (m *Model) heal(target string) error {
 	}
 	switch {
 	case target == partManagement:
-		m.cut = false
+		m.cut, m.order[0].taken = false, false
 		return nil
 	case err == nil && m.guests[part] == nil && m.hostNamed(target) == nil:
 		return nil // nothing but a path
@@ -265,7 +277,7 @@ func (m *Model) heal(target string) error {
 }
 
 func (m *Model) healHost(h *host) {
-	h.partitioned, h.slow, h.wolLost, h.neverWakes, h.failSuspend = false, 0, 0, false, 0
+	h.partitioned, h.slow, h.wolLost, h.neverWakes, h.failSuspend, h.taken = false, 0, 0, false, 0, false
 	h.hypervisor = running
 	if h.state == Frozen {
 		m.awake(h, false)
@@ -273,7 +285,7 @@ func (m *Model) healHost(h *host) {
 }
 
 func (m *Model) healGuest(i *instance) {
-	i.frozen, i.cut, i.agentHung, i.overloaded = false, false, false, false
+	i.frozen, i.loops, i.cut, i.agentHung, i.overloaded = false, false, false, false, false
 	m.letGo(i, i.stall)
 	if i.agentDead {
 		i.agentDead = false
@@ -318,6 +330,7 @@ func (m *Model) SetLoad(group string, percent, accesses float64, over time.Durat
 	case percent < 0 || percent > 100 || accesses < 0 || over < 0:
 		return fmt.Errorf("cannot set the load of %s: want 0 to 100 percent, and no negative accesses or time", group)
 	}
+	m.dirty = true
 	c.demand = demand{from: c.demand.percent(m.now), to: percent, start: m.now, over: over, accesses: accesses}
 	m.note("load", nil, "", "load of %s to %g %%, %g accesses/s", group, percent, accesses)
 	return nil

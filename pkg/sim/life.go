@@ -24,7 +24,11 @@ func (m *Model) boot(i *instance, d time.Duration) {
 	m.become(i, cluster.GuestBooting)
 	if i.failBoot > 0 {
 		i.failBoot--
+		i.bootHangs = true
 		return
+	}
+	if i.at.taken {
+		d *= crowdedBoot
 	}
 	life := i.life
 	m.after(d, func() {
@@ -51,7 +55,7 @@ func (m *Model) booted(i *instance) {
 func (m *Model) clear(i *instance) {
 	i.life++
 	i.frozen, i.agentDead, i.staleClock, i.bootLate, i.seenUntil = false, false, false, false, time.Time{}
-	i.agentHung, i.overloaded = false, false
+	i.agentHung, i.overloaded, i.loops, i.jamming, i.bootHangs = false, false, false, false, false
 	m.letGo(i, i.stall)
 	clear(i.vips)
 	clear(i.daemons)
@@ -85,6 +89,7 @@ func (m *Model) turn(h *host, s HostState) {
 func (m *Model) fall(h *host, s HostState) {
 	h.life++
 	clear(h.warm)
+	h.taken = false
 	for _, i := range h.inOrder() {
 		m.stop(i, cluster.GuestOff)
 		m.forget(i)

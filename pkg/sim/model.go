@@ -59,6 +59,8 @@ type host struct {
 	wolLost     int           // so many magic packets will be lost
 	neverWakes  bool
 	failSuspend int
+	taken       bool  // its processors are, by other work; see RealBusy
+	total, idle meter // of its processors
 
 	silent   bool      // its hypervisor cannot be reached from the management server
 	since    time.Time // of its last silence
@@ -86,18 +88,22 @@ type instance struct {
 	seenUntil  time.Time
 	life       int // changes at boot, reset, stop
 	bootLate   bool
+	bootHangs  bool // it never ends, and waits
 	linkDown   bool // by the hypervisor: the fence
 	cut        bool // by a fault
 	frozen     bool
+	loops      bool // a frozen kernel uses its processors
 	agentDead  bool
 	staleClock bool
 	agentHung  bool
 	stall      *stall // nil: it is not held
 	overloaded bool
 	overloads  int       // so many began
+	jamming    bool      // its next jam is on the agenda
 	sound      state     // it would answer clients, were its link up
 	known      state     // and the management server could find out
 	harmed     int       // 1 + the life in which it was; 0: never
+	used       meter     // of its processors
 	busy       time.Time // the hypervisor works on it until then
 	restarted  time.Time // by itself, the last time
 	vips       map[netip.Addr]vipHold
@@ -162,6 +168,9 @@ func (m *Model) build() error {
 func (m *Model) addHost(s HostSpec, management bool) {
 	if s.State == "" {
 		s.State = Active
+	}
+	if s.Cores == 0 {
+		s.Cores = hostCores
 	}
 	h := &host{HostSpec: s, management: management, state: s.State, answered: m.now, hypervisor: running, warm: map[Kind]bool{}, on: map[string]*instance{}}
 	m.hosts[s.IP] = h

@@ -20,7 +20,10 @@ type answer struct {
 
 // probe waits for the answer to a question, or in vain as long as the caller may.
 func (m *Model) probe(ctx context.Context, ask func() answer) error {
-	limit, cancel := context.WithTimeout(ctx, m.clk.Wall(m.spec.Times.ProbeTimeout))
+	limit, cancel := context.WithCancel(ctx)
+	if _, ok := ctx.Deadline(); !ok {
+		limit, cancel = context.WithTimeout(ctx, m.clk.Wall(m.spec.Times.ProbeTimeout))
+	}
 	defer cancel()
 	a := m.asked(ask)
 	for a.after != nil {

@@ -80,6 +80,12 @@ func (c *Client) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, erro
 	return r.KB, err
 }
 
+// Work is Model.Work.
+func (c *Client) Work(ctx context.Context, g cluster.Guest) (cluster.Work, error) {
+	r, err := c.host(ctx, request{Method: "Work", Guest: g})
+	return r.Work, err
+}
+
 // HypervisorAlive is Model.HypervisorAlive.
 func (c *Client) HypervisorAlive(ctx context.Context, real netip.Addr) error {
 	_, err := c.host(ctx, request{Method: "HypervisorAlive", Real: real})

@@ -23,6 +23,8 @@ func (m *Model) settle() {
 		}
 		m.settleConflicts()
 		m.settlePower()
+		m.settleJams()
+		m.settleWork()
 	}
 }
 

@@ -17,16 +17,31 @@ const (
 	overloadPingFrom, overloadPingTo   = time.Duration(0), 30 * ms
 )
 
+// A guest that is overloaded stands still for seconds now and then, one on a host
+// without idle processor often: how long it goes on before, and how long it stands.
+const (
+	overloadJamAfterFrom, overloadJamAfterTo = 15 * time.Second, 40 * time.Second
+	overloadJamFrom, overloadJamTo           = 2 * time.Second, 10 * time.Second
+	crowdedJamAfterFrom, crowdedJamAfterTo   = 2 * time.Second, 10 * time.Second
+	crowdedJamFrom, crowdedJamTo             = time.Second / 2, 8 * time.Second
+)
+
+// crowdedBoot is how many times as long a boot takes that begins on a host
+// without idle processor.
+const crowdedBoot = 3
+
 // busyFrom is the CPU load, in percent, from which greetings take longer.
 const busyFrom = 70.0
 
 // stall is a guest that its hypervisor holds for a moment, as a snapshot or
-// the end of a migration does: it loses nothing, and time passes it by.
+// the end of a migration does: it loses nothing, and time passes it by. Or one
+// that works on something and does nothing else.
 type stall struct {
 	over  chan struct{} // closed at its end
 	from  time.Time
 	until time.Time // zero: until healed
 	says  cluster.GuestState
+	works bool // its processors do: a jam
 }
 
 // hold stalls i for d. Held: m.mu, also below.
@@ -51,6 +66,49 @@ func (m *Model) hold(i *instance, d time.Duration, says cluster.GuestState) erro
 	return nil
 }
 
+// jam has i work and answer nobody for d: what it is asked meanwhile it answers
+// afterwards.
+func (m *Model) jam(i *instance, d time.Duration) error {
+	err := m.hold(i, d, cluster.GuestRunning)
+	if err == nil {
+		i.stall.works, m.dirty = true, true
+	}
+	return err
+}
+
+// slowed reports whether i gets less of a processor than it could use.
+func (i *instance) slowed() bool { return i.overloaded || i.at.taken }
+
+// settleJams has every guest that is slowed jam now and then.
+func (m *Model) settleJams() {
+	for _, h := range m.order {
+		for _, i := range h.inOrder() {
+			if i.state == cluster.GuestRunning && i.slowed() && !i.jamming {
+				m.jamLater(i)
+			}
+		}
+	}
+}
+
+func (m *Model) jamLater(i *instance) {
+	luck, life := m.luck("jam "+i.Host), i.life
+	wait, long := between(luck, overloadJamAfterFrom, overloadJamAfterTo), between(luck, overloadJamFrom, overloadJamTo)
+	if i.at.taken {
+		wait, long = between(luck, crowdedJamAfterFrom, crowdedJamAfterTo), between(luck, crowdedJamFrom, crowdedJamTo)
+	}
+	i.jamming = true
+	m.after(wait, func() {
+		if i.life == life && i.slowed() {
+			_ = m.jam(i, long) // unless it is paused, or held already
+		}
+	})
+	m.after(wait+long, func() {
+		if i.life == life {
+			i.jamming, m.dirty = false, true
+		}
+	})
+}
+
 // letGo ends a stall.
 func (m *Model) letGo(i *instance, s *stall) {
 	if s != nil && i.stall == s {
@@ -62,9 +120,10 @@ func (m *Model) letGo(i *instance, s *stall) {
 	}
 }
 
-// brief tells whether a stall ends before a client gives up.
+// brief tells whether a stall ends before a client gives up. What waits for the
+// end of a jam waits for the work behind it too.
 func (s *stall) brief(patience time.Duration) bool {
-	return s == nil || !s.until.IsZero() && s.until.Sub(s.from) <= patience
+	return s == nil || !s.works && !s.until.IsZero() && s.until.Sub(s.from) <= patience
 }
 
 // outlast waits until s is over; nil is over.
@@ -99,7 +158,7 @@ func (m *Model) overload(i *instance, d time.Duration) {
 // slowness is what a guest needs for a greeting beyond an idle one's time: from
 // and to, each time between as likely.
 func (m *Model) slowness(i *instance) (from, to time.Duration) {
-	if i.overloaded {
+	if i.slowed() {
 		return overloadGreetFrom, overloadGreetTo
 	}
 	if t := m.spec.Times; t.BusyGreet > 0 || t.BootGreet > 0 {
@@ -111,11 +170,11 @@ func (m *Model) slowness(i *instance) (from, to time.Duration) {
 	return to / 4, to
 }
 
-// booting is how many guests boot on h.
+// booting is how many guests boot on h, those that hang in it apart.
 func (h *host) booting() int {
 	n := 0
 	for _, i := range h.on {
-		if i.state == cluster.GuestBooting {
+		if i.state == cluster.GuestBooting && !i.bootHangs {
 			n++
 		}
 	}
@@ -130,7 +189,7 @@ func (m *Model) greeting(i *instance, luck *rand.Rand) time.Duration {
 
 // agentSlow is how much longer a call of i's agent takes.
 func (m *Model) agentSlow(i *instance, luck *rand.Rand) time.Duration {
-	if i.overloaded {
+	if i.slowed() {
 		return between(luck, overloadAgentFrom, overloadAgentTo)
 	}
 	_, to := m.slowness(i)
@@ -139,7 +198,7 @@ func (m *Model) agentSlow(i *instance, luck *rand.Rand) time.Duration {
 
 // pingSlow is how much longer the answer to a ping takes.
 func (m *Model) pingSlow(i *instance, luck *rand.Rand) time.Duration {
-	if i.overloaded {
+	if i.slowed() {
 		return between(luck, overloadPingFrom, overloadPingTo)
 	}
 	_, to := m.slowness(i)

@@ -74,6 +74,7 @@ type HostSpec struct {
 	ActiveW    float64
 	SuspendedW float64
 	MemoryKB   int64
+	Cores      int // 0: 8
 }
 
 // GuestSpec is a virtual, backup or spare server.
@@ -117,7 +118,7 @@ type Times struct {
 	Agent             time.Duration // a guest agent call (LAB)
 	Ping, Greet, ARP  time.Duration // a probe that is answered
 	ARPTimeout        time.Duration // WhoHas when nobody answers
-	ProbeTimeout      time.Duration // a probe nobody answers, where the context has no earlier deadline
+	ProbeTimeout      time.Duration // a probe nobody answers, where the context has no deadline
 	RestartDaemon     time.Duration
 	RestartHypervisor time.Duration
 	SetLink           time.Duration

@@ -42,6 +42,7 @@ type reply struct {
 	State    cluster.GuestState    `json:"state,omitempty"`
 	Guests   []cluster.GuestInfo   `json:"guests,omitempty"`
 	KB       int64                 `json:"kb,omitempty"`
+	Work     cluster.Work          `json:"work,omitzero"`
 	Addrs    []netip.Addr          `json:"addrs,omitempty"`
 	Output   []byte                `json:"output,omitempty"`
 	MACs     []cluster.MAC         `json:"macs,omitempty"`
@@ -101,6 +102,8 @@ func do(ctx context.Context, m *Model, q request) (r reply, err error) {
 		r.Guests, err = m.Guests(ctx, q.Real)
 	case "FreeMemoryKB":
 		r.KB, err = m.FreeMemoryKB(ctx, q.Real)
+	case "Work":
+		r.Work, err = m.Work(ctx, q.Guest)
 	case "Addrs":
 		r.Addrs, err = m.Addrs(ctx, q.Guest)
 	case "Run":

@@ -82,7 +82,7 @@ func TestParseCommand(t *testing.T) {
 func TestServerKnowsEveryMethodOfTheModel(t *testing.T) {
 	typ := reflect.TypeFor[*Client]()
 	own := map[string]bool{"Close": true, "Events": true}
-	asking := map[string]bool{"GuestState": true, "Guests": true, "FreeMemoryKB": true, "Addrs": true, "Run": true, "WhoHas": true, "Accesses": true, "Status": true}
+	asking := map[string]bool{"GuestState": true, "Guests": true, "FreeMemoryKB": true, "Work": true, "Addrs": true, "Run": true, "WhoHas": true, "Accesses": true, "Status": true}
 	for n := range typ.NumMethod() {
 		name := typ.Method(n).Name
 		if _, ok := changes()[name]; !ok && !asking[name] && !own[name] {

@@ -56,6 +56,15 @@ func (c conn) ListAllDomains() ([]domain, error) {
 func (c conn) GetFreeMemory() (uint64, error) { return ask(c.ctx, c.c.GetFreeMemory) }
 func (c conn) GetLibVersion() (uint32, error) { return ask(c.ctx, c.c.GetLibVersion) }
 
+func (c conn) GetNodeInfo() (*libvirt.NodeInfo, error) { return ask(c.ctx, c.c.GetNodeInfo) }
+
+// GetCPUStats is about all processors of the host together.
+func (c conn) GetCPUStats() (*libvirt.NodeCPUStats, error) {
+	return ask(c.ctx, func() (*libvirt.NodeCPUStats, error) {
+		return c.c.GetCPUStats(int(libvirt.NODE_CPU_STATS_ALL_CPUS), 0)
+	})
+}
+
 // Free and GetName ask nobody.
 func (d domain) Free() error              { return d.d.Free() }
 func (d domain) GetName() (string, error) { return d.d.GetName() }
@@ -90,6 +99,8 @@ func (d domain) Save(path string) error {
 func (d domain) Migrate(dst conn, params *libvirt.DomainMigrateParameters, flags libvirt.DomainMigrateFlags) (*libvirt.Domain, error) {
 	return ask(d.ctx, func() (*libvirt.Domain, error) { return d.d.Migrate3(dst.c, params, flags) })
 }
+
+func (d domain) GetInfo() (*libvirt.DomainInfo, error) { return ask(d.ctx, d.d.GetInfo) }
 
 func (d domain) IsActive() (bool, error) { return ask(d.ctx, d.d.IsActive) }
 func (d domain) Resume() error           { return begin(d.ctx, d.d.Resume) }

@@ -9,6 +9,7 @@ import (
 	"net"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"libvirt.org/go/libvirt"
@@ -54,7 +55,8 @@ type Driver struct {
 // of its own, the only one with keepalive (see endpoint).
 type host struct {
 	calls, reports endpoint[*libvirt.Connect]
-	news           news // of the guests
+	news           news         // of the guests
+	processors     atomic.Int32 // that it has; 0: not asked yet
 }
 
 // Open loads libvirt and starts its event loop; it connects to nobody yet.

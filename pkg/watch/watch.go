@@ -18,8 +18,8 @@ import (
 var ErrUnknown = errors.New("it is not known where to ask")
 
 // Put is called by the watcher's owner for each question and returns how it is
-// asked, which a goroutine of its own does. State is a hypervisor's word.
-type Put func(q detector.Question) func(ctx context.Context) (state cluster.GuestState, err error)
+// asked, which a goroutine of its own does.
+type Put func(q detector.Question) func(ctx context.Context) (detector.Word, error)
 
 // Watcher asks what a detector wants to know and tells it the answers. All but
 // the goroutines of its questions is for its owner's goroutine.
@@ -71,10 +71,11 @@ func Config(set settings.Settings, clk clock.Clock) detector.Config {
 		FreezeDeadline: set.DBSS.FreezeDeadline.D(), FreezeMost: max(s.FreezeMost.D(), set.DBSS.FreezeDeadline.D()),
 		Observe: s.Observe.D(), Overload: s.Overload.D(), LossFloor: s.LossFloor,
 		Grain: max(10*time.Millisecond, clk.Emulated(wallGrain)), Lateness: max(s.Lateness.D(), clk.Emulated(wallLate)),
+		WorkEvery: s.WorkEvery.D(), Busy: s.Busy, LeastIdle: s.LeastIdle,
 		NoReferences: len(set.Network.References) == 0,
 	}
 	if set.Profile == settings.Paper {
-		cfg.Interval = 0
+		cfg.Interval, cfg.WorkEvery = 0, 0
 	}
 	return cfg
 }
@@ -144,8 +145,8 @@ func (w *Watcher) ask(q detector.Question) {
 	w.asking.Go(func() {
 		ctx, cancel := w.clk.Timeout(w.ctx, q.Patience)
 		defer cancel()
-		state, err := put(ctx)
-		t := telling{at: w.clk.Now(), answer: detector.Answer{Question: q, State: state, Outcome: outcome(err)}}
+		word, err := put(ctx)
+		t := telling{at: w.clk.Now(), answer: detector.Answer{Question: q, Word: word, Outcome: outcome(err)}}
 		if err != nil && t.at.Sub(sent) > q.Patience+w.clk.Emulated(wallOver) {
 			t.answer.Outcome = detector.Void // this program does not get to its answers in time
 		}

@@ -38,7 +38,7 @@ func TestCarelessDetectorIsFoundOut(t *testing.T) {
 	p := profiles()[0]
 	p.config.Alarm, p.config.Act, p.config.LeastSilence, p.config.LossFloor = 1, 1, 10*time.Millisecond, 0.001
 	p.config.FreezeDeadline, p.config.HungHost = 500*time.Millisecond, 100*time.Millisecond
-	p.config.Lateness = time.Hour
+	p.config.Lateness, p.config.WorkEvery = time.Hour, 0
 	for _, r := range rows() {
 		if r.name == noLoss || r.name == "loss 1 %" || r.path.Jitter > time.Millisecond {
 			continue

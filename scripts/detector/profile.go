@@ -33,9 +33,10 @@ func config(set settings.Settings) detector.Config {
 		PingPatience: b.PingTimeout.D(), LeastSilence: s.LeastSilence.D(), HostSilence: s.HostSilence.D(), HungHost: s.HungHost.D(),
 		Alarming: b.GreetTimeout.D(), FreezeDeadline: b.FreezeDeadline.D(), FreezeMost: max(s.FreezeMost.D(), b.FreezeDeadline.D()),
 		Observe: s.Observe.D(), Overload: s.Overload.D(), LossFloor: s.LossFloor, Grain: 10 * time.Millisecond, Lateness: s.Lateness.D(),
+		WorkEvery: s.WorkEvery.D(), Busy: s.Busy, LeastIdle: s.LeastIdle,
 	}
 	if set.Profile == settings.Paper {
-		cfg.Interval = 0
+		cfg.Interval, cfg.WorkEvery = 0, 0
 	}
 	return cfg
 }

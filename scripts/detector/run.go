@@ -223,6 +223,8 @@ func (r *run) ask(q detector.Question, sent time.Duration) {
 		}
 	case detector.Hypervisor:
 		e.at, e.answer.State = r.w.hypervisor(sent)
+	case detector.Work:
+		e.at, e.answer.Work = r.w.work(sent)
 	case detector.Agent:
 		e.at, e.answer.Outcome = r.w.agent(sent)
 	}

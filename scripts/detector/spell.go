@@ -36,6 +36,7 @@ type course struct {
 	next, last time.Duration // of the spell after
 	bits       coins         // of the present spell
 	bitsNext   coins
+	spent      time.Duration // in spells before the present one
 }
 
 func newCourse(s spells, rnd *rand.Rand) *course {
@@ -50,6 +51,7 @@ func newCourse(s spells, rnd *rand.Rand) *course {
 
 // draw makes the next spell the present one and draws one after it.
 func (c *course) draw() {
+	c.spent += c.to - c.from
 	c.from, c.to, c.bits = c.next, c.last, c.bitsNext
 	c.next = c.last + time.Duration(c.rnd.ExpFloat64()*float64(c.gap))
 	c.last = c.next + c.length()
@@ -80,6 +82,12 @@ func (c *course) in(t time.Duration) (to time.Duration, bits coins, yes bool) {
 		return c.last, c.bitsNext, true
 	}
 	return 0, 0, false
+}
+
+// before is how long such spells have lasted in all, by t.
+func (c *course) before(t time.Duration) time.Duration {
+	part := func(from, to time.Duration) time.Duration { return max(0, min(t, to)-from) }
+	return c.spent + part(c.from, c.to) + part(c.next, c.last)
 }
 
 // after is when the next spell begins; t, in one.

@@ -32,7 +32,7 @@ type world struct {
 	rnd *rand.Rand
 	row row
 
-	lossy, stops, overload, pauses, blackout *course
+	lossy, stops, overload, jams, pauses, blackout *course
 
 	fault fault
 	at    time.Duration // since when it is wrong
@@ -44,6 +44,7 @@ func newWorld(r row, rnd *rand.Rand) *world {
 	w := &world{rnd: rnd, row: r, at: never, knows: never}
 	w.lossy, w.stops = newCourse(r.lossy, rnd), newCourse(r.stops, rnd)
 	w.overload, w.pauses, w.blackout = newCourse(r.overload, rnd), newCourse(r.pauses, rnd), newCourse(r.blackout, rnd)
+	w.jams = newCourse(r.jams, rnd)
 	w.clean = r.path
 	w.clean.LossOut, w.clean.LossBack = 0, 0
 	return w
@@ -51,7 +52,7 @@ func newWorld(r row, rnd *rand.Rand) *world {
 
 // pass lets time go on to now.
 func (w *world) pass(now time.Duration) {
-	for _, c := range []*course{w.lossy, w.overload, w.pauses, w.blackout} {
+	for _, c := range []*course{w.lossy, w.overload, w.jams, w.pauses, w.blackout} {
 		c.pass(now)
 	}
 }
@@ -107,6 +108,11 @@ func (w *world) passes(t time.Duration) time.Duration {
 func (w *world) runs(t time.Duration) time.Duration {
 	if to, _, paused := w.pauses.in(t); paused {
 		return to
+	}
+	if to, _, jam := w.jams.in(t); jam {
+		if end, _, over := w.overload.in(t); over {
+			return min(to, end)
+		}
 	}
 	return t
 }
@@ -208,6 +214,20 @@ func (w *world) hypervisor(t time.Duration) (time.Duration, cluster.GuestState) 
 		return at, cluster.GuestPaused
 	}
 	return at, cluster.GuestRunning
+}
+
+// work is when the hypervisor says what the processors have done, one of the guest
+// and four of its host, and what: a guest uses a tenth of its own, all of it while
+// it is overloaded, and nothing while it is held, frozen or off.
+func (w *world) work(t time.Duration) (time.Duration, cluster.Work) {
+	at := w.call(t) + 3*time.Millisecond + w.exp(3*time.Millisecond)
+	lived := at
+	if !w.lives(at) {
+		lived = w.at
+	}
+	busy := w.overload.before(lived)
+	used := busy + (lived-busy-w.pauses.before(lived))/10
+	return at, cluster.Work{Used: used, Cores: 1, Idle: 4*at - used, Total: 4 * at, Processors: 4}
 }
 
 // saysPaused tells whether the hypervisor calls the guest paused at t.

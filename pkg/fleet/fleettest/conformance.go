@@ -24,9 +24,10 @@ type World struct {
 	Boot   time.Duration // at most
 
 	// Crash kills the running guest; Hold has it stand still, as a hypervisor
-	// does that is busy with its memory, and go on.
+	// does that is busy with its memory, and go on; Busy has it use its processors.
 	Crash func() error
 	Hold  func(hold bool) error
+	Busy  func(busy bool) error
 }
 
 // suite is one run of the test.
@@ -49,7 +50,7 @@ func Conformance(t *testing.T, d fleet.Driver, w World) {
 		name string
 		run  func(*testing.T)
 	}{
-		{"off", s.off}, {"boot", s.boot}, {"running", s.running}, {"vip", s.vip}, {"daemon", s.daemon}, {"pause", s.pause}, {"hold", s.hold},
+		{"off", s.off}, {"boot", s.boot}, {"running", s.running}, {"work", s.work}, {"vip", s.vip}, {"daemon", s.daemon}, {"pause", s.pause}, {"hold", s.hold},
 		{"link", s.link}, {"reset", s.reset}, {"save", s.save}, {"migrate", s.migrate}, {"crash", s.crash}, {"destroy", s.destroy}, {"events", s.events},
 	} {
 		begin := time.Now()
@@ -197,6 +198,31 @@ func (s *suite) running(t *testing.T) {
 	}
 }
 
+// work reads what the processors do, of a guest that is busy and of one that is not.
+func (s *suite) work(t *testing.T) {
+	must(t, "busy", s.w.Busy(true))
+	within(t, 30*time.Second, "a busy guest's work", func() error { return s.uses(t, 0.6, 1) })
+	must(t, "idle", s.w.Busy(false))
+	within(t, 30*time.Second, "an idle guest's work", func() error { return s.uses(t, 0, 0.6) })
+}
+
+// uses is nil when the guest uses a share of its processors between least and most.
+func (s *suite) uses(t *testing.T, least, most float64) error {
+	was, err := s.d.Work(quick(t), s.g)
+	must(t, "work", err)
+	time.Sleep(2 * time.Second)
+	is, err := s.d.Work(quick(t), s.g)
+	must(t, "work", err)
+	shares, ok := is.Since(was)
+	if !ok || shares.Idle > shares.Room || is.Cores != was.Cores || is.Processors < is.Cores {
+		t.Fatalf("%+v between %+v and %+v", shares, was, is)
+	}
+	if shares.Guest < least || shares.Guest > most {
+		return fmt.Errorf("it uses %.2f of its processors, not %.2f to %.2f", shares.Guest, least, most)
+	}
+	return nil
+}
+
 // holders fails unless so many answer for ip, and returns them.
 func (s *suite) holders(t *testing.T, ip netip.Addr, want int) []cluster.MAC {
 	t.Helper()
@@ -256,6 +282,7 @@ func (s *suite) hold(t *testing.T) {
 	s.silent(t, s.g)
 	s.agentHeld(t, s.g)
 	s.want(t, s.g, cluster.GuestRunning)
+	must(t, "work of a guest that is held up", s.uses(t, 0, 0.1))
 	must(t, "let go", s.w.Hold(false))
 	within(t, 10*time.Second, "service", func() error { return s.serves(t, s.g) })
 }

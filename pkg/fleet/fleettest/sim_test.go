@@ -40,6 +40,12 @@ func TestEmulatedFleet(t *testing.T) {
 				}
 				return m.Heal("M1")
 			},
+			Busy: func(busy bool) error {
+				if busy {
+					return m.Inject(sim.Fault{Kind: sim.Overload, Target: "M1"})
+				}
+				return m.Heal("M1")
+			},
 		})
 	})
 }
