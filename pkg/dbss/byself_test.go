@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"pss-msbs/pkg/budget"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/dbss"
 	"pss-msbs/pkg/settings"
@@ -27,5 +28,30 @@ func TestFencedTwice(t *testing.T) {
 		time.Sleep(10 * time.Second)
 		r.heal("M1")
 		r.logged("M1", dbss.MsgTargetRecovered, 10*time.Second)
+	})
+}
+
+// TestBudgetWhereNobodyServes: a target whose restart budget is used up and whose
+// backup has failed gets its VIP back as soon as it answers by itself.
+func TestBudgetWhereNobodyServes(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		file := budget.File{Path: budget.Path(r.run, "M1"), Host: "M1", Limit: 5, Window: 8 * time.Hour}
+		for range 5 {
+			_, err := file.Begin(time.Now())
+			r.ok(err)
+			r.ok(file.End(time.Now(), "recovered"))
+		}
+		r.fault(sim.BootFail, "Mb")
+		r.ok(r.model.Destroy(r.ctx, mb))
+		r.fault(sim.NetworkCut, "M1")
+		r.logged("M1", dbss.MsgBudget, 10*time.Second)
+		r.logged("M1", dbss.MsgFailed, time.Minute)
+		time.Sleep(time.Minute)
+		r.heal("M1")
+		r.logged("M1", dbss.MsgTargetRecovered, 10*time.Second)
+		if !r.serves("M1", 101) {
+			t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
+		}
 	})
 }
