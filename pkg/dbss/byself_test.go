@@ -55,3 +55,26 @@ func TestBudgetWhereNobodyServes(t *testing.T) {
 		}
 	})
 }
+
+// TestCutOffWhereItDoesNotLetGo: a target that is held up while it takes its VIPs
+// back does not answer for them when it goes on, as the give-back was undone.
+func TestCutOffWhereItDoesNotLetGo(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		held := make(chan struct{})
+		r.taps = once(func(p point) bool { return p.op == "AddVIP" && p.host == "M1" && p.after }, func() {
+			r.ok(r.model.Inject(sim.Fault{Kind: sim.VMStall, Target: "M1", For: 4500 * time.Millisecond}))
+			close(held)
+		})
+		r.fault(sim.VMShutdown, "M1")
+		<-held
+		time.Sleep(4510 * time.Millisecond)
+		if !r.serves("Mb", 101) {
+			t.Errorf("%v hold the VIP, want Mb", r.model.Holders(ip(101)))
+		}
+		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
+		if !r.serves("M1", 101) {
+			t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
+		}
+	})
+}
