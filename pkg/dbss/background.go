@@ -156,7 +156,8 @@ func (j *job) pause(ctx context.Context, d time.Duration) error {
 }
 
 // awaitBudget waits until the target may be restarted: a server that fails
-// again and again is left to its backup, also if it comes back by itself.
+// again and again is left to its backup, also if it comes back by itself; but
+// not where nobody serves.
 func (j *job) awaitBudget(ctx context.Context) error {
 	for {
 		due, err := j.m.opt.Budget.Begin(j.m.clk.Now())
@@ -167,7 +168,8 @@ func (j *job) awaitBudget(ctx context.Context) error {
 			return nil
 		}
 		j.log.Warn().Time("until", due).Msg(MsgBudget)
-		if err := j.watchUntil(ctx, due, func() bool { return false }); err != nil {
+		sound := func() bool { return j.m.unserved.Load() && j.enough() }
+		if err := j.watchUntil(ctx, due, sound); err != nil || sound() {
 			return err
 		}
 	}

@@ -190,11 +190,31 @@ func (sw *swap) undo(ctx context.Context, s *ipc.Session, held, unchanged bool) 
 	}
 }
 
-// letGo takes the VIPs off the target.
+// letGo takes the VIPs off the target. One that does not obey is cut off: it may
+// answer for them at any moment.
 func (sw *swap) letGo(ctx context.Context) error {
-	ctx, cancel := sw.m.guestCall(ctx)
+	short, cancel := sw.m.guestCall(ctx)
 	defer cancel()
-	return sw.m.takeOff(ctx, sw.target, sw.vips)
+	if err := sw.m.takeOff(short, sw.target, sw.vips); err != nil {
+		return sw.m.cutOff(ctx, err)
+	}
+	return nil
+}
+
+// cutOff fences a target that has VIPs again and does not obey, which is why; where
+// it cannot, that is owed.
+func (m *Monitor) cutOff(ctx context.Context, why error) error {
+	ctx, cancel := m.guestCall(ctx)
+	defer cancel()
+	m.debt.Store(unfenced)
+	if m.opt.Settings.Guest.BySSH() {
+		return why
+	}
+	err := m.fleet.SetLink(ctx, m.target(), false)
+	if err == nil {
+		m.debt.Store(linkDown)
+	}
+	return err
 }
 
 // reseat puts the VIPs that the files have the backup serve on it again, under

@@ -68,6 +68,7 @@ func (m *Monitor) lookAtBackup(ctx context.Context) (State, string) {
 // followFiles leaves the recovery where the files no longer ask for it.
 func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
 	m.unwanted.Store(v.state == cluster.NotInFiles && m.owes())
+	m.unserved.Store(v.state == cluster.Separated && len(v.of("")) > 0)
 	switch v.state {
 	case cluster.Operating:
 		m.endJob("in operation again")
@@ -235,12 +236,12 @@ func (m *Monitor) mendBackup(ctx context.Context) error {
 	} {
 		err := cure(ctx)
 		if err == nil && m.reseat(ctx) == nil {
-			m.calm(MsgNoReset)
+			m.calm(MsgNoBackupReset)
 			m.log.Info().Str("server", g.Host).Msg(MsgBackupMended)
 			return nil
 		}
 		if errors.Is(err, errNoRoom) { // it is busy: nobody else is likelier to serve
-			m.alarm(MsgNoReset, fmt.Errorf("%s: %w", g.Host, err))
+			m.alarm(MsgNoBackupReset, err)
 			return nil
 		}
 	}

@@ -10,6 +10,9 @@ import (
 // sign of life is reset once its patience is used up: a reset destroys what it
 // has in memory, so a living one is not.
 func (j *job) lookAtRunning(ctx context.Context) {
+	if j.m.debt.Load() != noDebt { // fenced once more, where its VIPs were to be taken over again
+		j.stripped = false
+	}
 	alive := j.stripped || j.strip(ctx) == nil
 	if alive && j.kind == freeze && !j.mended && !j.reset && !j.restarted && j.booted.IsZero() && !j.stripsOnly() {
 		j.mend(ctx) // proved already

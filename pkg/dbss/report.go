@@ -21,6 +21,7 @@ const (
 	MsgOverloaded        = "target server is overloaded"
 	MsgBusy              = "target server is overloaded and says nothing"
 	MsgNoReset           = "target server may not be reset yet"
+	MsgNoBackupReset     = "backup server may not be reset yet"
 	MsgServiceRestart    = "service program restart"
 	MsgServiceRestarted  = "service program restarted"
 	MsgSeparated         = "target server separated"
