@@ -11,6 +11,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/watch"
 )
 
 // Why a background job ended in vain.
@@ -51,15 +52,15 @@ type job struct {
 	handsOff  bool      // look and strip, restart nothing
 	deadline  time.Time
 	judged    judgement
-	stripped  bool      // the VIPs are off and the link is up since the last boot
-	restarted bool      // by us, and it has not answered yet
-	reset     bool      // a reset was tried
-	mended    bool      // its frozen services were restarted
-	badSince  time.Time // boots, or runs and gives no sign of life
-	booted    time.Time // first seen booting; it has not answered yet
-	good      int       // full answers in a row
-	release   func()    // of the boot slot
-	room      room      // for a boot
+	stripped  bool       // the VIPs are off and the link is up since the last boot
+	restarted bool       // by us, and it has not answered yet
+	reset     bool       // a reset was tried
+	mended    bool       // its frozen services were restarted
+	badSince  time.Time  // boots, or runs and gives no sign of life
+	booted    time.Time  // first seen booting; it has not answered yet
+	good      int        // full answers in a row
+	release   func()     // of the boot slot
+	room      watch.Room // for a boot
 }
 
 // startJob starts the background job unless it runs.
@@ -69,7 +70,7 @@ func (m *Monitor) startJob(ctx context.Context) {
 	}
 	j := &job{
 		m: m, g: m.target(), all: slices.Clone(m.view.all), kind: m.trouble.kind, st: m.trouble.stamps,
-		room: room{was: m.trouble.proof.work},
+		room: m.roomOf(m.target(), m.trouble.proof.work),
 		log:  m.log.With().Str("job", "bg").Logger(), release: func() {},
 	}
 	if m.tries > 0 {

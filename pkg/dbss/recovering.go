@@ -8,6 +8,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/detector"
+	"pss-msbs/pkg/watch"
 )
 
 // recovering waits for the background job, watches the backup meanwhile, and
@@ -240,7 +241,7 @@ func (m *Monitor) mendBackup(ctx context.Context) error {
 			m.log.Info().Str("server", g.Host).Msg(MsgBackupMended)
 			return nil
 		}
-		if errors.Is(err, errNoRoom) { // it is busy: nobody else is likelier to serve
+		if errors.Is(err, watch.ErrNoRoom) { // it is busy: nobody else is likelier to serve
 			m.alarm(MsgNoBackupReset, err)
 			return nil
 		}
@@ -283,7 +284,8 @@ func (m *Monitor) resetBackup(ctx context.Context, g cluster.Guest) error {
 
 // pressReset resets g where there is room for its boot.
 func (m *Monitor) pressReset(ctx context.Context, g cluster.Guest) error {
-	if err := m.roomFor(ctx, g); err != nil {
+	room := m.roomOf(g, cluster.Work{})
+	if err := room.Await(ctx, m.clk); err != nil {
 		return err
 	}
 	ctx, cancel := m.guestCall(ctx)

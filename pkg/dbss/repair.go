@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 	"time"
+
+	"pss-msbs/pkg/watch"
 )
 
 // lookAtRunning strips first, then counts full answers. A target that gives no
@@ -82,7 +84,7 @@ func (j *job) mend(ctx context.Context) {
 	case !j.mended && j.m.fast: // as published: "Recovery by server restart"
 		j.mended, j.badSince = true, now
 		j.m.restartDaemons(ctx, j.g, j.m.opt.Target.Daemons)
-		_, _ = j.room.lacks(ctx, j.m, j.g) // the first of two readings, should that be in vain
+		_, _ = j.room.Lacks(ctx) // the first of two readings, should that be in vain
 	case (!j.m.fast || now.Sub(j.badSince) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
@@ -133,9 +135,9 @@ func (j *job) patience() time.Duration {
 // tryReset resets the target if there is room for its boot, and the bounds over all
 // programs allow it.
 func (j *job) tryReset(ctx context.Context) {
-	if lacks, known := j.room.lacks(ctx, j.m, j.g); lacks {
+	if lacks, known := j.room.Lacks(ctx); lacks {
 		if known {
-			j.m.alarm(MsgNoReset, errNoRoom)
+			j.m.alarm(MsgNoReset, watch.ErrNoRoom)
 			j.extend()
 		}
 		return

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/watch"
 )
 
 // errand is what is being done with the backup.
@@ -36,7 +37,6 @@ type standby struct {
 	life  context.Context // the program's
 	left  netip.Addr      // a real server on which it was left behind
 	reals []netip.Addr    // where it may have been left
-	room  room            // for its boot
 }
 
 func newStandby(m *Monitor) *standby {
@@ -95,7 +95,7 @@ func (b *standby) send(life context.Context, e errand, do func(context.Context) 
 		if old != nil {
 			<-old.done
 		}
-		b.life, b.reals, b.room = life, reals, room{}
+		b.life, b.reals = life, reals
 		return do(ctx)
 	})
 }
@@ -159,10 +159,11 @@ func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Add
 	ctx, cancel := m.clk.Timeout(ctx, m.set.BackupDeadline.D())
 	defer cancel()
 	var up time.Time // since when it has been running without an answer
+	room := m.roomOf(g, cluster.Work{})
 	for {
 		err := b.liven(ctx, g, foreign)
 		if err != nil {
-			up = b.resetFrozen(ctx, g, up)
+			up = b.resetFrozen(ctx, g, up, &room)
 		}
 		if err == nil {
 			m.timed(m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStarted)
@@ -177,7 +178,7 @@ func (b *standby) rise(ctx context.Context, g cluster.Guest, foreign []netip.Add
 // resetFrozen resets a backup that has been running without an answer since up
 // for a quarter of its deadline; one that boots is waited for, and so is one that
 // has no room for a boot.
-func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest, up time.Time) time.Time {
+func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest, up time.Time, room *watch.Room) time.Time {
 	st, err := b.m.fleet.GuestState(ctx, g)
 	switch {
 	case err != nil || st != cluster.GuestRunning:
@@ -185,7 +186,7 @@ func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest, up time.Time
 	case up.IsZero():
 		return b.m.clk.Now()
 	case b.m.clk.Since(up) > b.m.set.BackupDeadline.D()/4:
-		if lacks, _ := b.room.lacks(ctx, b.m, g); lacks {
+		if lacks, _ := room.Lacks(ctx); lacks {
 			return up
 		}
 		_ = b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Reset(ctx, g) })

@@ -44,3 +44,12 @@ func (m *Monitor) put(ctx context.Context, g cluster.Guest, q detector.Question)
 func (m *Monitor) askReferences(ctx context.Context) error {
 	return watch.References(ctx, m.opt.Settings.Network.References, m.fleet.Ping)
 }
+
+// roomOf is where g stands, since the reading was, which may be zero.
+func (m *Monitor) roomOf(g cluster.Guest, was cluster.Work) watch.Room {
+	return watch.Room{Least: watch.LeastIdle(m.opt.Settings), Was: was, Work: func(ctx context.Context) (cluster.Work, error) {
+		ctx, cancel := m.guestCall(ctx)
+		defer cancel()
+		return m.fleet.Work(ctx, g)
+	}}
+}

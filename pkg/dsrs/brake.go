@@ -2,11 +2,14 @@ package dsrs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/watch"
 )
 
 // reset resets a server that hangs, behind a fence of ours or not, and returns
@@ -29,10 +32,30 @@ func (d *DSRS) reset(ctx context.Context, srv mgmtdata.Server, limit time.Durati
 // permitPoll is how often one that waits asks again.
 const permitPoll = time.Second
 
+// room waits until there is room for a boot of srv, until last.
+func (d *DSRS) room(ctx context.Context, srv mgmtdata.Server, last time.Time) error {
+	r := watch.Room{Least: watch.LeastIdle(d.Settings), Work: func(ctx context.Context) (w cluster.Work, err error) {
+		err = d.quick(ctx, func(ctx context.Context) error { w, err = d.Fleet.Work(ctx, d.guest(srv.Host)); return err })
+		return w, err
+	}}
+	for {
+		err := r.Await(ctx, d.Clock)
+		if !errors.Is(err, watch.ErrNoRoom) || d.Clock.Now().After(last) {
+			return err
+		}
+		if d.news("reset "+srv.Host, err.Error()) {
+			d.log(ctx).Warn().Str("server", srv.Host).Err(err).Msg(MsgNoRoom)
+		}
+	}
+}
+
 // permit waits until srv may be reset, for as long as another server of its
 // group may take; its backup serves meanwhile.
 func (d *DSRS) permit(ctx context.Context, srv mgmtdata.Server) error {
 	last := d.Clock.Now().Add(d.Settings.Brake.ResetPause.D())
+	if err := d.room(ctx, srv, last); err != nil {
+		return err
+	}
 	for {
 		due, err := d.Resets.Permit(ctx, srv.Host, srv.Group)
 		if err != nil || due.IsZero() {

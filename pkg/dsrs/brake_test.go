@@ -100,6 +100,27 @@ func TestResetWaitsForItsPermit(t *testing.T) {
 	})
 }
 
+// It is not reset either while its host has no idle processor.
+func TestResetWaitsForRoom(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.AgentDead, "M1")
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 20 * time.Second}))
+		time.AfterFunc(20*time.Second+time.Millisecond, func() { w.fault(sim.RealTaken, "RS1") })
+		w.takeOverBoth()
+		w.awaitLog(MsgNoRoom, time.Minute)
+		time.Sleep(30 * time.Second)
+		if resets, _ := w.lim.ledger(); len(resets) > 0 {
+			t.Errorf("resets %v", resets)
+		}
+		w.heal("RS1")
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		w.restored()
+	})
+}
+
 // Where no reset is left for long the server stays with its backup, and the host
 // and its other server come back without it.
 func TestNoResetLeft(t *testing.T) {

@@ -30,6 +30,11 @@ type Host interface {
 	FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error)
 }
 
+// Processors says what the processors of a guest and of its host have done.
+type Processors interface {
+	Work(ctx context.Context, g cluster.Guest) (cluster.Work, error)
+}
+
 // Power starts and stops guests through the hypervisor of their real server.
 type Power interface {
 	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
@@ -60,6 +65,7 @@ type Network interface {
 // Fleet is everything that a dsrs needs outside itself; every fleet.Driver is one.
 type Fleet interface {
 	Host
+	Processors
 	Power
 	Address
 	Network

@@ -51,6 +51,7 @@ const (
 	MsgMonitorStays = "monitor of the backup not ended"
 	MsgBudget       = "restart budget used up"
 	MsgResetWaits   = "reset waits for others"
+	MsgNoRoom       = "reset waits for an idle processor"
 	MsgNoLedger     = "ledger of resets not written"
 	MsgRecovered    = "real server recovered"
 	MsgNotBack      = "real server row not returned"
