@@ -71,15 +71,26 @@ func (f File) Begin(now time.Time) (time.Time, error) {
 
 // End closes the open recovery, if there is one.
 func (f File) End(now time.Time, outcome string) error {
+	return f.close(now, func(r *Record) {
+		last := &r.Recoveries[len(r.Recoveries)-1]
+		last.End, last.Outcome = now, outcome
+	})
+}
+
+// Drop forgets the open recovery, if there is one: it counts for nothing.
+func (f File) Drop(now time.Time) error {
+	return f.close(now, func(r *Record) { r.Recoveries = r.Recoveries[:len(r.Recoveries)-1] })
+}
+
+func (f File) close(now time.Time, how func(*Record)) error {
 	r, err := f.current(now)
 	if err != nil {
 		return err
 	}
-	n := len(r.Recoveries)
-	if n == 0 || !r.Recoveries[n-1].End.IsZero() {
+	if n := len(r.Recoveries); n == 0 || !r.Recoveries[n-1].End.IsZero() {
 		return nil
 	}
-	r.Recoveries[n-1].End, r.Recoveries[n-1].Outcome = now, outcome
+	how(&r)
 	return f.write(r)
 }
 

@@ -81,3 +81,23 @@ func TestBrokenFileIsReported(t *testing.T) {
 		t.Fatal("a budget was written into a directory that does not exist")
 	}
 }
+
+// What is dropped counts for nothing; what is closed stays.
+func TestDropForgetsTheOpenRecovery(t *testing.T) {
+	f, t0 := newFile(t), time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
+	mustBegin(t, f, t0)
+	if err := f.End(t0, "recovered"); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		mustBegin(t, f, t0)
+		for range 2 { // the second time there is nothing to drop
+			if err := f.Drop(t0); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	if r, err := Read(f.Path); err != nil || len(r.Recoveries) != 1 || r.Recoveries[0].Outcome != "recovered" {
+		t.Fatalf("record %+v, %v: want the one that was closed", r, err)
+	}
+}

@@ -76,6 +76,7 @@ func (m *Monitor) startJob(ctx context.Context) {
 	if m.tries > 0 {
 		j.idleUntil = m.clk.Now().Add(min(time.Duration(1<<min(m.tries, 6))*m.set.MonitorInterval.D(), time.Hour))
 	}
+	m.pressed.Store(false)
 	if m.fencing == nil { // resumed: whether the old holder was fenced is not known
 		m.debt.Store(owed)
 	}
@@ -325,6 +326,7 @@ func (j *job) restart(ctx context.Context, how func(context.Context, cluster.Gue
 	}
 	j.release = release
 	first := !j.restarted
+	j.m.pressed.Store(true)
 	ctx, cancel := j.m.clk.Timeout(ctx, slowTimeout)
 	defer cancel()
 	if err := how(ctx, j.g); err != nil {

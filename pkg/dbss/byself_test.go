@@ -78,3 +78,28 @@ func TestCutOffWhereItDoesNotLetGo(t *testing.T) {
 		}
 	})
 }
+
+// TestOverloadCostsNoBudget: a server that was taken over since it was busy for too
+// long, and that comes back by itself, is no sick one.
+func TestOverloadCostsNoBudget(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.ok(r.model.Inject(sim.Fault{Kind: sim.VMJam, Target: "M1", For: 40 * time.Second}))
+		r.fault(sim.RealTaken, "RS1") // so that it is not reset
+		r.logged("M1", dbss.MsgFunctionRecovered, 30*time.Second)
+		r.logged("M1", dbss.MsgNoReset, 10*time.Second)
+		r.heal("RS1")
+		r.heal("M1")
+		r.logged("M1", dbss.MsgTargetRecovered, 30*time.Second)
+		rec, err := budget.Read(budget.Path(r.run, "M1"))
+		if err != nil || len(rec.Recoveries) != 0 {
+			t.Errorf("%+v, %v: want no recovery counted", rec, err)
+		}
+		r.log.forget()
+		r.fault(sim.VMFreeze, "M1")
+		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
+		if rec, err = budget.Read(budget.Path(r.run, "M1")); err != nil || len(rec.Recoveries) != 1 {
+			t.Errorf("%+v, %v: want one recovery counted", rec, err)
+		}
+	})
+}

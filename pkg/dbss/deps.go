@@ -96,6 +96,8 @@ type Budget interface {
 	// Begin records a recovery; else it tells when the next one is due.
 	Begin(now time.Time) (due time.Time, err error)
 	End(now time.Time, outcome string) error
+	// Drop takes back that a recovery began.
+	Drop(now time.Time) error
 }
 
 // Doubts are the board on which all monitors post what they doubt; *doubt.Board

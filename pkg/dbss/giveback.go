@@ -26,7 +26,7 @@ func (m *Monitor) givingBack(ctx context.Context) (State, string) {
 		e = e.Str("trouble", string(m.trouble.kind))
 	}
 	e.Msg(MsgTargetRecovered)
-	m.endJob("recovered")
+	m.endJob(recovered)
 	m.trouble = trouble{}
 	m.view.serving = nil
 	m.backup.rest(ctx)

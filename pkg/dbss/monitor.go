@@ -44,6 +44,7 @@ type Monitor struct {
 	job         *task    // the background job
 	fencing     *task
 	debt        atomic.Value   // fenceDebt
+	pressed     atomic.Bool    // the background job has started or reset the target
 	unserved    atomic.Bool    // nobody serves VIPs of the target
 	unwanted    atomic.Bool    // the target is in no file and still has VIPs: it is stripped only
 	active      []netip.Addr   // active real servers, as sif last named them

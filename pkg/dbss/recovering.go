@@ -106,17 +106,30 @@ func (m *Monitor) endJob(outcome string) {
 	m.job.stop()
 	m.job, m.fencing = nil, nil
 	m.debt.Store(noDebt)
-	if err := m.opt.Budget.End(m.clk.Now(), outcome); err != nil {
+	err := error(nil)
+	if m.onlyBusy() && outcome == recovered {
+		err = m.opt.Budget.Drop(m.clk.Now())
+	} else {
+		err = m.opt.Budget.End(m.clk.Now(), outcome)
+	}
+	if err != nil {
 		m.alarm("restart budget cannot be kept", err)
 	}
 }
+
+// recovered is the outcome of a recovery in the end of which the target answers.
+const recovered = "recovered"
+
+// onlyBusy reports whether the target was busy when it was taken over, and was
+// not restarted since: that is no sickness that a human should look at.
+func (m *Monitor) onlyBusy() bool { return m.trouble.proof.busy && !m.pressed.Load() }
 
 // afterJob follows the background job's end.
 func (m *Monitor) afterJob(ctx context.Context) (State, string) {
 	err := m.job.err
 	switch {
 	case err == nil && m.view.state == cluster.AccessStop:
-		m.endJob("recovered")
+		m.endJob(recovered)
 		m.backup.rest(ctx)
 		return Waiting, "target is normal again"
 	case err == nil:

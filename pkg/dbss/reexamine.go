@@ -17,11 +17,12 @@ type proof struct {
 	hostSilent bool // neither the real server nor its hypervisor nor the target answered
 	agentDumb  bool // the guest agent did not answer
 	mute       bool // the hypervisor did not answer
+	busy       bool // the target, or its whole host, had much to do
 	work       cluster.Work
 }
 
 func proofOf(v detector.Verdict) proof {
-	return proof{dead: v.Certain, unreached: !v.Pinged, hostSilent: v.HostGone, agentDumb: v.Dumb, mute: v.Mute, work: v.Work}
+	return proof{dead: v.Certain, unreached: !v.Pinged, hostSilent: v.HostGone, agentDumb: v.Dumb, mute: v.Mute, busy: v.Busy, work: v.Work}
 }
 
 // reexamining proves the trouble or finds none. The backup is resumed

@@ -219,6 +219,13 @@ func (l ledger) End(now time.Time, outcome string) error {
 	return l.File.End(now, outcome)
 }
 
+func (l ledger) Drop(now time.Time) error {
+	if !l.p.runs() {
+		return errKilled
+	}
+	return l.File.Drop(now)
+}
+
 // others are the other monitors, for a dbss.
 type others struct{ p *Proc }
 
