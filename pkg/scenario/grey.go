@@ -122,8 +122,10 @@ func (d *drawer) greyEvent(at time.Duration) {
 	switch n := d.rnd.IntN(100); {
 	case n < 35:
 		d.path(at)
-	case n < 50:
+	case n < 45:
 		d.add(at, "fault %s %s for %v", sim.Overload, pick(d.rnd, d.guests...), d.between(5, 90))
+	case n < 50:
+		d.add(at, "fault %s %s for %v", sim.RealTaken, pick(d.rnd, append(d.reals, "management")...), d.between(5, 90))
 	case n < 65:
 		d.add(at, "fault %s %s for %v says %s", sim.VMStall, pick(d.rnd, d.guests...), d.between(1, 5),
 			pick(d.rnd, cluster.GuestRunning, cluster.GuestPaused))

@@ -17,7 +17,7 @@ import (
 // isGrey tells whether an event only makes something slow.
 func isGrey(c Command) bool {
 	return slices.Contains([]string{"path", "stop", "starve"}, c.Do[0]) ||
-		c.Do[0] == "fault" && (c.Do[1] == sim.Overload || c.Do[1] == sim.VMStall)
+		c.Do[0] == "fault" && slices.Contains([]string{sim.Overload, sim.VMStall, sim.RealTaken}, c.Do[1])
 }
 
 // The draws of what gets slow leave all others of a seed as they were.
@@ -66,7 +66,7 @@ func TestGreyDrawsChangeNoOthers(t *testing.T) {
 		if none < 25 || none > 75 {
 			t.Errorf("nothing slow in %d of 200 seeds, want about 50", none)
 		}
-		for _, want := range []string{"fault overload", "fault vm-stall", "path M1", "path management", "stop pss", "starve all"} {
+		for _, want := range []string{"fault overload", "fault rs-taken", "fault vm-stall", "path M1", "path management", "stop pss", "starve all"} {
 			if verbs[want] == 0 {
 				t.Errorf("%q is never drawn: %v", want, verbs)
 			}
