@@ -23,12 +23,9 @@ func (d *Driver) AgentCommand(ctx context.Context, g cluster.Guest, command stri
 	}
 	ctx, cancel := d.limit(ctx, d.opt.CallTimeout)
 	defer cancel()
-	deadline, _ := ctx.Deadline()
-	// Libvirt counts in whole seconds; it should be the first to give up.
-	seconds := max(1, int(time.Until(deadline)/time.Second))
 	var answer string // not to be touched after a call that was left behind
 	err := d.host(g.Real).calls.do(ctx, func(c *libvirt.Connect) error {
-		dom, err := c.LookupDomainByName(g.Host)
+		dom, err := conn{ctx, c}.LookupDomainByName(g.Host)
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 			return agentFailure{err, cluster.ErrAgentGone}
 		}
@@ -36,7 +33,9 @@ func (d *Driver) AgentCommand(ctx context.Context, g cluster.Guest, command stri
 			return err
 		}
 		defer func() { _ = dom.Free() }() // only memory
-		answer, err = dom.QemuAgentCommand(command, libvirt.DomainQemuAgentCommandTimeout(seconds), 0)
+		deadline, _ := ctx.Deadline()
+		// Libvirt counts in whole seconds; it should be the first to give up.
+		answer, err = dom.QemuAgentCommand(command, max(1, int(time.Until(deadline)/time.Second)))
 		return agentError(dom, err)
 	})
 	var f agentFailure

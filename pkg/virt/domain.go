@@ -24,7 +24,7 @@ func (d *Driver) GuestState(ctx context.Context, g cluster.Guest) (cluster.Guest
 		return dead, nil
 	}
 	state := cluster.GuestAbsent
-	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) (err error) {
+	err := d.withDomain(ctx, g, func(dom domain) (err error) {
 		state, err = guestState(dom)
 		return err
 	})
@@ -47,7 +47,7 @@ func (d *Driver) hasImage(host string) bool {
 
 // guestState is the state of a domain. One that is shutting down, in libvirt's
 // words, has already stopped its processors: only its QEMU remains.
-func guestState(dom *libvirt.Domain) (cluster.GuestState, error) {
+func guestState(dom domain) (cluster.GuestState, error) {
 	state, reason, err := dom.GetState()
 	if err != nil {
 		return "", err
@@ -88,7 +88,7 @@ func guestState(dom *libvirt.Domain) (cluster.GuestState, error) {
 // not know it and there is a definition. It returns once the hypervisor has
 // started it.
 func (d *Driver) Start(ctx context.Context, g cluster.Guest) error {
-	err := d.call(ctx, g.Real, func(c *libvirt.Connect) error {
+	err := d.call(ctx, g.Real, func(c conn) error {
 		dom, err := c.LookupDomainByName(g.Host)
 		if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 			dom, err = d.define(c, g.Host, err)
@@ -109,18 +109,18 @@ func (d *Driver) Start(ctx context.Context, g cluster.Guest) error {
 }
 
 // define makes a domain of host's definition; unknown is the error where there is none.
-func (d *Driver) define(c *libvirt.Connect, host string, unknown error) (*libvirt.Domain, error) {
+func (d *Driver) define(c conn, host string, unknown error) (domain, error) {
 	if d.opt.Definition == "" {
-		return nil, unknown
+		return domain{}, unknown
 	}
 	description, err := os.ReadFile(strings.ReplaceAll(d.opt.Definition, "{host}", host))
 	if err != nil {
-		return nil, err
+		return domain{}, err
 	}
 	return c.DomainDefineXML(string(description))
 }
 
-func start(dom *libvirt.Domain) error {
+func start(dom domain) error {
 	state, err := guestState(dom)
 	if err != nil {
 		return err
@@ -140,17 +140,17 @@ func start(dom *libvirt.Domain) error {
 	if err != nil && !errors.Is(err, libvirt.ERR_OPERATION_INVALID) {
 		return err
 	}
-	return dom.CreateWithFlags(libvirt.DOMAIN_START_FORCE_BOOT)
+	return dom.Create()
 }
 
 // unless runs do unless the domain of g is in one of the states already, or comes
 // into it by itself meanwhile.
-func (d *Driver) unless(ctx context.Context, g cluster.Guest, verb string, do func(*libvirt.Domain) error, states ...libvirt.DomainState) error {
-	is := func(dom *libvirt.Domain) (bool, error) {
+func (d *Driver) unless(ctx context.Context, g cluster.Guest, verb string, do func(domain) error, states ...libvirt.DomainState) error {
+	is := func(dom domain) (bool, error) {
 		now, _, err := dom.GetState()
 		return slices.Contains(states, now), err
 	}
-	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) error {
+	err := d.withDomain(ctx, g, func(dom domain) error {
 		if done, err := is(dom); done || err != nil {
 			return err
 		}
@@ -171,18 +171,18 @@ func (d *Driver) unless(ctx context.Context, g cluster.Guest, verb string, do fu
 
 // Resume resumes a paused guest; one that runs is no error.
 func (d *Driver) Resume(ctx context.Context, g cluster.Guest) error {
-	return d.unless(ctx, g, "resume", (*libvirt.Domain).Resume, libvirt.DOMAIN_RUNNING)
+	return d.unless(ctx, g, "resume", domain.Resume, libvirt.DOMAIN_RUNNING)
 }
 
 // Pause pauses a running guest; one that is paused is no error.
 func (d *Driver) Pause(ctx context.Context, g cluster.Guest) error {
-	return d.unless(ctx, g, "pause", (*libvirt.Domain).Suspend, libvirt.DOMAIN_PAUSED)
+	return d.unless(ctx, g, "pause", domain.Suspend, libvirt.DOMAIN_PAUSED)
 }
 
 // Reset is the guest's reset button; from then on the guest is booting.
 func (d *Driver) Reset(ctx context.Context, g cluster.Guest) error {
-	return d.unless(ctx, g, "reset", func(dom *libvirt.Domain) error {
-		err := dom.Reset(0)
+	return d.unless(ctx, g, "reset", func(dom domain) error {
+		err := dom.Reset()
 		if err == nil {
 			d.host(g.Real).news.note(g.Host, cluster.EventRebooted)
 		}
@@ -192,7 +192,7 @@ func (d *Driver) Reset(ctx context.Context, g cluster.Guest) error {
 
 // Destroy pulls the guest's plug; one that is off or absent is no error.
 func (d *Driver) Destroy(ctx context.Context, g cluster.Guest) error {
-	err := d.unless(ctx, g, "destroy", (*libvirt.Domain).Destroy, libvirt.DOMAIN_SHUTOFF)
+	err := d.unless(ctx, g, "destroy", domain.Destroy, libvirt.DOMAIN_SHUTOFF)
 	if errors.Is(err, libvirt.ERR_NO_DOMAIN) {
 		return nil
 	}
@@ -201,7 +201,7 @@ func (d *Driver) Destroy(ctx context.Context, g cluster.Guest) error {
 
 // SetLink plugs or unplugs all network interfaces of g. Its agent goes on answering.
 func (d *Driver) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
-	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) error {
+	err := d.withDomain(ctx, g, func(dom domain) error {
 		description, err := dom.GetXMLDesc(0)
 		if err != nil {
 			return err
@@ -211,7 +211,7 @@ func (d *Driver) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
 			return err
 		}
 		for _, i := range interfaces {
-			if err := dom.UpdateDeviceFlags(i, libvirt.DOMAIN_DEVICE_MODIFY_LIVE); err != nil {
+			if err := dom.UpdateDeviceFlags(i); err != nil {
 				return err
 			}
 		}
@@ -226,13 +226,13 @@ func (d *Driver) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
 // Guests lists all guests that the hypervisor of real knows.
 func (d *Driver) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error) {
 	var out []cluster.GuestInfo
-	err := d.call(ctx, real, func(c *libvirt.Connect) error {
-		all, err := c.ListAllDomains(0)
+	err := d.call(ctx, real, func(c conn) error {
+		all, err := c.ListAllDomains()
 		if err != nil {
 			return err
 		}
 		for _, dom := range all {
-			info, ierr := guestInfo(&dom)
+			info, ierr := guestInfo(dom)
 			err = errors.Join(err, ierr, dom.Free())
 			if ierr == nil {
 				out = append(out, info)
@@ -246,7 +246,7 @@ func (d *Driver) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestIn
 	return out, nil
 }
 
-func guestInfo(dom *libvirt.Domain) (cluster.GuestInfo, error) {
+func guestInfo(dom domain) (cluster.GuestInfo, error) {
 	name, err := dom.GetName()
 	if err != nil {
 		return cluster.GuestInfo{}, err
@@ -261,7 +261,7 @@ func guestInfo(dom *libvirt.Domain) (cluster.GuestInfo, error) {
 // FreeMemoryKB is the free memory of real.
 func (d *Driver) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error) {
 	var bytes uint64
-	err := d.call(ctx, real, func(c *libvirt.Connect) (err error) {
+	err := d.call(ctx, real, func(c conn) (err error) {
 		bytes, err = c.GetFreeMemory()
 		return err
 	})
@@ -273,7 +273,7 @@ func (d *Driver) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, erro
 
 // HypervisorAlive is nil when the virtualization software of real answers.
 func (d *Driver) HypervisorAlive(ctx context.Context, real netip.Addr) error {
-	return d.call(ctx, real, func(c *libvirt.Connect) error {
+	return d.call(ctx, real, func(c conn) error {
 		_, err := c.GetLibVersion()
 		return err
 	})

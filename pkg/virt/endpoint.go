@@ -68,13 +68,39 @@ type opening struct {
 	err   error
 }
 
-// do runs f with a connection and returns f's error; or errRefuse, errLost or,
-// when ctx's deadline passes first, errSlow. In the latter cases f may still be
-// running, as where ctx is cancelled: then the connection is not to blame.
+// begin makes a call unless its caller has gone: who gave it up reckons with
+// what was begun, and with nothing that is begun later.
+func begin(ctx context.Context, call func() error) error {
+	if err := over(ctx); err != nil {
+		return err
+	}
+	return call()
+}
+
+// over is why nobody waits any more, or nil. It looks at the clock, too: the timer
+// of a program that was stopped is late.
+func over(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	if end, ok := ctx.Deadline(); ok && !time.Now().Before(end) {
+		return context.DeadlineExceeded
+	}
+	return nil
+}
+
+// do runs f with a connection and returns f's error; errRefuse where f was not
+// begun; errLost or, when ctx's deadline passes first, errSlow. In the latter
+// cases f may still be running, as where ctx is cancelled: then the connection is
+// not to blame. Each call of f goes through begin.
 func (e *endpoint[C]) do(ctx context.Context, f func(C) error) error {
 	s, err := e.acquire(ctx)
 	if err != nil {
 		return err
+	}
+	if err := over(ctx); err != nil { // while the connection was opened
+		e.calls.Go(func() { e.release(s) }) // closing may hang
+		return fmt.Errorf("%w: %w", errRefuse, err)
 	}
 	done := make(chan error, 1)
 	e.calls.Go(func() {
@@ -92,9 +118,11 @@ func (e *endpoint[C]) do(ctx context.Context, f func(C) error) error {
 		err = errLost
 	case <-ctx.Done():
 		if err = ctx.Err(); errors.Is(err, context.DeadlineExceeded) {
-			err = fmt.Errorf("%w: %w", errSlow, err)
 			e.spoil(s)
 		}
+	}
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", errSlow, err)
 	}
 	return err
 }

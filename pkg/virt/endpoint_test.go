@@ -182,6 +182,70 @@ func TestHangingCall(t *testing.T) {
 	})
 }
 
+// A caller that gave up reckons with the step that hung, and with none after it:
+// that one is not begun when the hypervisor goes on.
+func TestStepsOfACallerWhoHasGone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := &wire{}
+		e := w.endpoint()
+		hypervisor, begun := make(chan struct{}), 0
+		first := func() error { begun++; <-hypervisor; return nil }
+		second := func() error { begun++; return nil }
+		ctx := with(t, 3*time.Second)
+		err := e.do(ctx, func(int) error { return errors.Join(begin(ctx, first), begin(ctx, second)) })
+		if !errors.Is(err, errSlow) {
+			t.Error(err)
+		}
+		time.Sleep(time.Second)
+		close(hypervisor)
+		synctest.Wait()
+		if begun != 1 {
+			t.Errorf("%d steps were begun", begun)
+		}
+		e.end(time.Second)
+	})
+}
+
+// Nothing is begun for a caller who went while a connection was opened, and the
+// connection is kept.
+func TestCallOfACallerWhoHasGone(t *testing.T) {
+	w := &wire{}
+	e := w.endpoint()
+	if err := e.do(t.Context(), number(new(int))); err != nil { // opens one
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 20 {
+		err := e.do(ctx, func(int) error { t.Error("it was begun"); return nil })
+		if !errors.Is(err, errRefuse) || !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+		e.calls.Wait()
+	}
+	if w.openings() != 1 || w.closings() != 0 {
+		t.Errorf("%d opened, %v closed", w.openings(), w.closed)
+	}
+	e.end(time.Second)
+}
+
+// A timer may be late, where the program was stopped; the clock is not.
+func TestBegin(t *testing.T) {
+	var calls int
+	call := func() error { calls++; return nil }
+	if err := begin(late{t.Context()}, call); !errors.Is(err, context.DeadlineExceeded) || calls != 0 {
+		t.Errorf("%v, %d calls", err, calls)
+	}
+	if err := begin(t.Context(), call); err != nil || calls != 1 {
+		t.Errorf("%v, %d calls", err, calls)
+	}
+}
+
+// late is a context whose deadline has passed and whose timer has not.
+type late struct{ context.Context }
+
+func (late) Deadline() (time.Time, bool) { return time.Now().Add(-time.Millisecond), true }
+
 // A call that its caller does not want any more is no sign of a bad connection.
 func TestCancelledCall(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

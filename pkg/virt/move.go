@@ -23,8 +23,8 @@ const moveTimeout = 5 * time.Minute
 func (d *Driver) Save(ctx context.Context, g cluster.Guest) error {
 	ctx, cancel := d.limit(ctx, moveTimeout)
 	defer cancel()
-	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) error {
-		return dom.SaveFlags(d.opt.savePath(g.Host), "", 0)
+	err := d.withDomain(ctx, g, func(dom domain) error {
+		return dom.Save(d.opt.savePath(g.Host))
 	})
 	if err != nil {
 		return fmt.Errorf("cannot save %s: %w", g.Host, err)
@@ -38,10 +38,10 @@ func (d *Driver) Restore(ctx context.Context, g cluster.Guest) error {
 	ctx, cancel := d.limit(ctx, moveTimeout)
 	defer cancel()
 	path := d.opt.savePath(g.Host)
-	err := d.call(ctx, g.Real, func(c *libvirt.Connect) error {
-		err := c.DomainRestoreFlags(path, "", libvirt.DOMAIN_SAVE_RUNNING)
+	err := d.call(ctx, g.Real, func(c conn) error {
+		err := c.DomainRestoreFlags(path)
 		if err != nil && d.forget(c, g.Host) {
-			err = c.DomainRestoreFlags(path, "", libvirt.DOMAIN_SAVE_RUNNING)
+			err = c.DomainRestoreFlags(path)
 		}
 		if err != nil {
 			return err
@@ -57,7 +57,7 @@ func (d *Driver) Restore(ctx context.Context, g cluster.Guest) error {
 // forget removes a domain of host's name that this driver once defined there and
 // that does not run. A hypervisor restores no guest whose name it knows with
 // another UUID, and a definition without one gets another each time.
-func (d *Driver) forget(c *libvirt.Connect, host string) bool {
+func (d *Driver) forget(c conn, host string) bool {
 	if d.opt.Definition == "" {
 		return false
 	}
@@ -82,8 +82,8 @@ func (d *Driver) removeImage(host string) error {
 func (d *Driver) Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) error {
 	ctx, cancel := d.limit(ctx, moveTimeout)
 	defer cancel()
-	err := d.withDomain(ctx, g, func(dom *libvirt.Domain) error {
-		return d.call(ctx, to, func(dst *libvirt.Connect) error { return d.migrate(dom, dst, to) })
+	err := d.withDomain(ctx, g, func(dom domain) error {
+		return d.call(ctx, to, func(dst conn) error { return d.migrate(dom, dst, to) })
 	})
 	if err == nil {
 		return nil
@@ -94,7 +94,7 @@ func (d *Driver) Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) er
 	return fmt.Errorf("cannot migrate %s to %v: %w", g.Host, to, err)
 }
 
-func (d *Driver) migrate(dom *libvirt.Domain, dst *libvirt.Connect, to netip.Addr) error {
+func (d *Driver) migrate(dom domain, dst conn, to netip.Addr) error {
 	flags := libvirt.MIGRATE_LIVE
 	if d.opt.Definition == "" {
 		flags |= libvirt.MIGRATE_PERSIST_DEST // or it could not be started there again
@@ -106,7 +106,7 @@ func (d *Driver) migrate(dom *libvirt.Domain, dst *libvirt.Connect, to netip.Add
 	if d.opt.MigrateURI != "" {
 		params.URISet, params.URI = true, strings.ReplaceAll(d.opt.MigrateURI, "{ip}", to.String())
 	}
-	moved, err := dom.Migrate3(dst, &params, flags)
+	moved, err := dom.Migrate(dst, &params, flags)
 	if err != nil {
 		return err
 	}
@@ -118,5 +118,5 @@ func (d *Driver) abort(ctx context.Context, g cluster.Guest) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), d.opt.CallTimeout)
 	defer cancel()
 	// Whether it worked is for the next look at the guest to say.
-	_ = d.withDomain(ctx, g, (*libvirt.Domain).AbortJob)
+	_ = d.withDomain(ctx, g, domain.AbortJob)
 }

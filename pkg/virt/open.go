@@ -140,10 +140,11 @@ func connect(ctx context.Context, uri string) (*libvirt.Connect, error) {
 }
 
 // call runs f with a connection to the hypervisor of real.
-func (d *Driver) call(ctx context.Context, real netip.Addr, f func(*libvirt.Connect) error) error {
+func (d *Driver) call(ctx context.Context, real netip.Addr, f func(conn) error) error {
 	ctx, cancel := d.limit(ctx, d.opt.CallTimeout)
 	defer cancel()
-	return silent(real, readable(d.host(real).calls.do(ctx, f)))
+	err := d.host(real).calls.do(ctx, func(c *libvirt.Connect) error { return f(conn{ctx, c}) })
+	return silent(real, readable(err))
 }
 
 // failure is an error of libvirt that people can read.
@@ -183,8 +184,8 @@ func silent(real netip.Addr, err error) error {
 }
 
 // withDomain runs f with the domain of g.
-func (d *Driver) withDomain(ctx context.Context, g cluster.Guest, f func(*libvirt.Domain) error) error {
-	return d.call(ctx, g.Real, func(c *libvirt.Connect) error {
+func (d *Driver) withDomain(ctx context.Context, g cluster.Guest, f func(domain) error) error {
+	return d.call(ctx, g.Real, func(c conn) error {
 		dom, err := c.LookupDomainByName(g.Host)
 		if err != nil {
 			return err

@@ -3,7 +3,8 @@
 // loads the library at run time.
 //
 // No call outlasts its context, also where libvirt hangs inside C: the call
-// and its connection are then left behind, and others go on over a new one.
+// and its connection are then left behind, and others go on over a new one. Of
+// what is done in several steps no step is begun once the context has ended.
 package virt
 
 import (
