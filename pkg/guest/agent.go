@@ -80,11 +80,12 @@ func decodeReturn(answer []byte, result any) error {
 
 // Start runs argv in g. The wait function returns its output once it has ended;
 // the agent keeps the result of a command until it is asked for.
-func (a Agent) Start(ctx context.Context, g cluster.Guest, argv []string) (Wait, error) {
+func (a Agent) Start(ctx context.Context, g cluster.Guest, argv []string, limit time.Duration) (Wait, error) {
 	var started struct {
 		PID int `json:"pid"`
 	}
-	args := execArguments{Path: argv[0], Arg: argv[1:], Env: environment, Capture: true}
+	runs := bounded(argv, limit)
+	args := execArguments{Path: runs[0], Arg: runs[1:], Env: environment, Capture: true}
 	if err := a.call(ctx, g, "guest-exec", args, &started); err != nil {
 		return nil, err
 	}
@@ -109,7 +110,7 @@ func (a Agent) wait(ctx context.Context, g cluster.Guest, argv []string, pid int
 		}
 		select {
 		case <-ctx.Done():
-			return nil, fmt.Errorf("cannot run %s in %s: %w", argv[0], g.Host, ctx.Err())
+			return nil, givenUp(ctx, g, argv)
 		case <-time.After(pause):
 		}
 		pause = min(2*pause, lastLook)
@@ -135,7 +136,7 @@ func (a Agent) SetClock(ctx context.Context, g cluster.Guest, now func() time.Ti
 		func(t time.Time) string { return fmt.Sprintf("@%d.%09d", t.Unix(), t.Nanosecond()) },
 		func(t time.Time) string { return fmt.Sprintf("@%d", t.Round(time.Second).Unix()) }, // busybox
 	} {
-		_, err := run(ctx, a, g, []string{"date", "-u", "-s", spell(now())})
+		_, err := run(ctx, a, g, []string{"date", "-u", "-s", spell(now())}, left(ctx))
 		if err == nil || ctx.Err() != nil {
 			return err
 		}

@@ -1,13 +1,19 @@
 // Package guest does what has to be done inside a virtual server: its
 // addresses, its clock, its daemons and its load. Commands are argument lists;
 // nothing from a file reaches a shell.
+//
+// A command ends within the guest: it is run by the guest's own timeout(1), of
+// coreutils or of busybox from 1.30 on. One whose caller gave up thus ends soon
+// after, or, where the guest stood still meanwhile, soon after it goes on.
 package guest
 
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
+	"strconv"
 	"sync"
 	"time"
 
@@ -21,8 +27,9 @@ type Wait func(ctx context.Context) ([]byte, error)
 // Transport reaches into a guest: Agent or SSH.
 type Transport interface {
 	// Start returns once the command runs; ctx covers the whole command where
-	// the transport runs it, and the start alone where the guest does.
-	Start(ctx context.Context, g cluster.Guest, argv []string) (Wait, error)
+	// the transport runs it, and the start alone where the guest does. The guest
+	// kills a command that lasts longer than limit; 0: it may last.
+	Start(ctx context.Context, g cluster.Guest, argv []string, limit time.Duration) (Wait, error)
 	SetClock(ctx context.Context, g cluster.Guest, now func() time.Time) error
 }
 
@@ -54,29 +61,69 @@ func New(t Transport, opt Options) *Commands {
 // Close waits for announcements that are still under way, a few seconds at most.
 func (c *Commands) Close() error { c.behind.Wait(); return nil }
 
-// Run runs argv in g and returns its output.
+// Run runs argv in g and returns its output. It lasts no longer than ctx.
 func (c *Commands) Run(ctx context.Context, g cluster.Guest, argv []string) ([]byte, error) {
-	return run(ctx, c.transport, g, argv)
+	return run(ctx, c.transport, g, argv, left(ctx))
 }
 
-func run(ctx context.Context, t Transport, g cluster.Guest, argv []string) ([]byte, error) {
-	wait, err := t.Start(ctx, g, argv)
+func run(ctx context.Context, t Transport, g cluster.Guest, argv []string, limit time.Duration) ([]byte, error) {
+	wait, err := t.Start(ctx, g, argv, limit)
 	if err != nil {
 		return nil, err
 	}
 	return wait(ctx)
 }
 
-// commandError is nil for a command that ended well.
+// left is the time that ctx leaves; 0: it has no deadline.
+func left(ctx context.Context) time.Duration {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return 0
+	}
+	return max(time.Until(end), 1)
+}
+
+// bounded is argv as the guest's own timeout runs it: in whole seconds, as not
+// every timeout knows others, rounded up.
+func bounded(argv []string, limit time.Duration) []string {
+	if limit <= 0 {
+		return argv
+	}
+	seconds := int((limit + time.Second - 1) / time.Second)
+	return append([]string{"timeout", "-s", "KILL", strconv.Itoa(seconds)}, argv...)
+}
+
+// What timeout says of a command that it has killed: 124, or, as what it sends
+// cannot be caught, the command's own end, which a shell calls 137.
+const (
+	timedOut    = 124
+	killed      = 9
+	shellKilled = 128 + killed
+)
+
+// commandError is nil for a command that ended well. One that was killed did not
+// end in time, as far as it came: cluster.ErrAgentSilent.
 func commandError(g cluster.Guest, argv []string, code, signal int, stderr []byte) error {
 	why := string(bytes.TrimSpace(stderr))
 	switch {
+	case signal == killed || code == timedOut || code == shellKilled:
+		return fmt.Errorf("cannot run %q in %s: killed, it took too long: %w", argv, g.Host, cluster.ErrAgentSilent)
 	case signal != 0:
 		return fmt.Errorf("cannot run %q in %s: signal %d %s", argv, g.Host, signal, why)
 	case code != 0:
 		return fmt.Errorf("cannot run %q in %s: exit code %d %s", argv, g.Host, code, why)
 	}
 	return nil
+}
+
+// givenUp is the error of a command whose context has ended; one that was not
+// done by its deadline is cluster.ErrAgentSilent.
+func givenUp(ctx context.Context, g cluster.Guest, argv []string) error {
+	err := ctx.Err()
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w: %w", cluster.ErrAgentSilent, err)
+	}
+	return fmt.Errorf("cannot run %s in %s: %w", argv[0], g.Host, err)
 }
 
 // Addrs lists the addresses of g that others can reach.
@@ -166,7 +213,7 @@ func (c *Commands) startAndLeave(ctx context.Context, g cluster.Guest, argv []st
 	started, ended := make(chan struct{}), make(chan error, 1)
 	c.behind.Go(func() {
 		defer cancel()
-		wait, err := c.transport.Start(behind, g, argv)
+		wait, err := c.transport.Start(behind, g, argv, announceLimit)
 		if err == nil {
 			close(started)
 			_, err = wait(behind)
@@ -196,9 +243,14 @@ func (c *Commands) SetClock(ctx context.Context, g cluster.Guest) error {
 	return nil
 }
 
+// restartLimit is how long a restart may go on in the guest, whoever waits for
+// it: one that is killed half way leaves the daemon stopped.
+const restartLimit = 30 * time.Second
+
 // RestartDaemon restarts a service daemon of g.
 func (c *Commands) RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error {
-	if _, err := c.Run(ctx, g, command.Expand(c.opt.Restart, "{daemon}", daemon)); err != nil {
+	argv := command.Expand(c.opt.Restart, "{daemon}", daemon)
+	if _, err := run(ctx, c.transport, g, argv, max(left(ctx), restartLimit)); err != nil {
 		return fmt.Errorf("cannot restart %s: %w", daemon, err)
 	}
 	return nil

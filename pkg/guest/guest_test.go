@@ -101,7 +101,10 @@ func TestRunErrors(t *testing.T) {
 		is   error
 	}{
 		{"exit code", &fakeAgent{programs: map[string]execStatus{"false": {ExitCode: 3, Err: []byte(" no way\n")}}}, "exit code 3 no way", nil},
-		{"signal", &fakeAgent{programs: map[string]execStatus{"false": {Signal: 9}}}, "signal 9", nil},
+		{"signal", &fakeAgent{programs: map[string]execStatus{"false": {Signal: 15}}}, "signal 15", nil},
+		{"killed by timeout", &fakeAgent{programs: map[string]execStatus{"false": {Signal: 9}}}, "took too long", cluster.ErrAgentSilent},
+		{"killed in a shell", &fakeAgent{programs: map[string]execStatus{"false": {ExitCode: 137}}}, "took too long", cluster.ErrAgentSilent},
+		{"out of time", &fakeAgent{programs: map[string]execStatus{"false": {ExitCode: 124}}}, "took too long", cluster.ErrAgentSilent},
 		{"agent", &fakeAgent{err: silent}, "off", cluster.ErrAgentSilent},
 	} {
 		_, err := commandsOn(c.f).Run(t.Context(), m1, []string{"false"})
@@ -111,17 +114,44 @@ func TestRunErrors(t *testing.T) {
 	}
 }
 
+// A command ends with its context, here and in the guest: there after whole
+// seconds, one at least.
 func TestRunEndsWithItsContext(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		f := &fakeAgent{takes: time.Hour}
-		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
-		defer cancel()
-		begin := time.Now()
-		_, err := commandsOn(f).Run(ctx, m1, []string{"sleep"})
-		if !errors.Is(err, context.DeadlineExceeded) || time.Since(begin) != 2*time.Second {
-			t.Errorf("after %v: %v", time.Since(begin), err)
+	for limit, seconds := range map[time.Duration]string{2 * time.Second: "2", 2001 * time.Millisecond: "3", 300 * time.Millisecond: "1"} {
+		synctest.Test(t, func(t *testing.T) {
+			f := &fakeAgent{takes: time.Hour}
+			ctx, cancel := context.WithTimeout(t.Context(), limit)
+			defer cancel()
+			begin := time.Now()
+			_, err := commandsOn(f).Run(ctx, m1, []string{"sleep", "9"})
+			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, cluster.ErrAgentSilent) || time.Since(begin) != limit {
+				t.Errorf("after %v: %v", time.Since(begin), err)
+			}
+			if want := []string{"timeout -s KILL " + seconds + " sleep 9"}; !slices.Equal(f.started, want) {
+				t.Errorf("started %q, want %q", f.started, want)
+			}
+		})
+	}
+}
+
+// A clock, a reading: every command of a caller with a deadline is bounded.
+func TestEveryCommandIsBounded(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+	defer cancel()
+	f := &fakeAgent{}
+	c := commandsOn(f)
+	_ = c.SetClock(ctx, m1)
+	_, _ = c.Addrs(ctx, m1)
+	_ = c.DelVIP(ctx, m1, vip)
+	_, _ = Measure(ctx, c, m1)
+	if len(f.started) < 4 {
+		t.Errorf("started %q", f.started)
+	}
+	for _, line := range f.started {
+		if !strings.HasPrefix(line, "timeout -s KILL 3 ") {
+			t.Errorf("not bounded: %q", line)
 		}
-	})
+	}
 }
 
 func TestAgentRefusal(t *testing.T) {
@@ -145,15 +175,15 @@ func TestVIPCommands(t *testing.T) {
 		bad      bool
 	}{
 		{name: "add", do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip) },
-			want: []string{"ip addr replace 172.21.14.101/32 dev eth0", "arping -U -c 1 -I eth0 172.21.14.101"}},
+			want: []string{"ip addr replace 172.21.14.101/32 dev eth0", "timeout -s KILL 3 arping -U -c 1 -I eth0 172.21.14.101"}},
 		{name: "add IPv6", do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip6) },
-			want: []string{"ip addr replace fd14::101/128 dev eth0 nodad", "ndptool -t na -U -i eth0 -T fd14::101 send"}},
+			want: []string{"ip addr replace fd14::101/128 dev eth0 nodad", "timeout -s KILL 3 ndptool -t na -U -i eth0 -T fd14::101 send"}},
 		{name: "add fails", bad: true, do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip) },
 			programs: map[string]execStatus{"ip addr replace 172.21.14.101/32 dev eth0": failed},
 			want:     []string{"ip addr replace 172.21.14.101/32 dev eth0"}},
 		{name: "announce fails", bad: true, do: func(c *Commands) error { return c.Announce(t.Context(), m1, vip) },
-			programs: map[string]execStatus{"arping -U -c 1 -I eth0 172.21.14.101": failed},
-			want:     []string{"arping -U -c 1 -I eth0 172.21.14.101"}},
+			programs: map[string]execStatus{"timeout -s KILL 3 arping -U -c 1 -I eth0 172.21.14.101": failed},
+			want:     []string{"timeout -s KILL 3 arping -U -c 1 -I eth0 172.21.14.101"}},
 		{name: "remove", do: func(c *Commands) error { return c.DelVIP(t.Context(), m1, vip) },
 			want: []string{"ip addr del 172.21.14.101/32 dev eth0"}},
 		{name: "remove what is not there", do: func(c *Commands) error { return c.DelVIP(t.Context(), m1, vip) },
@@ -165,7 +195,7 @@ func TestVIPCommands(t *testing.T) {
 		{name: "remove what stays", bad: true, do: func(c *Commands) error { return c.DelVIP(t.Context(), m1, vip) },
 			programs: map[string]execStatus{"ip addr del 172.21.14.101/32 dev eth0": failed, "ip -o addr": listing, "ip addr del 172.21.14.101/24 dev eth1": failed},
 			want:     []string{"ip addr del 172.21.14.101/32 dev eth0", "ip -o addr", "ip addr del 172.21.14.101/24 dev eth1"}},
-		{name: "restart", do: func(c *Commands) error { return c.RestartDaemon(t.Context(), m1, "httpd") }, want: []string{"systemctl restart httpd"}},
+		{name: "restart", do: func(c *Commands) error { return c.RestartDaemon(t.Context(), m1, "httpd") }, want: []string{"timeout -s KILL 30 systemctl restart httpd"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			f := &fakeAgent{programs: c.programs}
@@ -273,5 +303,18 @@ func TestSSH(t *testing.T) {
 	defer cancel()
 	if _, err := c.Run(ctx, m1, []string{"sleep", "60"}); err == nil {
 		t.Error("a command outlasted its context")
+	}
+}
+
+// The remote side ends a command, too, with the timeout of this machine.
+func TestSSHBound(t *testing.T) {
+	s := SSH{Command: []string{"sh", "-c", `exec sh -c "$*"`, "ssh"}}
+	wait, err := s.Start(t.Context(), m1, []string{"sleep", "60"}, time.Millisecond)
+	if err != nil {
+		t.Fatal(err)
+	}
+	begin := time.Now()
+	if _, err := wait(t.Context()); !errors.Is(err, cluster.ErrAgentSilent) || time.Since(begin) > 30*time.Second {
+		t.Errorf("after %v: %v", time.Since(begin), err)
 	}
 }

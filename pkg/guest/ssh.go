@@ -24,9 +24,9 @@ const sshFailed = 255
 
 // Start runs argv in g. The remote side of ssh is a shell whatever one does, so
 // every argument goes there quoted.
-func (s SSH) Start(ctx context.Context, g cluster.Guest, argv []string) (Wait, error) {
+func (s SSH) Start(ctx context.Context, g cluster.Guest, argv []string, limit time.Duration) (Wait, error) {
 	args := append(command.Expand(s.Command, "{ip}", g.IP.String()), "env")
-	for _, a := range slices.Concat(environment, argv) {
+	for _, a := range slices.Concat(environment, bounded(argv, limit)) {
 		args = append(args, quote(a))
 	}
 	type result struct {
@@ -55,10 +55,8 @@ func sshError(ctx context.Context, g cluster.Guest, argv []string, err error, st
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(ctx.Err(), context.DeadlineExceeded):
-		return fmt.Errorf("cannot run %s in %s: %w: %w", argv[0], g.Host, cluster.ErrAgentSilent, ctx.Err())
 	case ctx.Err() != nil:
-		return fmt.Errorf("cannot run %s in %s: %w", argv[0], g.Host, ctx.Err())
+		return givenUp(ctx, g, argv)
 	case !errors.As(err, &exit):
 		return fmt.Errorf("cannot run %s in %s: %v", argv[0], g.Host, err)
 	case exit.ExitCode() == sshFailed || exit.ExitCode() < 0:
@@ -72,6 +70,6 @@ func quote(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\''`) + 
 
 // SetClock sets the clock of g to now, to the second.
 func (s SSH) SetClock(ctx context.Context, g cluster.Guest, now func() time.Time) error {
-	_, err := run(ctx, s, g, []string{"date", "-u", "-s", fmt.Sprintf("@%d", now().Unix())})
+	_, err := run(ctx, s, g, []string{"date", "-u", "-s", fmt.Sprintf("@%d", now().Unix())}, left(ctx))
 	return err
 }
