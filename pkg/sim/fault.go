@@ -49,6 +49,7 @@ const (
 	VMStall          = "vm-stall"          // its hypervisor holds the guest: no ping, no greeting, its agent is silent; then all goes on
 	Overload         = "overload"          // the guest works at its limit: 100 % CPU, it greets after seconds; until healed or rebooted
 	AgentHung        = "agent-hung"        // its channel stays open and nothing answers, until healed or rebooted
+	Late             = "late"              // a guest or a real server: commands for it are not answered, and come true after their callers have gone
 	BadPath          = "path"              // packets are lost or late: see Spec.Paths for its targets; until healed
 )
 
@@ -94,7 +95,7 @@ func guestFaults() map[string]func(*Model, *instance, Fault) {
 
 // FaultKinds lists every fault by name.
 func FaultKinds() []string {
-	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail, VMStall, Overload, BadPath}
+	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail, VMStall, Overload, Late, BadPath}
 	out = slices.AppendSeq(out, maps.Keys(hostFaults()))
 	out = slices.AppendSeq(out, maps.Keys(guestFaults()))
 	slices.Sort(out)
@@ -144,11 +145,16 @@ func (m *Model) Inject(f Fault) error {
 
 // endsAlone tells of the faults that end by themselves, and take no other of
 // their target with them.
-func endsAlone(kind string) bool { return kind == VMStall || kind == Overload || kind == BadPath }
+func endsAlone(kind string) bool {
+	return kind == VMStall || kind == Overload || kind == Late || kind == BadPath
+}
 
 func (m *Model) inject(f Fault) error {
 	if f.Kind == BadPath {
 		return m.worsen(f.Target, f.Path, f.For)
+	}
+	if f.Kind == Late {
+		return m.delay(f.Target, f.For)
 	}
 	if f.Kind == NetworkLost {
 		if f.Target != "management" {
@@ -235,6 +241,7 @@ func (m *Model) heal(target string) error {
 	m.note("heal", nil, target, "heal %s", target)
 	m.dirty = true
 	part, err := m.partOf(target)
+	delete(m.lates, part)
 	if err == nil {
 		m.mend(part, nil)
 		m.mend(partHypervisor+part, nil) // where it is a real server
