@@ -43,6 +43,11 @@ func gather(ctx context.Context, d daemon.Dirs) (status.Input, error) {
 		in.Faults = append(in.Faults, lines(err)...)
 	}
 	in.Brakes = brakes(d, set, clk)
+	moving, err := d.Moves().All()
+	if err != nil && !errors.Is(err, fs.ErrNotExist) { // no state directory: nothing moves
+		in.Faults = append(in.Faults, lines(err)...)
+	}
+	in.Moving = moving
 	return in, local(&in, d)
 }
 

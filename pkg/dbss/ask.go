@@ -18,7 +18,7 @@ type view struct {
 	all     []netip.Addr // of the system
 	out     bool         // its real server is in neither real file
 	serving []ipc.ServedVIP
-	moving  []netip.Addr // of vips: pss was killed as it moved them, so another server may answer
+	moving  []netip.Addr // of vips: pss was killed as it moved them, or could not end that, so another server may answer
 	failed  bool         // A4-failed was reported: what nobody serves is pss's
 }
 
@@ -69,7 +69,7 @@ func (m *Monitor) accept(ctx context.Context, r ipc.Reply) error {
 
 // adopt makes r the monitor's view of the files.
 func (m *Monitor) adopt(ctx context.Context, r ipc.Reply) view {
-	v := view{state: r.State, vips: r.VIPs, all: r.AllVIPs, serving: r.Serving, failed: r.Failed, moving: r.Moving, out: r.Real == string(cluster.RealOutside)}
+	v := view{state: r.State, vips: r.VIPs, all: r.AllVIPs, serving: r.Serving, failed: r.Failed, moving: ipc.VIPsOf(r.Moving), out: r.Real == string(cluster.RealOutside)}
 	if real, err := netip.ParseAddr(r.Real); err == nil {
 		m.real = real
 	}

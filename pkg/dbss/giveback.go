@@ -50,7 +50,7 @@ func (m *Monitor) giveBack(ctx context.Context) (cluster.Standing, error) {
 	hctx, cancel := m.under(ctx, s)
 	defer cancel()
 	sw := m.newSwap(hctx, *s.Reply.Rows)
-	if err := each(common(sw.vips, s.Reply.Moving), func(vip netip.Addr) error { return sw.unheld(hctx, vip) }); err != nil {
+	if err := each(common(sw.vips, ipc.VIPsOf(s.Reply.Moving)), func(vip netip.Addr) error { return sw.unheld(hctx, vip) }); err != nil {
 		return "", err
 	}
 	if err := sw.do(hctx); err != nil {

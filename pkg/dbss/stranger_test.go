@@ -15,7 +15,7 @@ import (
 func TestTakeoverFromStranger(t *testing.T) {
 	play(t, settings.Fast, func(r *rig) {
 		r.rested("M1")
-		r.ok(ipc.Moves{Dir: r.run}.Add(ip(101)))
+		r.ok(ipc.Moves{Dir: r.run}.Add(ipc.Move{VIP: ip(101)}))
 		r.ok(r.model.DelVIP(r.ctx, m1, ip(101)))
 		r.ok(r.model.AddVIP(r.ctx, m2, ip(101)))
 		r.fault(sim.VMShutdown, "M1")

@@ -13,7 +13,9 @@ import (
 
 // Driver is everything a fleet can do. Every call honours its context's
 // deadline, also where the other side hangs. Errors wrap cluster.ErrHostSilent,
-// cluster.ErrAgentSilent or cluster.ErrNoAnswer where that is the reason.
+// cluster.ErrAgentSilent or cluster.ErrNoAnswer where that is the reason, and
+// cluster.ErrUnknown where a command was under way, which may still come true; one
+// that failed otherwise was not done.
 type Driver interface {
 	// Domains, through the hypervisor of g.Real.
 

@@ -103,7 +103,7 @@ func (a Agent) wait(ctx context.Context, g cluster.Guest, argv []string, pid int
 	for {
 		var s execStatus
 		if err := a.call(ctx, g, "guest-exec-status", map[string]int{"pid": pid}, &s); err != nil {
-			return nil, err
+			return nil, cluster.Unknown(err)
 		}
 		if s.Exited {
 			return s.Out, commandError(g, argv, s.ExitCode, s.Signal, s.Err)

@@ -102,12 +102,12 @@ const (
 )
 
 // commandError is nil for a command that ended well. One that was killed did not
-// end in time, as far as it came: cluster.ErrAgentSilent.
+// end in time: cluster.ErrAgentSilent, and nobody knows how far it came.
 func commandError(g cluster.Guest, argv []string, code, signal int, stderr []byte) error {
 	why := string(bytes.TrimSpace(stderr))
 	switch {
 	case signal == killed || code == timedOut || code == shellKilled:
-		return fmt.Errorf("cannot run %q in %s: killed, it took too long: %w", argv, g.Host, cluster.ErrAgentSilent)
+		return cluster.Unknown(fmt.Errorf("cannot run %q in %s: killed, it took too long: %w", argv, g.Host, cluster.ErrAgentSilent))
 	case signal != 0:
 		return fmt.Errorf("cannot run %q in %s: signal %d %s", argv, g.Host, signal, why)
 	case code != 0:
@@ -116,14 +116,24 @@ func commandError(g cluster.Guest, argv []string, code, signal int, stderr []byt
 	return nil
 }
 
-// givenUp is the error of a command whose context has ended; one that was not
-// done by its deadline is cluster.ErrAgentSilent.
+// givenUp is the error of a command whose context has ended under way; one that was
+// not done by its deadline is cluster.ErrAgentSilent.
 func givenUp(ctx context.Context, g cluster.Guest, argv []string) error {
 	err := ctx.Err()
 	if errors.Is(err, context.DeadlineExceeded) {
 		err = fmt.Errorf("%w: %w", cluster.ErrAgentSilent, err)
 	}
-	return fmt.Errorf("cannot run %s in %s: %w", argv[0], g.Host, err)
+	return cluster.Unknown(fmt.Errorf("cannot run %s in %s: %w", argv[0], g.Host, err))
+}
+
+// address runs a command that changes or lists addresses, which the guest ends
+// within cluster.AddressLimit.
+func (c *Commands) address(ctx context.Context, g cluster.Guest, argv []string) ([]byte, error) {
+	limit := cluster.AddressLimit
+	if d := left(ctx); d > 0 {
+		limit = min(d, limit)
+	}
+	return run(ctx, c.transport, g, argv, limit)
 }
 
 // Addrs lists the addresses of g that others can reach.
@@ -142,7 +152,7 @@ func (c *Commands) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, er
 }
 
 func (c *Commands) addresses(ctx context.Context, g cluster.Guest) ([]Address, error) {
-	out, err := c.Run(ctx, g, []string{"ip", "-o", "addr"})
+	out, err := c.address(ctx, g, []string{"ip", "-o", "addr"})
 	if err != nil {
 		return nil, err
 	}
@@ -155,15 +165,15 @@ func (c *Commands) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) 
 	if vip.Is6() {
 		argv = append(argv, "nodad")
 	}
-	if _, err := c.Run(ctx, g, argv); err != nil {
+	if _, err := c.address(ctx, g, argv); err != nil {
 		return fmt.Errorf("cannot add %v: %w", vip, err)
 	}
-	return c.Announce(ctx, g, vip)
+	return cluster.Unknown(c.Announce(ctx, g, vip)) // it is there
 }
 
 // DelVIP takes vip off g, whatever interface and prefix length it has there.
 func (c *Commands) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	_, err := c.Run(ctx, g, []string{"ip", "addr", "del", single(vip), "dev", c.opt.Interface})
+	_, err := c.address(ctx, g, []string{"ip", "addr", "del", single(vip), "dev", c.opt.Interface})
 	if err == nil {
 		return nil
 	}
@@ -175,7 +185,7 @@ func (c *Commands) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) 
 		if a.Prefix.Addr() != vip {
 			continue
 		}
-		if _, err := c.Run(ctx, g, []string{"ip", "addr", "del", a.Prefix.String(), "dev", a.Interface}); err != nil {
+		if _, err := c.address(ctx, g, []string{"ip", "addr", "del", a.Prefix.String(), "dev", a.Interface}); err != nil {
 			return fmt.Errorf("cannot remove %v: %w", vip, err)
 		}
 	}

@@ -124,7 +124,7 @@ func TestRunEndsWithItsContext(t *testing.T) {
 			defer cancel()
 			begin := time.Now()
 			_, err := commandsOn(f).Run(ctx, m1, []string{"sleep", "9"})
-			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, cluster.ErrAgentSilent) || time.Since(begin) != limit {
+			if !errors.Is(err, context.DeadlineExceeded) || !errors.Is(err, cluster.ErrAgentSilent) || !errors.Is(err, cluster.ErrUnknown) || time.Since(begin) != limit {
 				t.Errorf("after %v: %v", time.Since(begin), err)
 			}
 			if want := []string{"timeout -s KILL " + seconds + " sleep 9"}; !slices.Equal(f.started, want) {
@@ -148,7 +148,7 @@ func TestEveryCommandIsBounded(t *testing.T) {
 		t.Errorf("started %q", f.started)
 	}
 	for _, line := range f.started {
-		if !strings.HasPrefix(line, "timeout -s KILL 3 ") {
+		if !strings.HasPrefix(line, "timeout -s KILL 3 ") && !strings.HasPrefix(line, "timeout -s KILL 2 ip ") {
 			t.Errorf("not bounded: %q", line)
 		}
 	}
@@ -175,26 +175,26 @@ func TestVIPCommands(t *testing.T) {
 		bad      bool
 	}{
 		{name: "add", do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip) },
-			want: []string{"ip addr replace 172.21.14.101/32 dev eth0", "timeout -s KILL 3 arping -U -c 1 -I eth0 172.21.14.101"}},
+			want: []string{"timeout -s KILL 2 ip addr replace 172.21.14.101/32 dev eth0", "timeout -s KILL 3 arping -U -c 1 -I eth0 172.21.14.101"}},
 		{name: "add IPv6", do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip6) },
-			want: []string{"ip addr replace fd14::101/128 dev eth0 nodad", "timeout -s KILL 3 ndptool -t na -U -i eth0 -T fd14::101 send"}},
+			want: []string{"timeout -s KILL 2 ip addr replace fd14::101/128 dev eth0 nodad", "timeout -s KILL 3 ndptool -t na -U -i eth0 -T fd14::101 send"}},
 		{name: "add fails", bad: true, do: func(c *Commands) error { return c.AddVIP(t.Context(), m1, vip) },
-			programs: map[string]execStatus{"ip addr replace 172.21.14.101/32 dev eth0": failed},
-			want:     []string{"ip addr replace 172.21.14.101/32 dev eth0"}},
+			programs: map[string]execStatus{"timeout -s KILL 2 ip addr replace 172.21.14.101/32 dev eth0": failed},
+			want:     []string{"timeout -s KILL 2 ip addr replace 172.21.14.101/32 dev eth0"}},
 		{name: "announce fails", bad: true, do: func(c *Commands) error { return c.Announce(t.Context(), m1, vip) },
 			programs: map[string]execStatus{"timeout -s KILL 3 arping -U -c 1 -I eth0 172.21.14.101": failed},
 			want:     []string{"timeout -s KILL 3 arping -U -c 1 -I eth0 172.21.14.101"}},
 		{name: "remove", do: func(c *Commands) error { return c.DelVIP(t.Context(), m1, vip) },
-			want: []string{"ip addr del 172.21.14.101/32 dev eth0"}},
+			want: []string{"timeout -s KILL 2 ip addr del 172.21.14.101/32 dev eth0"}},
 		{name: "remove what is not there", do: func(c *Commands) error { return c.DelVIP(t.Context(), m1, vip) },
-			programs: map[string]execStatus{"ip addr del 172.21.14.101/32 dev eth0": failed},
-			want:     []string{"ip addr del 172.21.14.101/32 dev eth0", "ip -o addr"}},
+			programs: map[string]execStatus{"timeout -s KILL 2 ip addr del 172.21.14.101/32 dev eth0": failed},
+			want:     []string{"timeout -s KILL 2 ip addr del 172.21.14.101/32 dev eth0", "timeout -s KILL 2 ip -o addr"}},
 		{name: "remove what was put by hand", do: func(c *Commands) error { return c.DelVIP(t.Context(), m1, vip) },
-			programs: map[string]execStatus{"ip addr del 172.21.14.101/32 dev eth0": failed, "ip -o addr": listing},
-			want:     []string{"ip addr del 172.21.14.101/32 dev eth0", "ip -o addr", "ip addr del 172.21.14.101/24 dev eth1"}},
+			programs: map[string]execStatus{"timeout -s KILL 2 ip addr del 172.21.14.101/32 dev eth0": failed, "timeout -s KILL 2 ip -o addr": listing},
+			want:     []string{"timeout -s KILL 2 ip addr del 172.21.14.101/32 dev eth0", "timeout -s KILL 2 ip -o addr", "timeout -s KILL 2 ip addr del 172.21.14.101/24 dev eth1"}},
 		{name: "remove what stays", bad: true, do: func(c *Commands) error { return c.DelVIP(t.Context(), m1, vip) },
-			programs: map[string]execStatus{"ip addr del 172.21.14.101/32 dev eth0": failed, "ip -o addr": listing, "ip addr del 172.21.14.101/24 dev eth1": failed},
-			want:     []string{"ip addr del 172.21.14.101/32 dev eth0", "ip -o addr", "ip addr del 172.21.14.101/24 dev eth1"}},
+			programs: map[string]execStatus{"timeout -s KILL 2 ip addr del 172.21.14.101/32 dev eth0": failed, "timeout -s KILL 2 ip -o addr": listing, "timeout -s KILL 2 ip addr del 172.21.14.101/24 dev eth1": failed},
+			want:     []string{"timeout -s KILL 2 ip addr del 172.21.14.101/32 dev eth0", "timeout -s KILL 2 ip -o addr", "timeout -s KILL 2 ip addr del 172.21.14.101/24 dev eth1"}},
 		{name: "restart", do: func(c *Commands) error { return c.RestartDaemon(t.Context(), m1, "httpd") }, want: []string{"timeout -s KILL 30 systemctl restart httpd"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -209,6 +209,21 @@ func TestVIPCommands(t *testing.T) {
 				t.Errorf("(-want +got):\n%s", d)
 			}
 		})
+	}
+}
+
+// A VIP whose announcement failed is there all the same: whoever is told of the
+// failure must not give it to another. One that was refused is not.
+func TestOutcomeOfAddVIP(t *testing.T) {
+	for command, unknown := range map[string]bool{
+		"timeout -s KILL 2 ip addr replace 172.21.14.101/32 dev eth0": false,
+		"timeout -s KILL 3 arping -U -c 1 -I eth0 172.21.14.101":      true,
+	} {
+		c := commandsOn(&fakeAgent{programs: map[string]execStatus{command: {ExitCode: 2}}})
+		if err := c.AddVIP(t.Context(), m1, vip); err == nil || errors.Is(err, cluster.ErrUnknown) != unknown {
+			t.Errorf("%s fails: %v", command, err)
+		}
+		_ = c.Close()
 	}
 }
 

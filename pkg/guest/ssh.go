@@ -59,8 +59,8 @@ func sshError(ctx context.Context, g cluster.Guest, argv []string, err error, st
 		return givenUp(ctx, g, argv)
 	case !errors.As(err, &exit):
 		return fmt.Errorf("cannot run %s in %s: %v", argv[0], g.Host, err)
-	case exit.ExitCode() == sshFailed || exit.ExitCode() < 0:
-		return fmt.Errorf("cannot run %s in %s: %s: %w", argv[0], g.Host, bytes.TrimSpace(stderr), cluster.ErrAgentSilent)
+	case exit.ExitCode() == sshFailed || exit.ExitCode() < 0: // also of a connection that was lost
+		return cluster.Unknown(fmt.Errorf("cannot run %s in %s: %s: %w", argv[0], g.Host, bytes.TrimSpace(stderr), cluster.ErrAgentSilent))
 	}
 	return commandError(g, argv, exit.ExitCode(), 0, stderr)
 }

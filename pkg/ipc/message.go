@@ -93,7 +93,7 @@ type Reply struct {
 	Serving []ServedVIP   `json:"serving,omitempty"`  // A1, A2: who serves the VIPs of the target
 	Active  []netip.Addr  `json:"active,omitempty"`   // A verbs, B3, hold: active real servers
 	Failed  bool          `json:"failed,omitempty"`   // A1, A2, hold: A4-failed was reported: what stands only in separation is pss's, no takeover
-	Moving  []netip.Addr  `json:"moving,omitempty"`   // A1, A2, A3, hold: of VIPs, those that pss was moving when it died: another server may answer for them
+	Moving  []Move        `json:"moving,omitempty"`   // A1, A2, A3, hold: of VIPs, those that pss was moving when it died, or whose move it could not end: another server may answer for them
 	Rows    *HeldRows     `json:"rows,omitempty"`     // hold
 	Token   string        `json:"token,omitempty"`    // hold: names the rows as they are now
 	UntilMS int64         `json:"until_ms,omitempty"` // hold: wall-clock instant (Unix, ms) at which it is released unchanged

@@ -1,6 +1,7 @@
 package ipc
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -8,14 +9,35 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"time"
+
+	"pss-msbs/pkg/cluster"
 )
 
-// Moves is the set of VIPs that pss is moving: one empty file moving-VIP in the
-// state directory for each, from before the first address is touched until the
-// files say the same or all is undone. It changes only under the exclusive lock
-// of the seven files. A mark that is left tells that pss was killed in between:
-// a server that no row names may answer for the VIP, so whoever is about to give
-// it to another asks first, and pss, started again, strips that server.
+// Move is a VIP that pss is moving.
+type Move struct {
+	VIP   netip.Addr      `json:"vip"`
+	On    []cluster.Guest `json:"on,omitempty"` // the servers that are given it, or may be again
+	Given time.Time       `json:"given"`        // when
+}
+
+// VIPsOf are the VIPs of moves.
+func VIPsOf(moves []Move) []netip.Addr {
+	out := make([]netip.Addr, len(moves))
+	for i, m := range moves {
+		out[i] = m.VIP
+	}
+	return out
+}
+
+// Moves is the set of VIPs that pss is moving: one file moving-VIP in the state
+// directory for each, from before the first address is touched until the files say
+// the same or all is undone, and no server may get it any more by a command that
+// comes true late. It changes only under the exclusive lock of the seven files. A
+// mark that is left tells that pss was killed in between, or that it does not know
+// what became of a command: a server that no row names may answer for the VIP, or
+// come to do so, so whoever is about to give it to another asks first, and pss
+// takes it off that server.
 // A mark outlives a loss of power, as who answers for the VIP does.
 //
 // The zero Moves keeps no marks.
@@ -25,27 +47,48 @@ const movingPrefix = "moving-"
 
 func (m Moves) path(vip netip.Addr) string { return filepath.Join(m.Dir, movingPrefix+vip.String()) }
 
-// Has tells whether vip is marked.
-func (m Moves) Has(vip netip.Addr) bool {
+// Get is the mark of vip, if there is one. One that cannot be read names no server.
+func (m Moves) Get(vip netip.Addr) (Move, bool) {
 	if m.Dir == "" {
-		return false
+		return Move{}, false
 	}
-	_, err := os.Lstat(m.path(vip))
-	return err == nil
+	b, err := os.ReadFile(m.path(vip))
+	if os.IsNotExist(err) {
+		return Move{}, false
+	}
+	var move Move
+	if err == nil {
+		err = json.Unmarshal(b, &move)
+	}
+	if err != nil {
+		move = Move{}
+	}
+	move.VIP = vip
+	return move, true
 }
 
-// Add marks VIPs; they may be marked.
-func (m Moves) Add(vips ...netip.Addr) error {
-	if m.Dir == "" || len(vips) == 0 {
+// Add marks VIPs; one that is marked is marked anew.
+func (m Moves) Add(moves ...Move) error {
+	if m.Dir == "" || len(moves) == 0 {
 		return nil
 	}
-	for _, vip := range vips {
-		if err := os.WriteFile(m.path(vip), nil, 0o600); err != nil {
-			return fmt.Errorf("cannot record that %v moves: %v", vip, err)
+	known := true
+	for _, move := range moves {
+		_, marked := m.Get(move.VIP)
+		known = known && marked
+		b, err := json.Marshal(move)
+		if err == nil {
+			err = os.WriteFile(m.path(move.VIP), b, 0o600)
+		}
+		if err != nil {
+			return fmt.Errorf("cannot record that %v moves: %v", move.VIP, err)
 		}
 	}
+	if known { // that there is a mark outlives a loss of power; no command does
+		return nil
+	}
 	if err := syncDir(m.Dir); err != nil {
-		return fmt.Errorf("cannot record that %v move: %v", vips, err)
+		return fmt.Errorf("cannot record that %v move: %v", VIPsOf(moves), err)
 	}
 	return nil
 }
@@ -72,23 +115,26 @@ func (m Moves) Remove(vips ...netip.Addr) error {
 	return nil
 }
 
-// VIPs lists the set in address order.
-func (m Moves) VIPs() ([]netip.Addr, error) {
+// All lists the set in address order.
+func (m Moves) All() ([]Move, error) {
 	if m.Dir == "" {
 		return nil, nil
 	}
 	entries, err := os.ReadDir(m.Dir)
 	if err != nil {
-		return nil, fmt.Errorf("cannot list moving VIPs: %v", err)
+		return nil, fmt.Errorf("cannot list moving VIPs: %w", err)
 	}
-	var vips []netip.Addr
+	var out []Move
 	for _, e := range entries {
-		if name, ok := strings.CutPrefix(e.Name(), movingPrefix); ok {
-			if vip, err := netip.ParseAddr(name); err == nil {
-				vips = append(vips, vip)
-			}
+		name, is := strings.CutPrefix(e.Name(), movingPrefix)
+		vip, err := netip.ParseAddr(name)
+		if !is || err != nil {
+			continue
+		}
+		if move, still := m.Get(vip); still {
+			out = append(out, move)
 		}
 	}
-	slices.SortFunc(vips, netip.Addr.Compare)
-	return vips, nil
+	slices.SortFunc(out, func(a, b Move) int { return a.VIP.Compare(b.VIP) })
+	return out, nil
 }

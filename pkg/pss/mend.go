@@ -15,8 +15,8 @@ import (
 // mend makes reality follow the files: who holds which VIP, which spares run
 // with sif and dbss, which hosts sleep.
 func (s *System) mend(ctx context.Context, t cluster.Tables) {
-	s.mendVIPs(ctx, t)
 	s.mendMoving(ctx, t)
+	s.mendVIPs(ctx, t)
 	var all sync.WaitGroup
 	all.Go(func() { s.mendMonitors(ctx, t) })
 	all.Go(func() { s.mendBackups(ctx, t) })
@@ -35,6 +35,9 @@ func (s *System) mendVIPs(ctx context.Context, t cluster.Tables) {
 	}
 	known := s.hands.Known(ctx, t) // not under the lock: a real server may be slow to say
 	for _, vip := range astray {
+		if _, moving := s.opt.Moving.Get(vip); moving {
+			continue // it was looked at
+		}
 		began := s.opt.Clock.Now()
 		mended, err := s.hands.Settle(ctx, vip, known)
 		s.said.once("mend "+vip.String(), err, "VIP not mended")
@@ -50,23 +53,24 @@ func (s *System) mendVIPs(ctx context.Context, t cluster.Tables) {
 // longestRest is the longest pause between two VIPs: a stray one has two holders.
 const longestRest = time.Second
 
-// mendMoving looks at the VIPs that a pss which was killed had been moving.
+// mendMoving ends the moves that a pss was killed in, or could not end, beside each
+// other: each waits for servers.
 func (s *System) mendMoving(ctx context.Context, t cluster.Tables) {
-	vips, err := s.opt.Moving.VIPs()
+	moves, err := s.opt.Moving.All()
 	s.said.once("moving", err, "moving VIPs not known")
-	if len(vips) == 0 {
-		return
+	var all sync.WaitGroup
+	for _, m := range moves {
+		all.Go(func() {
+			mended, err := s.hands.Finish(ctx, t, m)
+			if ctx.Err() == nil {
+				s.said.once("moving "+m.VIP.String(), err, "VIP of a cut-off move not mended")
+			}
+			if mended {
+				s.report.mended("VIP " + m.VIP.String())
+			}
+		})
 	}
-	known := s.hands.Known(ctx, t)
-	for _, vip := range vips {
-		off, err := s.hands.Unmark(ctx, vip, known)
-		if ctx.Err() == nil {
-			s.said.once("moving "+vip.String(), err, "VIP of a cut-off move not mended")
-		}
-		if len(off) > 0 {
-			s.report.mended("VIP " + vip.String())
-		}
-	}
+	all.Wait()
 }
 
 // mendMonitors starts the sif and dbss of every spare in use and ends those of

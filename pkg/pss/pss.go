@@ -140,7 +140,7 @@ func New(opt Options) *System {
 	s := &System{opt: opt, decider: load.NewDecider(), looks: make(chan struct{}, 1), orphans: map[string]time.Time{}, relief: relief{}}
 	s.said.log = opt.Log
 	s.report = report{path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
-	s.hands = &hands.Hands{Fleet: opt.Fleet, Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
+	s.hands = &hands.Hands{Fleet: hands.Guard(opt.Fleet, opt.Clock), Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
 		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
 		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}, Starting: s.hands.Starting, Slot: opt.WakeSlot}

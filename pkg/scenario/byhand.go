@@ -146,6 +146,7 @@ func (w *World) up() {
 func Vary(script []Command) (func(*settings.Settings, *sim.Spec), error) {
 	var paper, spare, slow bool
 	var path sim.Path
+	var late float64
 	for _, c := range script {
 		switch {
 		case len(c.Do) < 2 || c.Do[0] != "with":
@@ -159,14 +160,20 @@ func Vary(script []Command) (func(*settings.Settings, *sim.Spec), error) {
 				return nil, fmt.Errorf("%s: want what it does all the time: %v", c.text, err)
 			}
 			path = p
+		case c.Do[1] == "late" && len(c.Do) == 3:
+			share, err := percent(c.Do[2])
+			if err != nil {
+				return nil, fmt.Errorf("%s: want how many percent: %v", c.text, err)
+			}
+			late = share
 		case c.Do[1] == "profile-paper":
 			paper = true
 		default:
-			return nil, fmt.Errorf("%s: want partitions-that-spare-clients, slow-servers, profile-paper or path", c.text)
+			return nil, fmt.Errorf("%s: want partitions-that-spare-clients, slow-servers, profile-paper, late or path", c.text)
 		}
 	}
 	return func(set *settings.Settings, spec *sim.Spec) {
-		spec.PartitionSparesClients, spec.Path = spare, path
+		spec.PartitionSparesClients, spec.Path, spec.Late = spare, path, late
 		if slow {
 			slowServers(spec)
 		}

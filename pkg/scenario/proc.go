@@ -222,7 +222,7 @@ func silence(op string) error {
 	case "Ping", "Greet", "WhoHas":
 		return cluster.ErrNoAnswer
 	}
-	return cluster.ErrHostSilent
+	return cluster.Unknown(cluster.ErrHostSilent)
 }
 
 // dial connects p to the sif of a server.

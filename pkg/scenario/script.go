@@ -18,6 +18,7 @@ import (
 //	at 60s load GROUP|all PERCENT [ACCESSES_PER_SECOND]
 //	at 60s fault KIND TARGET [for 30s]
 //	at 60s fault vm-stall SERVER for 3s [says paused]   its hypervisor holds it, and says that it is running, or paused
+//	at 60s fault late SERVER|REAL for 10s   commands for it are not answered, and come true after their callers have gone
 //	at 60s path TARGET [loss 5] [loss-out 5] [loss-back 5] [delay 20ms] [jitter 300ms] [for 30s]  percent, each way; TARGET: see sim.Spec
 //	at 60s heal TARGET
 //	at 60s kill PROGRAM [NAME]
@@ -39,6 +40,7 @@ import (
 //	with partitions-that-spare-clients      a partitioned host is cut off from the management server only
 //	with profile-paper
 //	with path [loss 5] [jitter 300ms] ...   between the management server and everybody else, from the start
+//	with late 50                            percent of the commands whose callers have gone come true all the same, later
 //	with slow-servers                       greetings take longer under load and beside boots
 type Command struct {
 	At   time.Duration // of a trigger: not before

@@ -66,7 +66,7 @@ func (s *Server) facts() verbs.Facts {
 	return verbs.Facts{
 		Management: s.opt.Management,
 		Failed:     s.opt.Failed.Has,
-		Moving:     s.opt.Moving.Has,
+		Moving:     s.opt.Moving.Get,
 		Owned:      s.owned,
 		Server: func(host string) (mgmtdata.Server, bool) {
 			if d, err := mgmtdata.ReadServer(filepath.Join(s.opt.DatDir, host+".dat")); err == nil && d.Host == host {

@@ -95,10 +95,10 @@ func (i *instance) sortedVIPs() []netip.Addr {
 
 // AddVIP gives the guest a VIP and tells the switch.
 func (m *Model) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+	err := m.agentCommand(ctx, g, m.spec.Times.Agent, func(i *instance, given time.Time) error {
 		hold, had := i.vips[vip]
 		if !had {
-			hold.since = m.now
+			hold.since = given
 			m.blameClock(i, vip)
 			m.arrives(i, vip)
 		}
@@ -111,7 +111,7 @@ func (m *Model) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) err
 
 // DelVIP takes a VIP off the guest.
 func (m *Model) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+	err := m.agentCommand(ctx, g, m.spec.Times.Agent, func(i *instance, _ time.Time) error {
 		m.leaves(i, vip)
 		delete(i.vips, vip)
 		m.dirty = true
@@ -136,7 +136,7 @@ func (m *Model) Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) e
 
 // SetClock sets the guest's clock to now.
 func (m *Model) SetClock(ctx context.Context, g cluster.Guest) error {
-	err := m.agent(ctx, g, m.spec.Times.Agent, func(i *instance) error {
+	err := m.agentCommand(ctx, g, m.spec.Times.Agent, func(i *instance, _ time.Time) error {
 		i.staleClock = false
 		return nil
 	})
@@ -146,7 +146,7 @@ func (m *Model) SetClock(ctx context.Context, g cluster.Guest) error {
 // RestartDaemon restarts a service program. A frozen one stays frozen: only a
 // restart of its server cures that (paper, Table 5).
 func (m *Model) RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error {
-	err := m.agent(ctx, g, m.spec.Times.RestartDaemon, func(i *instance) error {
+	err := m.agentCommand(ctx, g, m.spec.Times.RestartDaemon, func(i *instance, _ time.Time) error {
 		switch i.daemons[daemon] {
 		case "":
 			return fmt.Errorf("no such service")

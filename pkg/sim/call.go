@@ -108,29 +108,31 @@ type operation struct {
 }
 
 // operate begins a job under the lock and waits for its end.
-func (m *Model) operate(ctx context.Context, real netip.Addr, begin func(*host) (operation, error)) error {
-	var done chan error
-	err := m.call(ctx, real, m.spec.Times.Hypervisor, func(h *host) error {
+func (m *Model) operate(ctx context.Context, g cluster.Guest, begin func(*host) (operation, error)) error {
+	launch := func(h *host) (done chan error, err error) {
 		op, err := begin(h)
-		if err != nil {
-			return err
+		if err == nil {
+			op.on = h
+			done = m.launch(op)
 		}
-		op.on = h
-		done = m.launch(op)
-		return nil
-	})
+		return done, err
+	}
+	var done chan error
+	err := m.command(ctx, g, m.spec.Times.Hypervisor,
+		func(h *host) (err error) { done, err = launch(h); return err },
+		func(h *host) error { _, err := launch(h); return err })
 	if err != nil || done == nil {
 		return err
 	}
 	select {
 	case err = <-done:
 	case <-ctx.Done():
-		return late(ctx, cluster.ErrHostSilent)
+		return cluster.Unknown(late(ctx, cluster.ErrHostSilent))
 	case <-m.quit:
 		return errClosed
 	}
-	if errors.Is(err, errGone) || m.isSilent(real) {
-		return m.hang(ctx, cluster.ErrHostSilent)
+	if errors.Is(err, errGone) || m.isSilent(g.Real) {
+		return cluster.Unknown(m.hang(ctx, cluster.ErrHostSilent))
 	}
 	return err
 }

@@ -174,12 +174,13 @@ func (i *conn) read() (r reply, err error) {
 	return r, json.Unmarshal(line, &r)
 }
 
+// A request that was sent may be carried out, whether or not it is answered.
 func (c *Client) host(ctx context.Context, q request) (reply, error) {
-	return c.call(ctx, q, cluster.ErrHostSilent)
+	return c.call(ctx, q, cluster.Unknown(cluster.ErrHostSilent))
 }
 
 func (c *Client) agent(ctx context.Context, q request) (reply, error) {
-	return c.call(ctx, q, cluster.ErrAgentSilent)
+	return c.call(ctx, q, cluster.Unknown(cluster.ErrAgentSilent))
 }
 
 func (c *Client) net(ctx context.Context, q request) (reply, error) {

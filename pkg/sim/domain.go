@@ -46,7 +46,7 @@ func (k *guest) isRestored(h *host, now time.Time) bool {
 // Start boots g on g.Real; it returns once the guest boots.
 func (m *Model) Start(ctx context.Context, g cluster.Guest) error {
 	m.blameSleeping("start", g.Host, g.Real)
-	err := m.call(ctx, g.Real, m.spec.Times.Hypervisor, func(h *host) error {
+	start := func(h *host) error {
 		k := m.guests[g.Host]
 		if k == nil {
 			return fmt.Errorf("no such server")
@@ -66,8 +66,8 @@ func (m *Model) Start(ctx context.Context, g cluster.Guest) error {
 		m.boot(i, m.startTime(i))
 		m.publish(h, i.Host, cluster.EventStarted, 0)
 		return nil
-	})
-	return say(err, "start", g)
+	}
+	return say(m.command(ctx, g, m.spec.Times.Hypervisor, start, start), "start", g)
 }
 
 func (m *Model) startTime(i *instance) time.Duration {
@@ -81,7 +81,7 @@ func (m *Model) startTime(i *instance) time.Duration {
 // Resume lets a paused guest run on; its clock is stale until SetClock.
 func (m *Model) Resume(ctx context.Context, g cluster.Guest) error {
 	m.blameSleeping("resume", g.Host, g.Real)
-	err := m.operate(ctx, g.Real, func(h *host) (operation, error) {
+	err := m.operate(ctx, g, func(h *host) (operation, error) {
 		i := h.on[g.Host]
 		switch {
 		case i == nil || i.state != cluster.GuestPaused && i.state != cluster.GuestRunning:
@@ -107,7 +107,7 @@ func (m *Model) resumed(i *instance) error {
 
 // Pause stops a guest in memory; it is silent from the beginning of the call.
 func (m *Model) Pause(ctx context.Context, g cluster.Guest) error {
-	err := m.operate(ctx, g.Real, func(h *host) (operation, error) {
+	err := m.operate(ctx, g, func(h *host) (operation, error) {
 		i, err := m.runningOn(h, g.Host)
 		if err != nil || i.state == cluster.GuestPaused {
 			return operation{}, err
@@ -136,7 +136,7 @@ func (m *Model) halt(i *instance, verb string) {
 
 // Reset is the reset button: the guest boots at once and loses its VIPs.
 func (m *Model) Reset(ctx context.Context, g cluster.Guest) error {
-	err := m.call(ctx, g.Real, m.spec.Times.Hypervisor, func(h *host) error {
+	reset := func(h *host) error {
 		i := h.on[g.Host]
 		if i == nil || !i.live() {
 			return fmt.Errorf("it is %s", m.stateOn(h, g.Host))
@@ -144,8 +144,8 @@ func (m *Model) Reset(ctx context.Context, g cluster.Guest) error {
 		m.resets(i)
 		m.reboot(i)
 		return nil
-	})
-	return say(err, "reset", g)
+	}
+	return say(m.command(ctx, g, m.spec.Times.Hypervisor, reset, reset), "reset", g)
 }
 
 // reboot restarts i in place. Held: m.mu.
@@ -157,7 +157,7 @@ func (m *Model) reboot(i *instance) {
 
 // Destroy pulls the plug.
 func (m *Model) Destroy(ctx context.Context, g cluster.Guest) error {
-	err := m.call(ctx, g.Real, m.spec.Times.Hypervisor, func(h *host) error {
+	destroy := func(h *host) error {
 		i := h.on[g.Host]
 		if i == nil || i.state == cluster.GuestOff {
 			return nil
@@ -169,13 +169,13 @@ func (m *Model) Destroy(ctx context.Context, g cluster.Guest) error {
 		m.stop(i, cluster.GuestOff)
 		m.forget(i)
 		return nil
-	})
-	return say(err, "destroy", g)
+	}
+	return say(m.command(ctx, g, m.spec.Times.Hypervisor, destroy, destroy), "destroy", g)
 }
 
 // Save writes the guest to shared storage; it is silent from the beginning of the call.
 func (m *Model) Save(ctx context.Context, g cluster.Guest) error {
-	err := m.operate(ctx, g.Real, func(h *host) (operation, error) {
+	err := m.operate(ctx, g, func(h *host) (operation, error) {
 		i, err := m.runningOn(h, g.Host)
 		if err != nil {
 			return operation{}, err
@@ -200,7 +200,7 @@ func (m *Model) Save(ctx context.Context, g cluster.Guest) error {
 // Restore runs the saved guest on g.Real; the image is used up.
 func (m *Model) Restore(ctx context.Context, g cluster.Guest) error {
 	m.blameSleeping("restore", g.Host, g.Real)
-	err := m.operate(ctx, g.Real, func(h *host) (operation, error) {
+	err := m.operate(ctx, g, func(h *host) (operation, error) {
 		k := m.guests[g.Host]
 		if k == nil || k.saved == nil {
 			return operation{}, fmt.Errorf("no saved image")

@@ -52,6 +52,7 @@ const (
 	VMLivelock       = "vm-livelock"       // its kernel hangs in a loop: as vm-freeze, at 100 % CPU
 	RealTaken        = "rs-taken"          // a real server's, or the management server's, processors are taken by other work: it has none idle, its guests are overloaded and jam, boots take three times as long; until healed
 	AgentHung        = "agent-hung"        // its channel stays open and nothing answers, until healed or rebooted
+	Late             = "late"              // a guest or a real server: commands for it are not answered, and come true after their callers have gone
 	BadPath          = "path"              // packets are lost or late: see Spec.Paths for its targets; until healed
 )
 
@@ -99,7 +100,7 @@ func guestFaults() map[string]func(*Model, *instance, Fault) {
 
 // FaultKinds lists every fault by name.
 func FaultKinds() []string {
-	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail, VMStall, VMJam, Overload, BadPath}
+	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail, VMStall, VMJam, Overload, Late, BadPath}
 	out = slices.AppendSeq(out, maps.Keys(hostFaults()))
 	out = slices.AppendSeq(out, maps.Keys(guestFaults()))
 	slices.Sort(out)
@@ -150,12 +151,15 @@ func (m *Model) Inject(f Fault) error {
 // endsAlone tells of the faults that end by themselves, and take no other of
 // their target with them.
 func endsAlone(kind string) bool {
-	return kind == VMStall || kind == VMJam || kind == Overload || kind == BadPath
+	return kind == VMStall || kind == VMJam || kind == Overload || kind == Late || kind == BadPath
 }
 
 func (m *Model) inject(f Fault) error {
 	if f.Kind == BadPath {
 		return m.worsen(f.Target, f.Path, f.For)
+	}
+	if f.Kind == Late {
+		return m.delay(f.Target, f.For)
 	}
 	if f.Kind == NetworkLost {
 		if f.Target != "management" {
@@ -247,6 +251,7 @@ func (m *Model) heal(target string) error {
 	m.note("heal", nil, target, "heal %s", target)
 	m.dirty = true
 	part, err := m.partOf(target)
+	delete(m.lates, part)
 	if err == nil {
 		m.mend(part, nil)
 		m.mend(partHypervisor+part, nil) // where it is a real server

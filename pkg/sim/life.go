@@ -227,13 +227,13 @@ func (m *Model) restartHypervisor(ctx context.Context, real netip.Addr) error {
 	if err := m.wait(ctx, m.spec.Times.RestartHypervisor, cluster.ErrHostSilent); err != nil {
 		return err
 	}
-	return ask(func(h *host) { h.hypervisor, m.dirty = running, true })
+	return ask(func(h *host) { h.hypervisor, h.starts, m.dirty = running, h.starts+1, true })
 }
 
 // Migrate moves a running guest, VIPs and all.
 func (m *Model) Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) error {
 	m.blameSleeping("migrate", g.Host, to)
-	err := m.operate(ctx, g.Real, func(h *host) (operation, error) {
+	err := m.operate(ctx, g, func(h *host) (operation, error) {
 		i, dst := h.on[g.Host], m.hosts[to]
 		switch {
 		case i == nil || i.state != cluster.GuestRunning:
@@ -278,7 +278,7 @@ func (m *Model) moved(i *instance, dst *host, life int) error {
 
 // SetLink cuts a guest off the network, or reconnects it, from outside.
 func (m *Model) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
-	err := m.call(ctx, g.Real, m.spec.Times.SetLink, func(h *host) error {
+	set := func(h *host) error {
 		i := h.on[g.Host]
 		if i == nil || !i.live() {
 			return fmt.Errorf("it is %s", m.stateOn(h, g.Host))
@@ -291,6 +291,6 @@ func (m *Model) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
 			m.note("link", h, i.Host, "link of %s up: %t", i.Host, up)
 		}
 		return nil
-	})
-	return say(err, "set the link of", g)
+	}
+	return say(m.command(ctx, g, m.spec.Times.SetLink, set, set), "set the link of", g)
 }

@@ -40,6 +40,8 @@ type Model struct {
 	holders map[netip.Addr][]*instance // every guest with the VIP configured, reachable or not
 	held    []netip.Addr               // its keys in order
 
+	lates map[string]time.Time // guests and real servers whose commands hang until then
+
 	record record
 	lb     balancer
 	paths  paths
@@ -53,6 +55,7 @@ type host struct {
 	life        int // changes when what runs on it is lost or stopped; an operation begun before is void
 	partitioned bool
 	hypervisor  daemonState
+	starts      int           // of the hypervisor
 	warm        map[Kind]bool // the disk cache holds this kind's image
 	on          map[string]*instance
 	slow        time.Duration // added to every call

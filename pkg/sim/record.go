@@ -77,6 +77,7 @@ type conflict struct {
 	names     string
 	since     time.Time
 	excused   *host      // the host that was silent at the takeover
+	left      *instance  // the holder on it
 	violation *Violation // nil while it is excused
 	limited   bool       // the end of the excuse is on the agenda
 }

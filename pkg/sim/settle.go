@@ -113,7 +113,10 @@ func (m *Model) clash(vip netip.Addr, a, b *instance) string {
 		return key
 	}
 	m.record.conflicts[key] = c
-	if c.excused = m.excuse(vip, a, b); c.excused == nil {
+	if c.left = m.excuse(vip, a, b); c.left != nil {
+		c.excused = c.left.at
+	}
+	if c.excused == nil {
 		c.violation = m.violate(TwoHolders, vip, "%s held by %s", vip, c.names)
 	} else {
 		m.note("exception", c.excused, "", "%s held by %s: %s was silent at the takeover", vip, c.names, c.excused.Name)
@@ -121,8 +124,8 @@ func (m *Model) clash(vip netip.Addr, a, b *instance) string {
 	return key
 }
 
-// excuse returns the older holder's host if it was silent when the newer one got the VIP.
-func (m *Model) excuse(vip netip.Addr, a, b *instance) *host {
+// excuse returns the older holder if its host was silent when the newer one got the VIP.
+func (m *Model) excuse(vip netip.Addr, a, b *instance) *instance {
 	if b.vips[vip].since.Before(a.vips[vip].since) {
 		a, b = b, a
 	}
@@ -131,13 +134,18 @@ func (m *Model) excuse(vip netip.Addr, a, b *instance) *host {
 	case h == b.at || h.since.IsZero() || taken.Before(h.since):
 		return nil
 	case h.silent || h.answered.IsZero() || !taken.After(h.answered.Add(m.spec.StripDeadline)):
-		return h
+		return a
 	}
 	return nil
 }
 
-// limit ends the excuse of a conflict that lasts.
+// limit ends the excuse of a conflict that lasts. Nobody strips a server for which
+// commands hang.
 func (m *Model) limit(key string, c *conflict) {
+	if until := m.lateUntil(c.left.Host, c.excused); m.record.conflicts[key] == c && !until.IsZero() {
+		m.at(until.Add(latest+m.spec.StripDeadline), func() { m.limit(key, c) })
+		return
+	}
 	if m.record.conflicts[key] == c && !c.excused.silent {
 		c.violation = m.violate(TwoHolders, c.vip, "%s held by %s longer than %v after %s answered", c.vip, c.names, m.spec.StripDeadline, c.excused.Name)
 		c.violation.Real = c.excused.Name

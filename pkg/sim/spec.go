@@ -52,6 +52,11 @@ type Spec struct {
 	Load          float64       // percent, on every group at the beginning
 	StripDeadline time.Duration // how long a host that was silent at a takeover may hold a VIP twice (SPEC 10)
 
+	// Late is the share of the commands whose callers have gone, at their deadlines
+	// or before, that come true all the same: within a second, or, where the guest or
+	// the hypervisor cannot do anything meanwhile, once it can.
+	Late float64
+
 	Seed  uint64          // of what happens to packets and of how long the slow take
 	Path  Path            // between the management server and everybody else, as long as the fleet lives
 	Paths map[string]Path // and to a guest, a real server and what is on it, "hypervisor:" and a real server, a reference, "references", "management" (its own link)

@@ -38,7 +38,8 @@ type loadChange struct {
 // reply is one line from the fleet's server; Events answers with many.
 type reply struct {
 	Error    string                `json:"error,omitempty"`
-	Is       string                `json:"is,omitempty"` // which of cluster's errors it wraps
+	Is       string                `json:"is,omitempty"`      // which of cluster's errors it wraps
+	Unknown  bool                  `json:"unknown,omitempty"` // and cluster.ErrUnknown
 	State    cluster.GuestState    `json:"state,omitempty"`
 	Guests   []cluster.GuestInfo   `json:"guests,omitempty"`
 	KB       int64                 `json:"kb,omitempty"`
@@ -67,7 +68,7 @@ func (r *reply) fail(err error) {
 	if err == nil {
 		return
 	}
-	r.Error = err.Error()
+	r.Error, r.Unknown = err.Error(), errors.Is(err, cluster.ErrUnknown)
 	if n := slices.IndexFunc(known(), func(k identity) bool { return errors.Is(err, k.err) }); n >= 0 {
 		r.Is = known()[n].name
 	}
@@ -75,12 +76,14 @@ func (r *reply) fail(err error) {
 
 // wireError is an error of the server with the identity it had there.
 type wireError struct {
-	text string
-	is   error
+	text    string
+	is      error
+	unknown bool // cluster.ErrUnknown, too
 }
 
-func (e *wireError) Error() string { return e.text }
-func (e *wireError) Unwrap() error { return e.is }
+func (e *wireError) Error() string        { return e.text }
+func (e *wireError) Unwrap() error        { return e.is }
+func (e *wireError) Is(target error) bool { return e.unknown && target == cluster.ErrUnknown }
 
 func (r reply) err() error {
 	if r.Error == "" {
@@ -90,6 +93,7 @@ func (r reply) err() error {
 	if n := slices.IndexFunc(known(), func(k identity) bool { return k.name == r.Is }); n >= 0 {
 		e.is = known()[n].err
 	}
+	e.unknown = r.Unknown
 	return e
 }
 

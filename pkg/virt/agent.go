@@ -43,9 +43,9 @@ func (d *Driver) AgentCommand(ctx context.Context, g cluster.Guest, command stri
 	case err == nil:
 		return answer, nil
 	case errors.As(err, &f):
-		return "", fmt.Errorf("%v: %w", readable(f.why), f.kind)
+		return "", f.told()
 	case errors.Is(err, errSlow):
-		return "", fmt.Errorf("%v: %w", err, cluster.ErrAgentSilent)
+		return "", cluster.Unknown(fmt.Errorf("%v: %w", err, cluster.ErrAgentSilent))
 	}
 	return "", silent(g.Real, readable(err))
 }
@@ -55,6 +55,16 @@ type agentFailure struct{ why, kind error }
 
 // Error implements error.
 func (f agentFailure) Error() string { return f.why.Error() }
+
+// told is the failure as callers know it. Whether the agent has got the command is
+// not known, but where there was no channel from the start.
+func (f agentFailure) told() error {
+	err := fmt.Errorf("%v: %w", readable(f.why), f.kind)
+	if f.kind == cluster.ErrAgentGone && !saysDisappeared(f.why) {
+		return err
+	}
+	return cluster.Unknown(err)
+}
 
 // agentQuestions is what agentError asks about a domain.
 type agentQuestions interface {
@@ -85,6 +95,12 @@ func saysGone(err error) bool {
 	var e libvirt.Error
 	return errors.As(err, &e) && e.Code == libvirt.ERR_AGENT_UNRESPONSIVE &&
 		(strings.Contains(e.Message, "not connected") || strings.Contains(e.Message, "disappeared"))
+}
+
+// saysDisappeared reports whether the channel was closed during the call.
+func saysDisappeared(err error) bool {
+	var e libvirt.Error
+	return errors.As(err, &e) && e.Code == libvirt.ERR_AGENT_UNRESPONSIVE && !strings.Contains(e.Message, "not connected")
 }
 
 // channelGone tells whether a domain neither runs with an agent that has opened

@@ -4,6 +4,7 @@ package virt
 
 import (
 	"errors"
+	"slices"
 	"testing"
 
 	"libvirt.org/go/libvirt"
@@ -29,6 +30,7 @@ func TestAgentError(t *testing.T) {
 	const unresponsive, invalid = libvirt.ERR_AGENT_UNRESPONSIVE, libvirt.ERR_OPERATION_INVALID
 	const runs, off, paused = libvirt.DOMAIN_RUNNING, libvirt.DOMAIN_SHUTOFF, libvirt.DOMAIN_PAUSED
 	never := errors.New("asked")
+	known := []string{"boots", "off", "crashed", "undefined meanwhile"} // the agent has not got the command
 	for _, x := range []struct {
 		name    string
 		code    libvirt.ErrorNumber
@@ -54,6 +56,8 @@ func TestAgentError(t *testing.T) {
 			var f agentFailure
 			if is := errors.As(err, &f); is != (x.want != nil) || f.kind != x.want {
 				t.Errorf("it is %#v, want %v", err, x.want)
+			} else if is && errors.Is(f.told(), cluster.ErrUnknown) == slices.Contains(known, x.name) {
+				t.Errorf("its outcome is known: %v", !errors.Is(f.told(), cluster.ErrUnknown))
 			}
 		})
 	}

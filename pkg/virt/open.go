@@ -177,10 +177,16 @@ func (d *Driver) limit(ctx context.Context, t time.Duration) (context.Context, c
 	return context.WithTimeout(ctx, t)
 }
 
-// silent says of a call without a result that the host does not answer.
+// silent says of a call without a result that the host does not answer, and of one
+// that was begun that its outcome is not known.
 func silent(real netip.Addr, err error) error {
-	if errors.Is(err, errSlow) || errors.Is(err, errLost) || errors.Is(err, errRefuse) {
-		return fmt.Errorf("cannot reach the hypervisor of %v: %w: %w", real, err, cluster.ErrHostSilent)
+	begun := errors.Is(err, errSlow) || errors.Is(err, errLost)
+	refused := errors.Is(err, errRefuse)
+	if begun || refused {
+		err = fmt.Errorf("cannot reach the hypervisor of %v: %w: %w", real, err, cluster.ErrHostSilent)
+	}
+	if begun || !refused && errors.Is(err, context.Canceled) {
+		err = cluster.Unknown(err)
 	}
 	return err
 }

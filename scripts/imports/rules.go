@@ -26,7 +26,8 @@ var rules = []rule{
 	{"pkg/mgmtdata", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/settings", []string{"pkg/cluster", "pkg/fault"}},
 	{"pkg/ipc", nouns},
-	{"pkg/command", nil}, // command templates of the settings
+	{"pkg/pending", nouns}, // who may still get a VIP
+	{"pkg/command", nil},   // command templates of the settings
 	{"pkg/model", with("pkg/edits", "pkg/sif/verbs", "pkg/plan", "pkg/ipc", "pkg/conffile")}, // every interleaving of the managers, by the same functions
 	{"pkg/virt", nouns},
 	{"pkg/guest", with("pkg/command")},
@@ -47,9 +48,9 @@ var rules = []rule{
 	{"pkg/handedit", with("pkg/conffile", "pkg/check")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
 	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")}, // what every driver must do; its own test is on the emulated one
-	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/settings", "pkg/doubt")},
-	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/doubt", "pkg/detector", "pkg/watch")},
-	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/doubt", "pkg/detector", "pkg/watch")},
+	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/pending", "pkg/settings", "pkg/doubt")},
+	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/doubt", "pkg/detector", "pkg/watch")},
+	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/doubt", "pkg/detector", "pkg/watch")},
 	{"pkg/sif", with("pkg/conffile", "pkg/ipc", "pkg/edits")},
 	{"pkg/sif/verbs", with("pkg/ipc", "pkg/edits")}, // pure: the model sends its requests through them too
 	{"pkg/budget", []string{"pkg/clock"}},

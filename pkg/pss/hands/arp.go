@@ -44,7 +44,7 @@ func (h *Hands) atMACs(ctx context.Context, known []cluster.Guest, macs []cluste
 	return out
 }
 
-// hand takes vip off the old holders and puts it on the new one, and returns
+// hand takes a marked VIP off the old holders and puts it on the new one, and returns
 // once the new one alone answers for it.
 func (h *Hands) hand(ctx context.Context, vip netip.Addr, off []cluster.Guest, on cluster.Guest) error {
 	for _, g := range off {
@@ -52,7 +52,7 @@ func (h *Hands) hand(ctx context.Context, vip netip.Addr, off []cluster.Guest, o
 			return err
 		}
 	}
-	if err := h.Fleet.AddVIP(ctx, on, vip); err != nil {
+	if err := h.give(ctx, on, vip); err != nil {
 		return err
 	}
 	return h.verify(ctx, vip, on)

@@ -31,10 +31,11 @@ type queue struct {
 // changing is a change under way.
 type changing struct {
 	edits.Change
-	begun time.Time
-	ready map[string]*Ready // by receiver
-	err   error
-	done  chan struct{}
+	begun  time.Time
+	before cluster.Tables
+	ready  map[string]*Ready // by receiver
+	err    error
+	done   chan struct{}
 }
 
 // Change carries out one group's part of a shift: under the exclusive lock
@@ -54,6 +55,7 @@ func (h *Hands) Change(ctx context.Context, c edits.Change, ready map[string]*Re
 	}
 	<-j.done
 	if j.err != nil {
+		h.finishAll(ctx, j.before, vipsOf(c.Moves))
 		return fmt.Errorf("cannot change %s: %w", c.Group, j.err)
 	}
 	for _, m := range c.Moves {
@@ -111,10 +113,11 @@ func (h *Hands) carry(ctx context.Context, batch []*changing) {
 	defer cancel()
 	t := held.Tables()
 	each(batch, func(j *changing) error {
+		j.before = t
 		if err := j.Check(t); err != nil {
 			return err
 		}
-		return h.exchangeAll(short, j, j.Waves(t))
+		return h.exchangeAll(short, t, j)
 	})
 	whole := h.commit(held, batch)
 	for _, j := range batch {
@@ -126,18 +129,10 @@ func (h *Hands) carry(ctx context.Context, batch []*changing) {
 			err = h.commit(held, []*changing{j})
 		}
 		if err != nil {
-			j.err = errors.Join(err, h.takeBack(ctx, j.Moves))
+			j.err = errors.Join(err, h.takeBack(ctx, t, j.Moves))
 			continue
 		}
-		h.moved(j.Moves)
-	}
-}
-
-// moved takes the marks of VIPs off that are where the files say; one that stays
-// is looked at in the next cycle.
-func (h *Hands) moved(moves []edits.Move) {
-	if err := h.Moving.Remove(vipsOf(moves)...); err != nil {
-		h.Log.Warn().Err(err).Msg("mark of a moved VIP stays")
+		h.moved(vipsOf(j.Moves)...)
 	}
 }
 
@@ -175,16 +170,16 @@ func (h *Hands) commit(held Held, batch []*changing) error {
 
 // exchangeAll changes the addresses of one group, or none of them: it asks for
 // all VIPs before it touches one.
-func (h *Hands) exchangeAll(ctx context.Context, j *changing, waves [][]edits.Move) error {
+func (h *Hands) exchangeAll(ctx context.Context, t cluster.Tables, j *changing) error {
 	if err := all(j.Moves, func(m edits.Move) error { return h.ask(ctx, m.VIP, m.From.IP, m.To.IP) }); err != nil {
 		return err
 	}
-	if err := h.Moving.Add(vipsOf(j.Moves)...); err != nil {
+	if err := h.mark(ctx, vipsOf(j.Moves)...); err != nil {
 		return err
 	}
-	for _, wave := range waves {
+	for _, wave := range j.Waves(t) {
 		if err := all(wave, func(m edits.Move) error { return h.exchange(ctx, m, j.ready[m.To.Host]) }); err != nil {
-			return errors.Join(err, h.takeBack(ctx, j.Moves))
+			return errors.Join(err, h.takeBack(ctx, t, j.Moves))
 		}
 	}
 	return nil
@@ -212,7 +207,7 @@ func (h *Hands) exchange(ctx context.Context, m edits.Move, ready *Ready) error 
 	if err := ready.Wait(ctx); err != nil {
 		return err
 	}
-	if err := h.Fleet.AddVIP(ctx, m.To, m.VIP); err != nil {
+	if err := h.give(ctx, m.To, m.VIP); err != nil {
 		return err
 	}
 	return h.verify(ctx, m.VIP, m.To)
@@ -237,41 +232,62 @@ func (h *Hands) ask(ctx context.Context, vip, from, to netip.Addr) error {
 }
 
 // takeBack undoes moves whose addresses may have changed. Where the new holder
-// cannot be stripped the old one gets the VIP all the same if nobody answers for
-// it: behind a silent real server, whose dsrs strips it when it is back. Else the
-// old one is left without: one holder too few is mended by the next cycle, one
-// too many would answer clients meanwhile.
-func (h *Hands) takeBack(ctx context.Context, moves []edits.Move) error {
+// cannot be stripped the old one gets the VIP all the same if only the new one is
+// out of reach: behind a silent real server, whose dsrs strips it when it is back.
+// Else the old one is left without: one holder too few is mended later, one too
+// many would answer clients meanwhile.
+func (h *Hands) takeBack(ctx context.Context, t cluster.Tables, moves []edits.Move) error {
 	ctx, cancel := patience.Detached(ctx, h.Clock, undoTime)
 	defer cancel()
 	errs := make([]error, len(moves))
 	var all sync.WaitGroup
 	for i, m := range moves {
 		all.Go(func() {
-			if errs[i] = h.release(ctx, m); errs[i] == nil {
-				errs[i] = h.Fleet.AddVIP(ctx, m.From, m.VIP)
+			err := h.letGo(ctx, t, m.To, m.VIP)
+			if err != nil && (!errors.Is(err, errAway) || h.Fleet.Away(ctx, m.From)) {
+				errs[i] = fmt.Errorf("cannot take %v off %s: %w", m.VIP, m.To.Host, err)
+				return
+			}
+			if errs[i] = h.give(ctx, m.From, m.VIP); errs[i] == nil && err == nil {
+				h.moved(m.VIP) // else its mark stays until the new holder is heard
 			}
 		})
 	}
 	all.Wait()
 	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("cannot undo: %v", err)
+		return fmt.Errorf("cannot undo: %w", err)
 	}
-	h.moved(moves)
 	return nil
 }
 
-// release takes the VIP of a move off the new holder, or makes sure that nobody
-// answers for it.
-func (h *Hands) release(ctx context.Context, m edits.Move) error {
+// errAway says that a server is out of reach.
+var errAway = errors.New("it is out of reach")
+
+// letGo takes vip off g, for good; errAway where it is out of reach. A server that
+// does not let go of it and serves nothing is destroyed: nothing of value is on it.
+func (h *Hands) letGo(ctx context.Context, t cluster.Tables, g cluster.Guest, vip netip.Addr) error {
 	quick, cancel := h.Clock.Timeout(ctx, undoTime/2)
 	defer cancel()
-	err := h.Fleet.DelVIP(quick, m.To, m.VIP)
-	if err == nil {
+	away := make(chan bool, 1)
+	go func() {
+		is := h.Fleet.Away(quick, g)
+		if is {
+			cancel()
+		}
+		away <- is
+	}()
+	err := h.Fleet.DelVIP(quick, g, vip)
+	switch {
+	case err == nil:
 		return nil
+	case <-away:
+		return errAway
+	case t.Serves(g.Host):
+		return err
 	}
-	if macs, asked := h.Fleet.WhoHas(ctx, m.VIP); asked == nil && len(macs) == 0 {
-		return nil
+	if derr := h.Fleet.Destroy(ctx, g); derr != nil {
+		return errors.Join(err, derr)
 	}
-	return err
+	h.Log.Warn().Str("server", g.Host).Stringer("vip", vip).Err(err).Msg("server that does not let go of a VIP destroyed")
+	return nil
 }

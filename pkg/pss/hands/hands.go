@@ -16,6 +16,7 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/pending"
 	"pss-msbs/pkg/settings"
 )
 
@@ -56,6 +57,24 @@ type Fleet interface {
 	Inside
 	Network
 	Reals
+	pending.Guests
+}
+
+// Guarded is a fleet that gives no VIP to a server while another may get it by a
+// command that comes true late, or while this one may be stopped by one.
+type Guarded struct {
+	*pending.Book
+	others
+}
+
+type others struct{ Fleet }
+
+// Guard keeps account of what is done on a fleet.
+func Guard(f Fleet, clk clock.Clock) Guarded { return Guarded{pending.New(f, clk), others{f}} }
+
+// Save implements Fleet.
+func (f Guarded) Save(ctx context.Context, g cluster.Guest) error {
+	return f.Job(ctx, g, f.others.Save(ctx, g))
 }
 
 // Files are the seven PSS files; every change is one transaction.
@@ -87,7 +106,7 @@ type Monitors interface {
 
 // Hands does the steps. Its methods may run in parallel.
 type Hands struct {
-	Fleet    Fleet
+	Fleet    Guarded
 	Files    Files
 	Rescue   Files // the same, as taking a failed server's VIPs sees them
 	Monitors Monitors

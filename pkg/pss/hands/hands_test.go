@@ -133,7 +133,7 @@ func (w *world) open(dir string) {
 	w.ok(err)
 	w.model, err = sim.New(spec, clock.Clock{})
 	w.ok(err)
-	w.Hands = &hands.Hands{Fleet: flaky{w.model, w}, Files: conf.Files{Dir: w.conf}, Rescue: conf.Rescue{Dir: w.conf, Log: zerolog.Nop()},
+	w.Hands = &hands.Hands{Fleet: hands.Guard(flaky{w.model, w}, clock.Clock{}), Files: conf.Files{Dir: w.conf}, Rescue: conf.Rescue{Dir: w.conf, Log: zerolog.Nop()},
 		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() hands.Data { return data },
 		Abandoned: func() ([]string, error) { return w.abandoned, nil }, Forget: func(string) error { return nil }, Moving: ipc.Moves{Dir: w.run}, Slot: free, Spare: free}
 	w.power = &power.Power{Fleet: w.model, Files: w.Files, Settings: set, Log: zerolog.Nop(), Wakes: &wakes{}, Starting: w.Hands.Starting}
@@ -175,6 +175,7 @@ func web() edits.Change {
 
 // A change that cannot be carried out leaves addresses and files as they were.
 func TestChangeUndone(t *testing.T) {
+	const quarter = 250 * time.Millisecond // to ask, to move and to undo that
 	for _, c := range []struct {
 		name string
 		set  func(w *world)
@@ -200,9 +201,13 @@ func TestChangeUndone(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(w *world) {
 				c.set(w)
+				begun := time.Now()
 				err := w.Change(w.ctx, mail(), nil)
 				if err == nil || !strings.Contains(err.Error(), c.want) {
 					w.Errorf("error %v, want %q", err, c.want)
+				}
+				if took := time.Since(begun); took > quarter && c.name != "receiver silent" {
+					w.Errorf("it took %v: undone after the lock was given back", took)
 				}
 				if w.holder(104) != "M2" || !slices.Equal(w.model.Holders(ip(104)), []string{"M2"}) {
 					w.Errorf("104: %s by the files, %v by the network", w.holder(104), w.model.Holders(ip(104)))

@@ -62,11 +62,15 @@ func (h *Hands) Settle(ctx context.Context, vip netip.Addr, known []cluster.Gues
 	}
 	strays, err := h.strays(ctx, known, row, macs[0])
 	if err == nil {
+		err = h.mark(ctx, vip)
+	}
+	if err == nil {
 		err = h.hand(ctx, vip, strays, row.Guest())
 	}
 	if err != nil {
 		return false, fmt.Errorf("cannot mend %v: %w", vip, err)
 	}
+	h.moved(vip)
 	h.Log.Warn().Stringer("vip", vip).Str("on", row.Host).Strs("off", hosts(strays)).Msg("mended: VIP put where the files have it")
 	return true, nil
 }

@@ -54,7 +54,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	if len(macs[0]) > 0 && !slices.Equal(macs[0], macs[1]) {
 		return fmt.Errorf("%v is held by %v", vip, macs[0])
 	}
-	if err := h.Moving.Add(vip); err != nil {
+	if err := h.mark(short, vip); err != nil {
 		return err
 	}
 	err = h.hand(short, vip, nil, to)
@@ -68,10 +68,10 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 	defer done()
 	var left error // on a server that is not to have it
 	if err != nil {
-		left = h.Fleet.DelVIP(undo, to, vip)
+		left = h.letGo(undo, t, to, vip)
 	}
 	if left == nil {
-		h.moved([]edits.Move{{VIP: vip}})
+		h.moved(vip)
 	}
 	return errors.Join(err, left)
 }

@@ -7,22 +7,29 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
 )
 
-// Unmark ends what a pss that was killed left of a move: under the lock it
-// strips whoever of known answers for vip without a row for it, and takes the
-// mark off once nobody does. A VIP that only an operation row names is Settle's
-// to put right first; one in separation stays its owner's. It returns who was
-// stripped.
-func (h *Hands) Unmark(ctx context.Context, vip netip.Addr, known []cluster.Guest) ([]cluster.Guest, error) {
+// Unmark ends what is left of a move: under the lock it strips whoever of known
+// answers for its VIP without a row for it, or of the mark's servers has it so, and
+// takes the mark off. A VIP that only an operation row names is Settle's to put
+// right first; one in separation stays its owner's. It returns who was stripped.
+func (h *Hands) Unmark(ctx context.Context, m ipc.Move, known []cluster.Guest) ([]cluster.Guest, error) {
+	vip := m.VIP
 	held, err := h.Files.Hold(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at %v: %w", vip, err)
 	}
 	defer held.Close()
+	if now, marked := h.Moving.Get(vip); !marked || !now.Given.Equal(m.Given) {
+		return nil, nil // it was moved again meanwhile
+	}
 	ctx, cancel := h.Clock.Timeout(ctx, lockTime)
 	defer cancel()
 	strays, err := h.unnamed(ctx, held.Tables(), vip, known)
+	if err == nil {
+		strays, err = h.withMarked(ctx, held.Tables(), m, strays)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("cannot look at %v: %w", vip, err)
 	}
@@ -39,11 +46,33 @@ func (h *Hands) Unmark(ctx context.Context, vip netip.Addr, known []cluster.Gues
 
 // unnamed are those of known that answer for vip and may not.
 func (h *Hands) unnamed(ctx context.Context, t cluster.Tables, vip netip.Addr, known []cluster.Guest) ([]cluster.Guest, error) {
-	macs, err := h.Fleet.WhoHas(ctx, vip)
-	if err != nil || len(macs) == 0 {
+	ask := []netip.Addr{vip}
+	if row, served := t.Holder(vip); served {
+		ask = append(ask, row.IP)
+	}
+	macs, err := h.whoHave(ctx, ask...)
+	if err != nil || len(macs[0]) == 0 || len(macs) > 1 && sameHolder(macs[0], macs[1]) {
 		return nil, err
 	}
-	return slices.DeleteFunc(h.atMACs(ctx, known, macs), func(g cluster.Guest) bool { return h.named(t, vip, g.Host) }), nil
+	return slices.DeleteFunc(h.atMACs(ctx, known, macs[0]), func(g cluster.Guest) bool { return h.named(t, vip, g.Host) }), nil
+}
+
+// withMarked adds to strays the servers of a mark that have its VIP and may not,
+// though they do not answer for it.
+func (h *Hands) withMarked(ctx context.Context, t cluster.Tables, m ipc.Move, strays []cluster.Guest) ([]cluster.Guest, error) {
+	for _, g := range m.On {
+		if h.named(t, m.VIP, g.Host) || slices.ContainsFunc(strays, func(s cluster.Guest) bool { return s.Host == g.Host }) {
+			continue
+		}
+		has, err := h.Fleet.Settle(ctx, g, m.VIP)
+		if err != nil {
+			return nil, err
+		}
+		if has {
+			strays = append(strays, g)
+		}
+	}
+	return strays, nil
 }
 
 // named tells whether host may have vip: an operation or separation row says so,

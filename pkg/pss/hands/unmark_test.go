@@ -4,8 +4,10 @@ import (
 	"net/netip"
 	"slices"
 	"testing"
+	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
 )
 
 // A shift marks the VIPs that it moves for as long as the files and the servers
@@ -15,10 +17,11 @@ func TestMovesAreMarked(t *testing.T) {
 		name string
 		fail []string // calls
 		left []netip.Addr
+		on   []string // who may have them
 	}{
 		{name: "done"},
 		{name: "undone", fail: []string{"AddVIP M1"}},
-		{name: "the new holder does not let go", fail: []string{"commit", "DelVIP M1"}, left: []netip.Addr{ip(104)}},
+		{name: "the new holder does not let go", fail: []string{"commit", "DelVIP M1"}, left: []netip.Addr{ip(104)}, on: []string{"M1"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			play(t, func(w *world) {
@@ -28,8 +31,18 @@ func TestMovesAreMarked(t *testing.T) {
 				if err := w.Change(w.ctx, mail(), nil); (err != nil) != (len(c.fail) > 0) {
 					w.Errorf("error %v", err)
 				}
-				if left, err := w.Moving.VIPs(); err != nil || !slices.Equal(left, c.left) {
+				left, err := w.Moving.All()
+				if err != nil || !slices.Equal(ipc.VIPsOf(left), c.left) {
 					w.Errorf("marked %v (%v), want %v", left, err, c.left)
+				}
+				var on []string
+				for _, m := range left {
+					for _, g := range m.On {
+						on = append(on, g.Host)
+					}
+				}
+				if !slices.Equal(on, c.on) {
+					w.Errorf("they may be on %v, want %v", on, c.on)
 				}
 			})
 		})
@@ -56,16 +69,17 @@ func TestUnmark(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(w *world) {
-				w.ok(w.Moving.Add(ip(104)))
+				mark := ipc.Move{VIP: ip(104), On: []cluster.Guest{m1, m2}, Given: time.Now()}
+				w.ok(w.Moving.Add(mark))
 				w.ok(w.model.DelVIP(w.ctx, m2, ip(104)))
 				w.ok(w.model.AddVIP(w.ctx, m1, ip(104)))
 				w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { c.edit(t); return nil }))
-				_, err := w.Unmark(w.ctx, ip(104), w.Known(w.ctx, w.tables()))
+				_, err := w.Unmark(w.ctx, mark, w.Known(w.ctx, w.tables()))
 				w.ok(err)
 				if got := w.model.Holders(ip(104)); !slices.Equal(got, c.held) {
 					w.Errorf("104 is held by %v, want %v", got, c.held)
 				}
-				if w.Moving.Has(ip(104)) {
+				if _, marked := w.Moving.Get(ip(104)); marked {
 					w.Error("the mark is still there")
 				}
 			})

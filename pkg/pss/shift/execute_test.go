@@ -113,7 +113,7 @@ func (w *world) open(dir string) {
 	log := zerolog.New(zerolog.SyncWriter(&w.log))
 	free := func(context.Context) (func(), error) { return func() {}, nil }
 	files := conf.Files{Dir: w.conf}
-	w.hands = &hands.Hands{Fleet: flaky{w.model, w}, Files: files, Rescue: files, Monitors: monitors{}, Settings: set, Log: log,
+	w.hands = &hands.Hands{Fleet: hands.Guard(flaky{w.model, w}, clock.Clock{}), Files: files, Rescue: files, Monitors: monitors{}, Settings: set, Log: log,
 		Data: func() hands.Data { return data }, Abandoned: func() ([]string, error) { return nil, nil }, Slot: free, Spare: free}
 	w.power = &power.Power{Fleet: w.model, Files: files, Settings: set, Log: log, Wakes: record.Wakes{Dir: dir}}
 }

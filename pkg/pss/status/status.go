@@ -8,10 +8,12 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"strings"
 	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/doubt"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
@@ -26,6 +28,9 @@ type Report struct {
 	Reals      []Real     `json:"reals"`  // in address order
 	Watts      float64    `json:"watts"`  // of all real servers, by the settings
 	Recoveries []Recovery `json:"recoveries"`
+	// Moving are the VIPs that pss is moving, or could not end moving: the servers
+	// On which they may still turn up keep them from all others.
+	Moving []ipc.Move `json:"moving"`
 	// Doubts are what monitors are not sure of now, Storm whether that brakes
 	// takeovers, Resets how many are left.
 	Doubts []doubt.Doubt `json:"doubts"`
@@ -110,6 +115,7 @@ type Input struct {
 	Running  bool // pss holds its control socket
 	Last     *record.LastCycle
 	Failed   []string
+	Moving   []ipc.Move
 	// Monitored tells whether the monitor of a server runs.
 	Monitored func(host string) bool
 	Budget    func(host string) Budget
@@ -121,6 +127,7 @@ type Input struct {
 // Make makes the report.
 func Make(in Input) Report {
 	r := Report{At: in.Now, PSS: in.pss(), Groups: in.groups(), VIPs: in.vips(), Reals: in.reals(), Recoveries: in.recoveries(),
+		Moving: append([]ipc.Move{}, in.Moving...),
 		Doubts: append([]doubt.Doubt{}, in.Brakes.Doubts...), Storm: in.Brakes.Storm, Resets: in.Brakes.Resets,
 		Unmonitored: in.unmonitored(), Warnings: []string{}}
 	for _, x := range r.Reals {
@@ -286,6 +293,11 @@ func (r *Report) warn() {
 			say("nobody serves the VIPs of %s", x.Host)
 		}
 	}
+	for _, m := range r.Moving {
+		if r.At.Sub(m.Given) > longestMove {
+			say("%v %s", m.VIP, mayCome(m))
+		}
+	}
 	for _, host := range r.Unmonitored {
 		say("the monitor of %s is not running", host)
 	}
@@ -294,4 +306,19 @@ func (r *Report) warn() {
 			say("%v did not wake at %s and is not put to sleep until it has answered again", x.Real, x.WakeMissed.Format(time.DateTime))
 		}
 	}
+}
+
+// longestMove is how long a move may keep the lock over the files.
+const longestMove = 5 * time.Second
+
+// mayCome is what an operator should know of a move that did not end.
+func mayCome(m ipc.Move) string {
+	if len(m.On) == 0 {
+		return "was being moved, pss looks where it is"
+	}
+	var hosts []string
+	for _, g := range m.On {
+		hosts = append(hosts, g.Host)
+	}
+	return fmt.Sprintf("may still come to %s: given to no other server until that is known", strings.Join(hosts, ", "))
 }

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/record"
@@ -54,6 +55,25 @@ func input() status.Input {
 	}
 }
 
+// A move under way is no news; one that did not end is, with what it keeps.
+func TestMovesThatDidNotEnd(t *testing.T) {
+	in := input()
+	move := ipc.Move{VIP: ip(104), On: []cluster.Guest{{Host: "M1"}, {Host: "M2"}}, Given: now.Add(-time.Minute)}
+	for _, c := range []struct {
+		move ipc.Move
+		want string
+	}{
+		{move, "172.21.14.104 may still come to M1, M2"},
+		{ipc.Move{VIP: ip(104), Given: move.Given}, "172.21.14.104 was being moved"},
+		{ipc.Move{VIP: ip(104), On: move.On, Given: now.Add(-time.Second)}, ""},
+	} {
+		in.Moving = []ipc.Move{c.move}
+		if r := status.Make(in); warns(r, "172.21.14.104") != (c.want != "") || !warns(r, c.want) || len(r.Moving) != 1 {
+			t.Errorf("warnings %q, want %q", r.Warnings, c.want)
+		}
+	}
+}
+
 func TestMake(t *testing.T) {
 	r := status.Make(input())
 	if r.Watts != 31 {
@@ -74,6 +94,9 @@ func TestMake(t *testing.T) {
 	}
 	if len(r.Reals) != 3 || r.Reals[2].State != "out" || r.Reals[0].Host != "RS1" {
 		t.Errorf("real servers %+v", r.Reals)
+	}
+	if warns(r, "may still come") {
+		t.Errorf("warnings %q of no move", r.Warnings)
 	}
 	if !warns(r, "restart budget") || warns(r, "stale") {
 		t.Errorf("warnings %q", r.Warnings)

@@ -28,8 +28,11 @@ func (f Facts) Look(t cluster.Tables, host string) ipc.Reply {
 			served.Host, served.IP, served.Real = h.Host, h.IP, h.Real
 		}
 		reply.Serving = append(reply.Serving, served)
-		if f.Moving != nil && f.Moving(vip) {
-			reply.Moving = append(reply.Moving, vip)
+		if f.Moving == nil {
+			continue
+		}
+		if move, marked := f.Moving(vip); marked {
+			reply.Moving = append(reply.Moving, move)
 		}
 	}
 	return reply

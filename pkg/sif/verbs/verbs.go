@@ -19,10 +19,10 @@ import (
 type Facts struct {
 	Server     func(host string) (mgmtdata.Server, bool) // the management data of a server, where they can be read
 	Real       func(ip netip.Addr) (mgmtdata.Real, bool)
-	Management netip.Addr                // stands as the real server of backups
-	Failed     func(host string) bool    // whether A4-failed was reported for a server: its VIPs are pss's
-	Moving     func(vip netip.Addr) bool // whether pss was moving a VIP; nil: none
-	Owned      func(host string) bool    // whether somebody monitors a server; nil where nobody looks at real servers
+	Management netip.Addr                            // stands as the real server of backups
+	Failed     func(host string) bool                // whether A4-failed was reported for a server: its VIPs are pss's
+	Moving     func(vip netip.Addr) (ipc.Move, bool) // the mark of a VIP that pss was moving; nil: none
+	Owned      func(host string) bool                // whether somebody monitors a server; nil where nobody looks at real servers
 }
 
 // Apply makes the edit of req in t, or refuses. It is to run under the exclusive

@@ -1,0 +1,74 @@
+package pending
+
+import (
+	"context"
+	"net/netip"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+)
+
+// presence is what is known of a server that does not obey.
+type presence int
+
+const (
+	runs  presence = iota // or may
+	rests                 // paused or saved: it keeps what it has
+	away                  // out of reach: the network does not reach its real server, nor the hypervisor
+	gone                  // off, or it boots: it has no VIP
+)
+
+// The look at a server: how long it may take, and how often it is pinged.
+const (
+	lookTime = 500 * time.Millisecond
+	lookGap  = 150 * time.Millisecond
+)
+
+// look asks the hypervisor, and the network where that is silent. A guest that has
+// lost its agent seems to boot, and answers pings.
+func (b *Book) look(ctx context.Context, g cluster.Guest) presence {
+	ctx, cancel := b.clk.Timeout(context.WithoutCancel(ctx), lookTime)
+	defer cancel()
+	guest, real := b.pinged(ctx, g.IP), b.pinged(ctx, g.Real)
+	state, err := b.GuestState(ctx, g)
+	switch {
+	case err != nil && !<-guest && !<-real:
+		return away
+	case state == cluster.GuestPaused, state == cluster.GuestSaved:
+		return rests
+	case err == nil && state.Dead(), state == cluster.GuestBooting && !<-guest:
+		return gone
+	}
+	return runs
+}
+
+// Away reports whether g is out of reach, which then is its excuse.
+func (b *Book) Away(ctx context.Context, g cluster.Guest) bool {
+	is := b.look(ctx, g) == away
+	if is {
+		b.Excuse(g)
+	}
+	return is
+}
+
+// Rests reports whether g is out of reach, paused or saved: what it has is in nobody's
+// way for now.
+func (b *Book) Rests(ctx context.Context, g cluster.Guest) bool {
+	is := b.look(ctx, g)
+	return is == rests || is == away
+}
+
+// pinged reports whether ip answers before ctx ends.
+func (b *Book) pinged(ctx context.Context, ip netip.Addr) <-chan bool {
+	answers := make(chan bool, 1)
+	go func() {
+		for b.on.Ping(ctx, ip) != nil {
+			if b.clk.Sleep(ctx, lookGap) != nil {
+				answers <- false
+				return
+			}
+		}
+		answers <- true
+	}()
+	return answers
+}
