@@ -64,7 +64,19 @@ func (m *Monitor) accept(ctx context.Context, r ipc.Reply) error {
 		return err
 	}
 	m.adopt(ctx, r)
+	m.expect(r.Moving)
 	return nil
+}
+
+// expect reckons with the servers to which pss may have given VIPs of the target,
+// as a reply under the lock names them; it reports whether one may still get one.
+func (m *Monitor) expect(moves []ipc.Move) (open bool) {
+	for _, move := range moves {
+		for _, g := range move.On {
+			open = m.fleet.Expect(g, move.VIP, move.Given) || open
+		}
+	}
+	return open
 }
 
 // adopt makes r the monitor's view of the files.
@@ -90,9 +102,20 @@ func (m *Monitor) call(ctx context.Context, req ipc.Request) (ipc.Reply, error) 
 	return m.opt.Companion.Call(ctx, req)
 }
 
-// hold takes the lock over the files for a change of addresses.
+// hold takes the lock over the files for a change of addresses. Servers that may
+// still get a VIP of the target are waited for without it.
 func (m *Monitor) hold(ctx context.Context) (*ipc.Session, error) {
-	return m.opt.Companion.Hold(ctx, ipc.Request{Verb: ipc.Hold, Host: m.opt.Target.Host, Backup: m.backupServer()})
+	req := ipc.Request{Verb: ipc.Hold, Host: m.opt.Target.Host, Backup: m.backupServer()}
+	s, err := m.opt.Companion.Hold(ctx, req)
+	if err != nil || !m.expect(s.Reply.Moving) {
+		return s, err
+	}
+	s.Close()
+	_ = each(ipc.VIPsOf(s.Reply.Moving), func(vip netip.Addr) error { return m.fleet.Free(ctx, m.target(), vip) })
+	if s, err = m.opt.Companion.Hold(ctx, req); err == nil {
+		m.expect(s.Reply.Moving)
+	}
+	return s, err
 }
 
 // refused tells whether sif did not do what it was asked for, since the files

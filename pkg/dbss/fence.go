@@ -44,6 +44,9 @@ func (m *Monitor) startFence(ctx context.Context) {
 		}
 		debt := f.run(ctx)
 		m.debt.Store(debt)
+		if debt == owed || debt == unfenced { // nobody answers for its VIPs, or the takeover waits
+			m.fleet.Excuse(f.g)
+		}
 		switch debt {
 		case owed:
 			m.log.Warn().Msg(MsgFenceOwed)

@@ -39,6 +39,9 @@ func (m *Monitor) givingBack(ctx context.Context) (State, string) {
 
 // giveBack does it all or, undone, nothing; it returns where the target stands.
 func (m *Monitor) giveBack(ctx context.Context) (cluster.Standing, error) {
+	if err := m.quiet(ctx); err != nil {
+		return "", err
+	}
 	s, err := m.hold(ctx)
 	if err != nil {
 		return "", err
@@ -62,6 +65,13 @@ func (m *Monitor) giveBack(ctx context.Context) (cluster.Standing, error) {
 		return sw.afterA5(ctx, s, err, hctx.Err() == nil)
 	}
 	return r.State, nil
+}
+
+// quiet waits, without the lock, until no job can stop the target any more.
+func (m *Monitor) quiet(ctx context.Context) error {
+	ctx, cancel := m.guestCall(ctx)
+	defer cancel()
+	return m.fleet.Quiet(ctx, m.target())
 }
 
 // under is ctx while calls under a hold may last.

@@ -25,7 +25,7 @@ type Monitor struct {
 	fast  bool
 	clk   clock.Clock
 	log   zerolog.Logger
-	fleet Fleet
+	fleet guarded
 
 	state   State
 	view    view // what the files said last
@@ -67,7 +67,7 @@ type Monitor struct {
 func New(opt Options) *Monitor {
 	m := &Monitor{
 		opt: opt, set: opt.Settings.DBSS, fast: opt.Settings.Profile != settings.Paper,
-		clk: opt.Clock, log: opt.Log, fleet: opt.Fleet,
+		clk: opt.Clock, log: opt.Log, fleet: guard(opt.Fleet, opt.Clock),
 		state: Starting, real: opt.Target.Real,
 		events: make(chan cluster.Event, 16),
 	}

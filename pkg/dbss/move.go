@@ -58,7 +58,7 @@ func (m *Monitor) migrate(ctx context.Context, to netip.Addr) error {
 	}
 	m.log.Info().Str("step", string(ipc.A5)).Stringer("to", to).Msg(MsgMigration)
 	err := m.migrateInTurn(ctx, from, to)
-	if err == nil {
+	if err == nil || m.fleet.Arrives(ctx, from.On(to), err) {
 		m.backup.guest = from.On(to)
 		_ = m.relocate(ctx, ipc.Moved, to) // the row says so since Moving
 		m.log.Info().Str("step", string(ipc.A5)).Stringer("to", to).Msg(MsgMigrated)

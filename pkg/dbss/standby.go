@@ -198,6 +198,9 @@ func (b *standby) resetFrozen(ctx context.Context, g cluster.Guest, up time.Time
 // liven does what is missing once and tells what still is.
 func (b *standby) liven(ctx context.Context, g cluster.Guest, foreign []netip.Addr) error {
 	m := b.m
+	if err := m.fleet.Quiet(ctx, g); err != nil {
+		return err
+	}
 	st, err := m.fleet.GuestState(ctx, g)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/dbss"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/settings"
@@ -31,5 +32,30 @@ func TestTakeoverFromStranger(t *testing.T) {
 		if !r.serves("M1", 101) {
 			t.Errorf("%v hold the VIP, want M1", r.model.Holders(ip(101)))
 		}
+	})
+}
+
+// TestTakeoverWaitsForAMove: pss was killed as it gave the VIP to M2, and M1 dies.
+// Nobody answers for the VIP yet, but M2 may still get it, and does: the backup gets
+// it once M2 is stripped.
+func TestTakeoverWaitsForAMove(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.ok(ipc.Moves{Dir: r.run}.Add(ipc.Move{VIP: ip(101), On: []cluster.Guest{m2}, Given: time.Now()}))
+		r.ok(r.model.DelVIP(r.ctx, m1, ip(101)))
+		r.fault(sim.VMShutdown, "M1")
+		r.logged("M1", dbss.MsgSeparated, 10*time.Second)
+		time.Sleep(time.Second)
+		if held := r.model.Holders(ip(101)); len(held) > 0 {
+			t.Errorf("given to %v before it is known that M2 gets it", held)
+		}
+		r.ok(r.model.AddVIP(r.ctx, m2, ip(101))) // late
+		time.Sleep(5 * time.Second)
+		if !r.serves("M2", 101) {
+			t.Errorf("%v hold the VIP, want M2 alone", r.model.Holders(ip(101)))
+		}
+		r.ok(r.model.DelVIP(r.ctx, m2, ip(101))) // pss, started again
+		r.ok(ipc.Moves{Dir: r.run}.Remove(ip(101)))
+		r.logged("M1", dbss.MsgFunctionRecovered, 5*time.Second)
 	})
 }

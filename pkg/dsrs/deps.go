@@ -11,6 +11,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/pending"
 	"pss-msbs/pkg/settings"
 )
 
@@ -69,6 +70,22 @@ type Fleet interface {
 	Power
 	Address
 	Network
+}
+
+// guarded is a fleet that gives no VIP to a server while another may get it by a
+// command that comes true late, or while this one may be stopped by one.
+type guarded struct {
+	*pending.Book
+	others
+}
+
+type others struct{ Fleet }
+
+func guard(f Fleet, clk clock.Clock) guarded { return guarded{pending.New(f, clk), others{f}} }
+
+// Pause implements Fleet.
+func (f guarded) Pause(ctx context.Context, g cluster.Guest) error {
+	return f.Job(ctx, g, f.others.Pause(ctx, g))
 }
 
 // Owner is the monitor lock of one server in our hands: only its holder

@@ -21,6 +21,7 @@ const callTimeout = 3 * time.Second
 // DSRS is the monitor of one real server.
 type DSRS struct {
 	Deps
+	Fleet   guarded // that of Deps
 	state   State
 	entered time.Time // when state began
 	due     time.Time // the next monitoring
@@ -35,7 +36,7 @@ type DSRS struct {
 
 // New returns a dsrs that monitors nothing yet.
 func New(deps Deps) *DSRS {
-	d := &DSRS{Deps: deps, state: Normal, entered: deps.Clock.Now()}
+	d := &DSRS{Deps: deps, Fleet: guard(deps.Fleet, deps.Clock), state: Normal, entered: deps.Clock.Now()}
 	d.files.Store(&ipc.Reply{})
 	return d
 }

@@ -39,10 +39,11 @@ type movedVIP struct {
 // whether B4 ran, which also returned the real server's row. Before the backup
 // loses anything, and before anybody has to wait for the lock, the server answers.
 func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4 bool, err error) {
-	if err := d.answers(ctx, srv); err != nil {
+	err = errors.Join(d.answers(ctx, srv), d.quick(ctx, func(ctx context.Context) error { return d.Fleet.Quiet(ctx, d.guest(srv.Host)) }))
+	if err != nil {
 		return nil, false, err
 	}
-	session, err := d.Sif.Hold(ctx, ipc.Request{Host: srv.Host, Backup: backupOf(srv)})
+	session, err := d.hold(ctx, srv)
 	if err != nil {
 		return nil, false, err
 	}
@@ -65,6 +66,35 @@ func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4
 		return g, false, err
 	}
 	return g, b4, nil
+}
+
+// hold takes the lock over the files for a change of srv's addresses. Servers that
+// may still get a VIP of it are waited for without it.
+func (d *DSRS) hold(ctx context.Context, srv mgmtdata.Server) (*ipc.Session, error) {
+	req := ipc.Request{Host: srv.Host, Backup: backupOf(srv)}
+	s, err := d.Sif.Hold(ctx, req)
+	if err != nil || !d.expect(s) {
+		return s, err
+	}
+	s.Close()
+	for _, vip := range ipc.VIPsOf(s.Reply.Moving) {
+		_ = d.Fleet.Free(ctx, d.guest(srv.Host), vip)
+	}
+	if s, err = d.Sif.Hold(ctx, req); err == nil {
+		d.expect(s)
+	}
+	return s, err
+}
+
+// expect reckons with the servers to which pss may have given VIPs of a hold's
+// target; it reports whether one may still get one.
+func (d *DSRS) expect(s *ipc.Session) (open bool) {
+	for _, move := range s.Reply.Moving {
+		for _, g := range move.On {
+			open = d.Fleet.Expect(g, move.VIP, move.Given) || open
+		}
+	}
+	return open
 }
 
 func backupOf(srv mgmtdata.Server) *ipc.Server {
@@ -255,6 +285,7 @@ func (g *giving) revert(ctx context.Context, unchanged bool) {
 		g.rows = ipc.HeldRows{}
 		if err == nil {
 			defer again.Close()
+			g.expect(again)
 			g.rows, session = *again.Reply.Rows, again
 		}
 		if err == nil && len(g.rows.TargetSeparation) == 0 {

@@ -164,13 +164,12 @@ func (d *DSRS) migrate(ctx context.Context, srv mgmtdata.Server, to netip.Addr) 
 	err := d.within(ctx, migrateTimeout, func(ctx context.Context) error {
 		return d.Fleet.Migrate(ctx, backup, to)
 	})
+	if err != nil && d.Fleet.Arrives(ctx, backup.On(to), err) {
+		err = nil // only the news of it was lost
+	}
 	stays, ctx := to, context.WithoutCancel(ctx)
 	if err != nil {
-		if state, lerr := d.lookAt(ctx, backup.On(to)); lerr == nil && state == cluster.GuestRunning {
-			err = nil // it was done, only the news of it was lost
-		} else {
-			stays = home
-		}
+		stays = home
 	}
 	if err := errors.Join(err, d.reportMove(ctx, srv, ipc.Moved, stays)); err != nil {
 		return err

@@ -254,6 +254,7 @@ func (d *DSRS) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, ow
 			return err
 		}
 		defer s.Close()
+		d.expect(s)
 		stale = withoutRows(stale, s.Reply.Rows, g)
 	}
 	for _, vip := range stale {

@@ -64,13 +64,13 @@ const (
 )
 
 // Arrives reports whether g, whose migration ended with err, has come to its new real
-// server all the same. It waits for that where the outcome is not known.
+// server all the same. Where the outcome is not known it waits for that, unless ctx
+// has ended.
 func (b *Book) Arrives(ctx context.Context, g cluster.Guest, err error) bool {
-	ctx, cancel := b.clk.Timeout(context.WithoutCancel(ctx), migrationTime)
+	ctx, cancel := b.clk.Timeout(ctx, migrationTime)
 	defer cancel()
 	for errors.Is(err, cluster.ErrUnknown) {
-		state, serr := b.GuestState(ctx, g)
-		if serr == nil && state == cluster.GuestRunning {
+		if b.runsThere(ctx, g) {
 			return true
 		}
 		if b.clk.Sleep(ctx, migrationGap) != nil {
@@ -78,4 +78,12 @@ func (b *Book) Arrives(ctx context.Context, g cluster.Guest, err error) bool {
 		}
 	}
 	return false
+}
+
+// runsThere asks once, also for a program that ends.
+func (b *Book) runsThere(ctx context.Context, g cluster.Guest) bool {
+	ctx, cancel := b.clk.Timeout(context.WithoutCancel(ctx), lookTime)
+	defer cancel()
+	state, err := b.GuestState(ctx, g)
+	return err == nil && state == cluster.GuestRunning
 }
