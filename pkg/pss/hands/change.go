@@ -171,7 +171,7 @@ func (h *Hands) commit(held Held, batch []*changing) error {
 // exchangeAll changes the addresses of one group, or none of them: it asks for
 // all VIPs before it touches one.
 func (h *Hands) exchangeAll(ctx context.Context, t cluster.Tables, j *changing) error {
-	if err := all(j.Moves, func(m edits.Move) error { return h.ask(ctx, m.VIP, m.From.IP, m.To.IP) }); err != nil {
+	if err := all(j.Moves, func(m edits.Move) error { return h.movable(ctx, m) }); err != nil {
 		return err
 	}
 	if err := h.mark(ctx, vipsOf(j.Moves)...); err != nil {
@@ -211,6 +211,17 @@ func (h *Hands) exchange(ctx context.Context, m edits.Move, ready *Ready) error 
 		return err
 	}
 	return h.verify(ctx, m.VIP, m.To)
+}
+
+// movable refuses a move that could not be done once the VIP is off its holder.
+func (h *Hands) movable(ctx context.Context, m edits.Move) error {
+	if err := h.ask(ctx, m.VIP, m.From.IP, m.To.IP); err != nil {
+		return err
+	}
+	if err := h.Fleet.Quiet(ctx, m.To); err != nil {
+		return err
+	}
+	return h.Fleet.Free(ctx, m.To, m.VIP)
 }
 
 // ask refuses the move of a VIP that somebody else answers for, and a receiver
