@@ -54,6 +54,7 @@ func (c *Campaign) Vary(set *settings.Settings, spec *sim.Spec) {
 		set.DBSS.PingInterval = settings.Duration(3 * time.Second)
 	}
 	c.slow(c.source(6), spec)
+	spec.Late = pick(c.source(8), 0, 0, 0.3, 1)
 	spec.PartitionSparesClients = rnd.IntN(4) == 0
 	if memory := int64(256 << 10); rnd.IntN(2) == 0 { // any host has room for all, or not
 		for i := range spec.Guests {
@@ -73,7 +74,7 @@ func (c *Campaign) Play(w *World) error {
 		return err
 	}
 	if c.Script == nil {
-		c.Script = Draw(c.source(3), c.source(7), w, first)
+		c.Script = Draw(c.source(3), c.source(7), c.source(9), w, first)
 	}
 	w.disk.Released = c.released
 	w.Launch()

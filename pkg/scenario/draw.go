@@ -18,8 +18,9 @@ const Most = 5 * time.Minute
 
 // Draw draws a schedule for w: 5 to 30 events within Most, the first ones
 // perhaps before the backups are there, and how it must be in the end. What only
-// makes things slow is drawn from grey.
-func Draw(rnd, grey *rand.Rand, w *World, t cluster.Tables) []Command {
+// makes things slow is drawn from grey, what makes commands come true late from
+// late.
+func Draw(rnd, grey, late *rand.Rand, w *World, t cluster.Tables) []Command {
 	d := &drawer{rnd: rnd, reals: w.reals(), guests: w.everyone()[len(w.reals()):], groups: w.groups()}
 	d.programs = []string{"pss", "pss", "pss", "pss"} // there is but one, and many dbss
 	for _, g := range d.guests {
@@ -39,7 +40,8 @@ func Draw(rnd, grey *rand.Rand, w *World, t cluster.Tables) []Command {
 		d.event(begin + time.Duration(rnd.Int64N(int64(Most))))
 	}
 	slow := &drawer{rnd: grey, reals: d.reals, guests: d.guests, programs: d.programs}
-	d.out = append(d.out, slow.grey(begin)...)
+	lazy := &drawer{rnd: late, reals: d.reals, guests: d.guests}
+	d.out = slices.Concat(d.out, slow.grey(begin), lazy.late(begin))
 	slices.SortStableFunc(d.out, func(a, b Command) int { return cmp.Compare(a.At, b.At) })
 	end := begin + Most
 	if n := len(d.out); n > 0 {

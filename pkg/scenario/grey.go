@@ -140,6 +140,21 @@ func (d *drawer) greyEvent(at time.Duration) {
 	}
 }
 
+// lateMost is how many times commands come true late in one campaign.
+const lateMost = 6
+
+// late draws, for half of the campaigns, servers for which commands come true late
+// for a while within Most.
+func (d *drawer) late(begin time.Duration) []Command {
+	if d.rnd.IntN(2) == 0 {
+		for range 1 + d.rnd.IntN(lateMost) {
+			at := begin + time.Duration(d.rnd.Int64N(int64(Most)))
+			d.add(at, "fault %s %s for %v", sim.Late, pick(d.rnd, pick(d.rnd, d.guests...), pick(d.rnd, d.guests...), pick(d.rnd, d.reals...)), d.between(1, 20))
+		}
+	}
+	return d.out
+}
+
 // hold is 0.1 to 60 s, brief ones as likely as long ones.
 func (d *drawer) hold() time.Duration {
 	s := 0.1 * math.Pow(600, d.rnd.Float64())
