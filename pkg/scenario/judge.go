@@ -207,7 +207,7 @@ func (w *World) resting(t cluster.Tables, st sim.Status) error {
 // stop looks after nothing.
 func (w *World) protects(t cluster.Tables, backup string) bool {
 	return slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool {
-		d, ok := w.datOf(r.Host)
+		d, ok := w.dats.Server(r.Host)
 		return ok && d.Backup == backup
 	})
 }
@@ -229,7 +229,7 @@ func (w *World) monitored(t cluster.Tables, _ sim.Status) error {
 		return fmt.Errorf("pss does not run")
 	}
 	for _, p := range w.Running() {
-		d, home := w.datOf(p.Name)
+		d, home := w.dats.Server(p.Name)
 		resting := p.Program == "dbss" && !t.Operation.Has(p.Name) && !t.AccessStop.Has(p.Name)
 		if resting && (!home || d.IsBackup()) {
 			return fmt.Errorf("%s is monitored and rests", p.Name)
@@ -238,17 +238,8 @@ func (w *World) monitored(t cluster.Tables, _ sim.Status) error {
 	return nil
 }
 
-func (w *World) datOf(host string) (server, bool) {
-	for _, d := range w.dats.Servers {
-		if d.Host == host {
-			return d, true
-		}
-	}
-	return server{}, false
-}
-
 // checked: pss check finds nothing.
-func (w *World) checked(cluster.Tables, sim.Status) error {
+func (w *World) checked() error {
 	rep, err := check.Dir(w.ctx, w.files)
 	if err != nil {
 		return err

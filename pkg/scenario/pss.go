@@ -26,7 +26,7 @@ func (w *World) startPSS() *Proc {
 			Monitors: spares{p}, Meter: meter{view{p, w.Model}}, Accesses: view{p, w.Model},
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
 			WakeSlot:  p.slot(daemon.Waking, w.Settings.Brake.Wakes),
-			Data:      func() (hands.Data, error) { return w.data(), nil },
+			Data:      func() (hands.Data, error) { return w.data, nil },
 			Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
 			Ready: func() error { p.isReady(); return nil },
 			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
@@ -40,9 +40,8 @@ func (w *World) survived() bool {
 	return err == nil && !last.Ended
 }
 
-// data is what the .dat files say; nobody changes them.
-func (w *World) data() hands.Data {
-	var out hands.Data
+// listData is what the .dat files say; nobody changes them.
+func (w *World) listData() (out hands.Data) {
 	for _, path := range sortedKeys(w.dats.Servers) {
 		out.Servers = append(out.Servers, w.dats.Servers[path])
 	}

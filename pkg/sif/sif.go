@@ -21,6 +21,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
@@ -33,10 +34,11 @@ const DefaultHold = 3 * time.Second
 // Options say what a sif works on.
 type Options struct {
 	Files      *conffile.Dir
-	DatDir     string     // where the .dat files lie; empty: unknown
-	Management netip.Addr // stands as the real server of backups
-	Failed     ipc.Failed // the servers whose VIPs are pss's
-	Moving     ipc.Moves  // the VIPs that pss is moving
+	DatDir     string        // where the .dat files lie; empty: unknown
+	Dats       *mgmtdata.Dir // what they say, where nobody changes them; nil: they are read for each request
+	Management netip.Addr    // stands as the real server of backups
+	Failed     ipc.Failed    // the servers whose VIPs are pss's
+	Moving     ipc.Moves     // the VIPs that pss is moving
 	Clock      clock.Clock
 	Hold       time.Duration // 0: DefaultHold
 	Log        zerolog.Logger
