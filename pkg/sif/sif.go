@@ -18,10 +18,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/clock"
-	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/remark"
 )
 
