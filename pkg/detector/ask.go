@@ -131,6 +131,9 @@ func (d *Detector) askServices(now time.Time, dark bool) {
 		}
 		d.put(&s.witness, Question{Kind: Greet, Daemon: s.name, Patience: d.deadline(&s.witness, now)}, now, again)
 		d.overdue(&s.witness, now)
+		if told := s.silence.Add(d.cfg.Alarming); !s.silence.IsZero() && told.After(now) {
+			d.soon(told)
+		}
 	}
 }
 
