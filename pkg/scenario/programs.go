@@ -38,7 +38,7 @@ func (p *Proc) files() *conffile.Dir {
 func (w *World) startSif(target string, spare func(*Proc) *sif.Spare) *Proc {
 	return w.spawn("sif", target, nil, func(p *Proc) error {
 		opt := sif.Options{Files: p.files(), Dats: &w.dats, Management: w.Settings.Management.IP,
-			Failed: ipc.Failed{Dir: w.dirs.Run}, Moving: w.dirs.Moves(), Hold: w.Settings.Lock.Hold.D(), Log: p.logger(), Clock: p.clock(),
+			Failed: w.failed(), Moving: w.moves(), Hold: w.Settings.Lock.Hold.D(), Log: p.logger(), Clock: p.clock(),
 			Monitored: func(host string) (bool, error) { return w.held(host), nil }}
 		if spare != nil {
 			opt.Spare = spare(p)
@@ -199,7 +199,7 @@ func (p *Proc) dbss(dat mgmtdata.Server) *dbss.Monitor {
 		Target: dat, Settings: set, Log: p.logger(), Fleet: view{p, p.w.Model},
 		Companion: ipc.NewClient(p.dial(dat.Host), "dbss", p.clock()),
 		Monitors:  others{p},
-		Budget:    ledger{p, budget.File{Path: p.w.dirs.Budget(dat.Host), Host: dat.Host, Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()}},
+		Budget:    ledger{p, budget.File{Path: p.w.dirs.Budget(dat.Host), Disk: &p.w.notes, Host: dat.Host, Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()}},
 		Doubts:    doubts{p, p.board()},
 		Resets:    p.resets(),
 		BootSlot:  p.bootSlot(set.DSRS.BootSlots),
@@ -327,7 +327,7 @@ func (l local) MigrationSlot(ctx context.Context) (func(), error) {
 
 func (l local) budget(host string) budget.File {
 	set := l.p.w.Settings.DBSS
-	return budget.File{Path: l.p.w.dirs.Budget(host), Host: host, Limit: set.BudgetRecoveries, Window: set.BudgetWindow.D()}
+	return budget.File{Path: l.p.w.dirs.Budget(host), Disk: &l.p.w.notes, Host: host, Limit: set.BudgetRecoveries, Window: set.BudgetWindow.D()}
 }
 
 // BeginRecovery implements dsrs.Limits.

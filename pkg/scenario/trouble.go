@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/lockedfile"
+	"pss-msbs/pkg/notes"
 )
 
 // trouble is what goes wrong between programs and with the disk:
@@ -155,7 +155,7 @@ func (p *Proc) received(ctx context.Context, silent error) error {
 // wall clock jumped by d that is what programs read there.
 func (w *World) age(d time.Duration) error {
 	for _, dir := range []string{w.dirs.State, w.dirs.Run} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+		names, err := w.notes.List(dir)
 		if err != nil {
 			return err
 		}
@@ -168,8 +168,8 @@ func (w *World) age(d time.Duration) error {
 	return nil
 }
 
-func ageFile(path string, d time.Duration) error {
-	b, err := os.ReadFile(path)
+func (w *World) ageNote(path string, d time.Duration) error {
+	b, err := w.notes.Read(path, notes.MaxSize)
 	if err != nil {
 		return err
 	}
@@ -180,7 +180,7 @@ func ageFile(path string, d time.Duration) error {
 	if b, err = json.Marshal(aged(v, d)); err != nil {
 		return err
 	}
-	return replace(path, b)
+	return w.notes.Write(path, b, false)
 }
 
 // aged is v with every time in it d earlier.

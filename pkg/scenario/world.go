@@ -16,6 +16,7 @@ import (
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/notes"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
@@ -34,11 +35,12 @@ type World struct {
 	Trouble *trouble
 
 	dirs   daemon.Dirs
+	notes  notes.Memory       // of the run and state directories
 	disk   *lockedfile.Memory // with the seven files
 	files  *conffile.Dir      // the judge's own
 	dats   mgmtdata.Dir
-	spares []string          // by name
 	data   hands.Data        // the same in the order of the names
+	spares []string          // by name
 	known  cluster.HomeNames // the homes of the VIPs
 	log    *book
 

@@ -15,8 +15,6 @@ type paths struct {
 
 	at    time.Time         // of the last draws
 	drawn map[uint64]uint64 // by kind
-	pcg   rand.PCG
-	rnd   *rand.Rand // of pcg
 }
 
 // badPath is one fault of a path.
@@ -30,13 +28,12 @@ const (
 )
 
 // luck is where what happens to the next packet of a kind, named by words, comes
-// from; it is good until the next call. It depends on the seed, the kind and the
-// instant alone, not on who came first within an instant, so that one run is like
-// another. Held: m.mu, also below.
+// from. It depends on the seed, the kind and the instant alone, not on who came
+// first within an instant, so that one run is like another. Held: m.mu, also below.
 func (m *Model) luck(words ...string) *rand.Rand {
 	p := &m.paths
-	if p.rnd == nil {
-		p.rnd, p.drawn = rand.New(&p.pcg), map[uint64]uint64{}
+	if p.drawn == nil {
+		p.drawn = map[uint64]uint64{}
 	}
 	if !p.at.Equal(m.now) {
 		p.at = m.now
@@ -50,8 +47,7 @@ func (m *Model) luck(words ...string) *rand.Rand {
 	}
 	n := p.drawn[kind]
 	p.drawn[kind]++
-	p.pcg.Seed(m.spec.Seed, mixed(hashed(hashed(kind, uint64(m.now.Sub(m.record.start))), n)))
-	return p.rnd
+	return rand.New(rand.NewPCG(m.spec.Seed, mixed(hashed(hashed(kind, uint64(m.now.Sub(m.record.start))), n))))
 }
 
 // FNV-1a of 64 bits.
