@@ -120,7 +120,10 @@ func (t *trouble) reply(p *Proc) (late time.Duration, lost bool) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, name := time.Now(), strings.ReplaceAll(p.who(), " ", "-")
+	if t.lost == nil && t.delayed == nil {
+		return 0, false
+	}
+	now, name := time.Now(), strings.ReplaceAll(p.who, " ", "-")
 	in := func(m map[string]time.Time) bool { return now.Before(m[name]) || now.Before(m["all"]) }
 	if in(t.delayed) {
 		late = time.Duration(t.rnd.IntN(int(latest.Milliseconds()))) * time.Millisecond
@@ -159,9 +162,11 @@ func (w *World) age(d time.Duration) error {
 		if err != nil {
 			return err
 		}
-		for _, path := range files {
-			if err := ageFile(path, d); err != nil {
-				return err
+		for _, name := range names {
+			if path := filepath.Join(dir, name); filepath.Ext(name) == ".json" {
+				if err := w.ageNote(path, d); err != nil {
+					return err
+				}
 			}
 		}
 	}
