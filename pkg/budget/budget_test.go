@@ -97,7 +97,7 @@ func TestDropForgetsTheOpenRecovery(t *testing.T) {
 			}
 		}
 	}
-	if r, err := Read(f.Path); err != nil || len(r.Recoveries) != 1 || r.Recoveries[0].Outcome != "recovered" {
+	if r, err := Read(nil, f.Path); err != nil || len(r.Recoveries) != 1 || r.Recoveries[0].Outcome != "recovered" {
 		t.Fatalf("record %+v, %v: want the one that was closed", r, err)
 	}
 }
