@@ -77,7 +77,7 @@ func lines(err error) []string {
 // local fills in what the programs keep on the management server.
 func local(in *status.Input, d daemon.Dirs) error {
 	in.Running = daemon.Listening(d.ControlSocket("pss", ""))
-	switch last, err := record.ReadLastCycle(d.Run); {
+	switch last, err := record.ReadLastCycle(nil, d.Run); {
 	case err == nil:
 		in.Last = &last
 	case !errors.Is(err, fs.ErrNotExist):
@@ -89,11 +89,11 @@ func local(in *status.Input, d daemon.Dirs) error {
 		return held && err == nil
 	}
 	in.Budget = func(host string) status.Budget {
-		r, err := budget.Read(d.Budget(host))
+		r, err := budget.Read(nil, d.Budget(host))
 		return status.Budget{Exhausted: err == nil && r.Exhausted, Until: r.Until}
 	}
 	in.Wake = func(real netip.Addr) record.Wake {
-		r, _ := record.ReadWake(d.Wake(real.String())) // damaged: as if it had never slept
+		r, _ := record.ReadWake(nil, d.Wake(real.String())) // damaged: as if it had never slept
 		return r
 	}
 	return nil

@@ -250,7 +250,7 @@ func TestUsable(t *testing.T) {
 				t.Fatal(err)
 			}
 			if c.last != nil {
-				if err := record.Write(record.LastCycleFile(d.Run), c.last); err != nil {
+				if err := record.Write(nil, record.LastCycleFile(d.Run), c.last); err != nil {
 					t.Fatal(err)
 				}
 			}

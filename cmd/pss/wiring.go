@@ -71,7 +71,7 @@ func usable(ctx context.Context, d daemon.Dirs) error {
 // survived tells whether a pss died here, since the management server booted,
 // and left last good copies of the files.
 func survived(d daemon.Dirs) bool {
-	last, err := record.ReadLastCycle(d.Run)
+	last, err := record.ReadLastCycle(nil, d.Run)
 	_, missing := os.Stat(filepath.Join(d.Conf, lockedfile.LastDir))
 	return err == nil && !last.Ended && missing == nil
 }

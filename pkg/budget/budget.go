@@ -6,9 +6,10 @@ package budget
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
+
+	"pss-msbs/pkg/notes"
 )
 
 // Recovery is one recovery of a server. One that was cut off by the end of its
@@ -32,6 +33,7 @@ type Record struct {
 // the server's monitor lock.
 type File struct {
 	Path   string
+	Disk   notes.Disk // where that is; nil: of the operating system
 	Host   string
 	Limit  int           // recoveries ...
 	Window time.Duration // ... within so long
@@ -42,10 +44,11 @@ func Path(stateDir, host string) string {
 	return filepath.Join(stateDir, "budget-"+host+".json")
 }
 
-// Read reads a budget file; a missing one is an empty record.
-func Read(path string) (Record, error) {
+// Read reads a budget file from disk, nil for that of the operating system; a
+// missing one is an empty record.
+func Read(disk notes.Disk, path string) (Record, error) {
 	var r Record
-	if err := load(path, &r); err != nil {
+	if err := load(disk, path, &r); err != nil {
 		return Record{}, fmt.Errorf("cannot read the restart budget %v", err)
 	}
 	return r, nil
@@ -97,9 +100,9 @@ func (f File) close(now time.Time, how func(*Record)) error {
 // current is the record without what fell out of the window. A file that
 // cannot be understood is put aside, with one error: the next one counts anew.
 func (f File) current(now time.Time) (Record, error) {
-	r, err := Read(f.Path)
+	r, err := Read(f.Disk, f.Path)
 	if err != nil {
-		_ = os.Rename(f.Path, f.Path+".rejected")
+		_ = notes.On(f.Disk).Rename(f.Path, f.Path+".rejected")
 		return Record{}, err
 	}
 	kept := within(r.Recoveries, func(one *Recovery) *time.Time { return &one.Start }, f.Window, now)
@@ -107,7 +110,7 @@ func (f File) current(now time.Time) (Record, error) {
 }
 
 func (f File) write(r Record) error {
-	if err := store(f.Path, r); err != nil {
+	if err := store(f.Disk, f.Path, r); err != nil {
 		return fmt.Errorf("cannot write the restart budget: %v", err)
 	}
 	return nil

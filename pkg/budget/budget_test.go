@@ -36,14 +36,14 @@ func TestBudgetLimitsRecoveriesWithinWindow(t *testing.T) {
 	if want := t0.Add(8 * time.Hour); !until.Equal(want) {
 		t.Fatalf("third recovery due at %v, want %v", until, want)
 	}
-	r, err := Read(f.Path)
+	r, err := Read(nil, f.Path)
 	if err != nil || !r.Exhausted || !r.Until.Equal(until) || r.Host != "M1" {
 		t.Fatalf("record %+v, %v: want it to say exhausted", r, err)
 	}
 	if until := mustBegin(t, f, t0.Add(8*time.Hour)); !until.IsZero() {
 		t.Fatalf("refused until %v although the first recovery left the window", until)
 	}
-	if r, _ := Read(f.Path); r.Exhausted {
+	if r, _ := Read(nil, f.Path); r.Exhausted {
 		t.Fatalf("record %+v still says exhausted", r)
 	}
 }
@@ -55,7 +55,7 @@ func TestCutOffRecoveryIsContinued(t *testing.T) {
 			t.Fatalf("refused until %v", until)
 		}
 	}
-	if r, _ := Read(f.Path); len(r.Recoveries) != 1 {
+	if r, _ := Read(nil, f.Path); len(r.Recoveries) != 1 {
 		t.Fatalf("%d recoveries recorded, want 1", len(r.Recoveries))
 	}
 }
@@ -74,7 +74,7 @@ func TestBrokenFileIsReported(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if r, _ := Read(f.Path); !r.Exhausted {
+	if r, _ := Read(nil, f.Path); !r.Exhausted {
 		t.Fatal("a broken file ended the counting for ever")
 	}
 	if _, err := (File{Path: filepath.Join(t.TempDir(), "none", "b.json"), Limit: 1}).Begin(time.Now()); err == nil {
@@ -97,7 +97,7 @@ func TestDropForgetsTheOpenRecovery(t *testing.T) {
 			}
 		}
 	}
-	if r, err := Read(f.Path); err != nil || len(r.Recoveries) != 1 || r.Recoveries[0].Outcome != "recovered" {
+	if r, err := Read(nil, f.Path); err != nil || len(r.Recoveries) != 1 || r.Recoveries[0].Outcome != "recovered" {
 		t.Fatalf("record %+v, %v: want the one that was closed", r, err)
 	}
 }

@@ -4,14 +4,14 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
-	"os"
-	"path/filepath"
 	"time"
+
+	"pss-msbs/pkg/notes"
 )
 
 // load reads a file of this package; a missing one leaves into as it is.
-func load(path string, into any) error {
-	b, err := os.ReadFile(path)
+func load(disk notes.Disk, path string, into any) error {
+	b, err := notes.On(disk).Read(path, notes.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -24,23 +24,13 @@ func load(path string, into any) error {
 	return nil
 }
 
-// store replaces a file as a whole: a reader sees the old or the new one.
-func store(path string, v any) error {
+// store replaces a file of this package.
+func store(disk notes.Disk, path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp, err := os.CreateTemp(filepath.Dir(path), filepath.Base(path)+".*")
-	if err != nil {
-		return err
-	}
-	defer os.Remove(tmp.Name())
-	_, err = tmp.Write(append(b, '\n'))
-	err = errors.Join(err, tmp.Sync(), tmp.Close())
-	if err == nil {
-		err = os.Rename(tmp.Name(), path)
-	}
-	return err
+	return notes.On(disk).Write(path, append(b, '\n'), true)
 }
 
 // within are the entries that began within the window that ends now. One of

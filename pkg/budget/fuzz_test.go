@@ -57,7 +57,7 @@ func FuzzFile(f *testing.F) {
 		if err := b.End(now, "recovered"); err != nil {
 			t.Error(err)
 		}
-		if _, err := Read(b.Path); err != nil {
+		if _, err := Read(nil, b.Path); err != nil {
 			t.Error(err)
 		}
 	})

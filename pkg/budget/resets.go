@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/notes"
 )
 
 // Reset is one reset of a server, which destroyed what it had in memory.
@@ -26,7 +24,8 @@ type Reset struct {
 // directory, under a lock of its own): a judgement that is wrong about many
 // servers at once destroys few of them (SPEC 5).
 type Resets struct {
-	Dir    string // the state directory
+	Dir    string     // the state directory
+	Disk   notes.Disk // where that is; nil: of the operating system
 	Clock  clock.Clock
 	Limit  int           // resets ...
 	Window time.Duration // ... within so long
@@ -77,7 +76,7 @@ func (r Resets) due(l ledger, target, group string, now time.Time) time.Time {
 // Answered notes that target is sound again. Where it was not reset nothing is
 // written, and no lock is taken where nobody ever was.
 func (r Resets) Answered(ctx context.Context, target string) error {
-	if _, err := os.Stat(r.file()); errors.Is(err, os.ErrNotExist) {
+	if !notes.On(r.Disk).Has(r.file()) {
 		return nil
 	}
 	return r.change(ctx, func(l *ledger, now time.Time) (changed bool) {
@@ -94,7 +93,7 @@ func (r Resets) Answered(ctx context.Context, target string) error {
 // next one is. It takes no lock: the file is replaced as a whole.
 func (r Resets) Left() (left int, due time.Time, err error) {
 	var l ledger
-	if err := load(r.file(), &l); err != nil {
+	if err := load(r.Disk, r.file(), &l); err != nil {
 		return 0, time.Time{}, fmt.Errorf("cannot read the ledger of resets: %v", err)
 	}
 	left, due = r.left(l, r.Clock.Now())
@@ -126,8 +125,8 @@ func (r Resets) change(ctx context.Context, edit func(l *ledger, now time.Time) 
 	}
 	defer unlock()
 	var l ledger
-	if err := load(r.file(), &l); err != nil {
-		_ = os.Rename(r.file(), r.file()+".rejected")
+	if err := load(r.Disk, r.file(), &l); err != nil {
+		_ = notes.On(r.Disk).Rename(r.file(), r.file()+".rejected")
 		return fmt.Errorf("cannot use the ledger of resets: %v", err)
 	}
 	now := r.Clock.Now()
@@ -135,7 +134,7 @@ func (r Resets) change(ctx context.Context, edit func(l *ledger, now time.Time) 
 	if l = r.current(l, now); !edit(&l, now) && !wrong {
 		return nil
 	}
-	if err := store(r.file(), l); err != nil {
+	if err := store(r.Disk, r.file(), l); err != nil {
 		return fmt.Errorf("cannot use the ledger of resets: %v", err)
 	}
 	return nil
@@ -153,17 +152,15 @@ const (
 var errLocked = errors.New("somebody holds its lock")
 
 func (r Resets) lock(ctx context.Context) (unlock func(), err error) {
-	f, err := os.OpenFile(filepath.Join(r.Dir, "resets.lock"), os.O_RDWR|os.O_CREATE|unix.O_CLOEXEC, 0o600)
-	if err != nil {
-		return nil, err
-	}
 	wall := clock.Clock{} // a lock is of this machine, whatever time the fleet has
 	ctx, cancel := wall.Timeout(ctx, lockWait)
 	defer cancel()
-	err = wall.Poll(ctx, lockPoll, func() bool { return unix.Flock(int(f.Fd()), unix.LOCK_EX|unix.LOCK_NB) == nil })
-	if err != nil {
-		f.Close()
+	late := wall.Poll(ctx, lockPoll, func() bool {
+		unlock, err = notes.On(r.Disk).TryLock(filepath.Join(r.Dir, "resets.lock"))
+		return unlock != nil || err != nil
+	})
+	if late != nil {
 		return nil, errLocked
 	}
-	return func() { f.Close() }, nil
+	return unlock, err
 }

@@ -196,7 +196,7 @@ func TestResetsOfTheFuture(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := newResets(t.TempDir())
 		future := time.Now().Add(24 * 365 * time.Hour)
-		must(t, store(r.file(), ledger{[]Reset{{"M1", "Mail", future, time.Time{}}, {"W1", "Web", future, time.Time{}}, {"F1", "FTP", future, time.Time{}}}}))
+		must(t, store(nil, r.file(), ledger{[]Reset{{"M1", "Mail", future, time.Time{}}, {"W1", "Web", future, time.Time{}}, {"F1", "FTP", future, time.Time{}}}}))
 		if wait := ask(t, r, "X1", "X"); wait != r.Window {
 			t.Errorf("waits %v, want the window", wait)
 		}

@@ -49,21 +49,38 @@ func (c Clock) Emulated(d time.Duration) time.Duration {
 }
 
 // After is time.After for an emulated duration.
-func (c Clock) After(d time.Duration) <-chan time.Time {
+func (c Clock) After(d time.Duration) <-chan time.Time { return c.NewTimer(d).C }
+
+// Timer is a wait that can be given up: one that nobody waits for costs as much
+// as any when its time has come.
+type Timer struct {
+	C    <-chan time.Time // nil, which never comes, in the zero Timer
+	wall *time.Timer
+}
+
+// NewTimer is time.NewTimer for an emulated duration.
+func (c Clock) NewTimer(d time.Duration) Timer {
 	if d <= 0 { // see Sleep
 		now := make(chan time.Time, 1)
 		now <- time.Now()
-		return now
+		return Timer{C: now}
 	}
 	if c.Halt == nil {
-		return time.After(c.Wall(d))
+		t := time.NewTimer(c.Wall(d))
+		return Timer{t.C, t}
 	}
 	out := make(chan time.Time, 1)
-	time.AfterFunc(c.Wall(d), func() {
+	return Timer{out, time.AfterFunc(c.Wall(d), func() {
 		c.Halt.Pass()
 		out <- time.Now()
-	})
-	return out
+	})}
+}
+
+// Stop ends the wait; what has come already may still be in C.
+func (t Timer) Stop() {
+	if t.wall != nil {
+		t.wall.Stop()
+	}
 }
 
 // Sleep waits for the emulated duration d or until ctx ends, and returns ctx's error then.

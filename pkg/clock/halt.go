@@ -2,6 +2,7 @@ package clock
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,6 +11,7 @@ import (
 // does. Time, and the deadlines of its contexts, pass all the same. A nil Halt
 // stops nothing.
 type Halt struct {
+	used   atomic.Bool // something was ever set
 	mu     sync.Mutex
 	until  time.Time // stopped
 	short  time.Time // short of processor until then
@@ -42,6 +44,7 @@ func (h *Halt) set(do func()) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	do()
+	h.used.Store(true)
 	if h.change != nil {
 		close(h.change)
 		h.change = nil
@@ -50,7 +53,7 @@ func (h *Halt) set(do func()) {
 
 // Pass returns once the program runs.
 func (h *Halt) Pass() {
-	if h == nil {
+	if h == nil || !h.used.Load() {
 		return
 	}
 	if d, change := h.wait(true); d > 0 {

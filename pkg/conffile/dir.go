@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"maps"
 	"path/filepath"
@@ -73,6 +72,13 @@ func (d *Dir) Renew(ctx context.Context) error {
 		return err
 	}
 	return d.Update(ctx, func(*cluster.Tables) error { return nil })
+}
+
+// Copied reports, without the lock and thus as a hint, whether the last good
+// copies are as the files.
+func (d *Dir) Copied() bool {
+	fresh, err := d.store.Fresh()
+	return err == nil && fresh
 }
 
 // Held is the files under the exclusive lock. It is for one goroutine. Nobody
@@ -152,7 +158,7 @@ func (h *Held) Commit(edit func(*cluster.Tables) error) error {
 // as only an editor that knows of no lock does.
 func (h *Held) disturbed(names []string) error {
 	for _, name := range names {
-		b, err := h.d.readFile(name, MaxSize+1)
+		b, err := h.d.store.Disk().Read(name, MaxSize+1)
 		if h.replaced[name] || err == nil && bytes.Equal(b, h.contents[name]) || errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -241,7 +247,7 @@ func (d *Dir) contents() (map[string][]byte, error) { return d.readAll("") }
 func (d *Dir) readAll(below string) (map[string][]byte, error) {
 	out := map[string][]byte{}
 	for _, name := range Names() {
-		b, err := d.readFile(filepath.Join(below, name), MaxSize+1)
+		b, err := d.store.Disk().Read(filepath.Join(below, name), MaxSize+1)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}
@@ -251,13 +257,4 @@ func (d *Dir) readAll(below string) (map[string][]byte, error) {
 		out[name] = b
 	}
 	return out, nil
-}
-
-func (d *Dir) readFile(name string, most int64) ([]byte, error) {
-	f, err := d.store.Disk().Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(io.LimitReader(f, most))
 }

@@ -147,7 +147,7 @@ func (h *Held) keep() ([]lockedfile.Change, error) {
 		if !h.replaced[r.File] {
 			continue
 		}
-		b, err := h.d.readFile(r.File, math.MaxInt64)
+		b, err := h.d.store.Disk().Read(r.File, math.MaxInt64)
 		if errors.Is(err, fs.ErrNotExist) {
 			continue
 		}

@@ -73,10 +73,12 @@ func (w *watcher) run(ctx context.Context) {
 	}
 	clk := w.d.opt.Clock
 	for {
+		poll := clk.NewTimer(w.d.opt.Poll) // a new one: a timer that expired in the rest crashes Go 1.26, see clock.Sleep
 		select {
 		case <-ctx.Done():
+			poll.Stop()
 			return
-		case <-clk.After(w.d.opt.Poll): // a new one: a timer that expired in the rest crashes Go 1.26, see clock.Sleep
+		case <-poll.C:
 			if w.seen == w.d.stamps() {
 				continue
 			}
@@ -84,6 +86,7 @@ func (w *watcher) run(ctx context.Context) {
 		case <-w.lost():
 		case <-w.told:
 		}
+		poll.Stop()
 		w.settle(ctx)
 		if w.look() {
 			_ = clk.Sleep(ctx, rest)

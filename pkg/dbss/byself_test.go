@@ -91,14 +91,14 @@ func TestOverloadCostsNoBudget(t *testing.T) {
 		r.heal("RS1")
 		r.heal("M1")
 		r.logged("M1", dbss.MsgTargetRecovered, 30*time.Second)
-		rec, err := budget.Read(budget.Path(r.run, "M1"))
+		rec, err := budget.Read(nil, budget.Path(r.run, "M1"))
 		if err != nil || len(rec.Recoveries) != 0 {
 			t.Errorf("%+v, %v: want no recovery counted", rec, err)
 		}
 		r.log.forget()
 		r.fault(sim.VMFreeze, "M1")
 		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
-		if rec, err = budget.Read(budget.Path(r.run, "M1")); err != nil || len(rec.Recoveries) != 1 {
+		if rec, err = budget.Read(nil, budget.Path(r.run, "M1")); err != nil || len(rec.Recoveries) != 1 {
 			t.Errorf("%+v, %v: want one recovery counted", rec, err)
 		}
 	})

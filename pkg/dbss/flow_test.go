@@ -245,7 +245,7 @@ func TestBudget(t *testing.T) {
 		if !r.serves("Mb", 101) || !row(r.tables().Separation, 101, "M1") {
 			t.Errorf("%v hold the VIP, want Mb", r.model.Holders(ip(101)))
 		}
-		rec, err := budget.Read(budget.Path(r.run, "M1"))
+		rec, err := budget.Read(nil, budget.Path(r.run, "M1"))
 		if err != nil || !rec.Exhausted {
 			t.Errorf("budget %+v, %v: want it exhausted", rec, err)
 		}
@@ -344,7 +344,7 @@ func TestRealServerOut(t *testing.T) {
 				t.Errorf("started again: %v; %v and %v serve", again.err, r.model.Holders(ip(101)), r.model.Holders(ip(102)))
 			}
 		}
-		if b, _ := budget.Read(budget.Path(r.run, "M1")); len(b.Recoveries) != 1 || b.Exhausted {
+		if b, _ := budget.Read(nil, budget.Path(r.run, "M1")); len(b.Recoveries) != 1 || b.Exhausted {
 			t.Errorf("the restart budget counts %d recoveries of M1, want 1", len(b.Recoveries))
 		}
 	})

@@ -196,7 +196,7 @@ func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
 	if r.checking != nil || r.announcing.running() {
 		changed = nil // they read it
 	}
-	if r.beat == nil {
+	if r.beat == nil && m.fast && m.standsIn() {
 		r.beat = m.clk.After(m.set.PingInterval.D())
 	}
 	select {
@@ -230,7 +230,7 @@ func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
 // announce repeats the gratuitous ARP of a serving backup, profile fast.
 func (r *round) announce(ctx context.Context) {
 	r.beat = nil
-	if r.m.fast && r.m.standsIn() && !r.announcing.running() && r.checking == nil {
+	if !r.announcing.running() && r.checking == nil {
 		r.announcing = startTask(ctx, func(ctx context.Context) error {
 			r.m.announceOwn(ctx)
 			return nil

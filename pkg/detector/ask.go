@@ -9,7 +9,11 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 	d.wake, d.asked = now.Add(time.Minute), d.asked[:0]
 	doubt, dark := d.doubt(now)
 	near := dark || d.stirred(now)
-	d.askPing(now, near)
+	every := d.cfg.Interval
+	if near {
+		every = d.pace(now)
+	}
+	d.askPing(now, every)
 	if near || doubt {
 		again := time.Second
 		if near {
@@ -23,10 +27,10 @@ func (d *Detector) Ask(now time.Time) (ask []Question, wake time.Time) {
 		d.askWork(now)
 	}
 	if dark {
-		d.put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, now, d.pace(now))
+		d.put(&d.host, Question{Kind: Host, Patience: d.cfg.PingPatience}, now, every)
 	}
 	if dark && !d.cfg.NoReferences {
-		d.put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, now, d.pace(now))
+		d.put(&d.refs, Question{Kind: Reference, Patience: d.cfg.PingPatience}, now, every)
 	}
 	d.askServices(now, dark)
 	if doubt || dark {
@@ -80,13 +84,9 @@ func (d *Detector) pace(now time.Time) time.Duration {
 	return max(d.cfg.Burst, min(now.Sub(d.since())/16, time.Second), 200*time.Millisecond)
 }
 
-// askPing pings at the interval, and in a burst while it is dark.
-func (d *Detector) askPing(now time.Time, burst bool) {
-	every := d.cfg.Interval
-	switch {
-	case burst:
-		every = d.pace(now)
-	case every == 0 && d.ping.due.IsZero():
+// askPing pings every so often; 0: when it is examined.
+func (d *Detector) askPing(now time.Time, every time.Duration) {
+	if every == 0 && d.ping.due.IsZero() {
 		return
 	}
 	if every == 0 {
@@ -131,6 +131,9 @@ func (d *Detector) askServices(now time.Time, dark bool) {
 		}
 		d.put(&s.witness, Question{Kind: Greet, Daemon: s.name, Patience: d.deadline(&s.witness, now)}, now, again)
 		d.overdue(&s.witness, now)
+		if told := s.silence.Add(d.cfg.Alarming); !s.silence.IsZero() && told.After(now) {
+			d.soon(told)
+		}
 	}
 }
 

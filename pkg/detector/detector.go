@@ -77,6 +77,9 @@ type Detector struct {
 	called time.Time          // since when witnesses are asked in this doubt
 	told   bool               // an alarm was, and it is not over
 
+	words    string // of it
+	wordedAt time.Time
+
 	passed   time.Duration // the longest doubtful silence a moment ago that passed by itself
 	passedAt time.Time
 }
@@ -213,7 +216,9 @@ func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 	case Reference:
 		d.returned(now)
 	}
-	w.live(p.sent, now)
+	if w != &d.ping { // which was reached
+		w.live(p.sent, now)
+	}
 }
 
 // returned notes that a network reference was heard. Where all were silent until

@@ -63,10 +63,22 @@ func (d *Detector) Verdict(now time.Time) Verdict {
 		d.restrain(now, &v)
 	}
 	v.Busy, v.Work = v.Level > Well && d.busy() != "", d.work.last
-	if d.told = v.Level >= Alarm || d.told && v.Level > Well; d.told {
-		v.Evidence = d.evidence(now, v)
-	}
+	d.tell(now, &v)
 	return v
+}
+
+// reword is how old the words of a suspicion may be.
+const reword = 250 * time.Millisecond
+
+// tell puts an alarm, and what follows it, into words; those of a belief are new.
+func (d *Detector) tell(now time.Time, v *Verdict) {
+	told := v.Level >= Alarm || d.told && v.Level > Well
+	if told && (!d.told || v.Level == Believe || now.Sub(d.wordedAt) >= reword) {
+		d.words, d.wordedAt = d.evidence(now, *v), now
+	}
+	if d.told = told; told {
+		v.Evidence = d.words
+	}
 }
 
 // restrain holds back what is not certain while it may be our own fault. Before a
@@ -99,7 +111,11 @@ func (d *Detector) network(now time.Time) Verdict {
 	}
 	v.Mute = d.hyper.heard.Before(asked) || d.hyper.heard.IsZero()
 	v.Dumb = d.agent.heard.Before(asked) || d.agent.heard.IsZero() || d.closed
-	v.HostGone = v.Mute && !v.Pinged && d.phi(&d.host, now) >= d.cfg.Act/2
+	host := 0.0
+	if !v.Pinged {
+		host = d.phi(&d.host, now)
+	}
+	v.HostGone = v.Mute && host >= d.cfg.Act/2
 	if d.word.Dead() && d.word != "" {
 		v.Level, v.Trouble, v.Certain = Believe, Down, true
 		return v
@@ -111,7 +127,7 @@ func (d *Detector) network(now time.Time) Verdict {
 	if d.closed || d.word == cluster.GuestBooting {
 		v.Phi += agentGone
 	}
-	v.Trouble = d.believed(now, v, silence)
+	v.Trouble = d.believed(now, v, phi, host, silence)
 	switch {
 	case v.Trouble != None:
 		v.Level = Believe
@@ -123,12 +139,12 @@ func (d *Detector) network(now time.Time) Verdict {
 	return v
 }
 
-// believed is what the silence of the target means for sure enough, or None.
-func (d *Detector) believed(now time.Time, v Verdict, silence time.Duration) Trouble {
-	phi := d.phi(&d.ping, now)
+// believed is what the silence of the target means for sure enough, or None; phi
+// is that of its pings, host of those of its host.
+func (d *Detector) believed(now time.Time, v Verdict, phi, host float64, silence time.Duration) Trouble {
 	gone := v.Phi - phi
 	switch {
-	case phi+gone < d.cfg.Act && phi+d.phi(&d.host, now) < d.cfg.Act:
+	case phi+gone < d.cfg.Act && phi+host < d.cfg.Act:
 		return None
 	case gone > 0 && v.Phi >= d.cfg.Act && silence >= d.cfg.LeastSilence:
 		return Down

@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"math"
 	"os"
@@ -17,6 +16,7 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/notes"
 )
 
 // Stale is how old a post may be: its monitor posts again what it still doubts
@@ -31,7 +31,8 @@ const (
 // Board is where doubts are posted. It is used through a pointer, by many
 // goroutines; each process has its own.
 type Board struct {
-	Dir   string // the run directory
+	Dir   string     // the run directory
+	Disk  notes.Disk // where that is; nil: of the operating system
 	Clock clock.Clock
 	Brake Brake
 	// Targets counts the monitored virtual servers; see Homes.
@@ -78,18 +79,14 @@ func (d Doubt) news(was Doubt) bool {
 	return age >= Stale/2 || age < 0
 }
 
-// write replaces the file as a whole: a reader sees the old or the new one. It
-// need not survive the management server, so nothing waits for the disk.
+// write replaces the file. It need not survive the management server, so nothing
+// waits for the disk.
 func (b *Board) write(d Doubt) error {
 	text, err := json.MarshalIndent(d, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp := b.path(d.Target) + ".tmp" // a target has one monitor
-	if err := os.WriteFile(tmp, append(text, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, b.path(d.Target))
+	return notes.On(b.Disk).Write(b.path(d.Target), append(text, '\n'), false)
 }
 
 // Clear takes target off the board. The first call of a process also removes
@@ -103,7 +100,7 @@ func (b *Board) Clear(target string) error {
 	if err := cluster.CheckName(target); err != nil {
 		return fmt.Errorf("cannot clear a doubt: %v", err)
 	}
-	if err := os.Remove(b.path(target)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := notes.On(b.Disk).Remove(b.path(target)); err != nil {
 		return fmt.Errorf("cannot clear the doubt of %s: %v", target, err)
 	}
 	b.note(target, Doubt{})
@@ -121,19 +118,19 @@ func (b *Board) note(target string, d Doubt) {
 // or what is stale. The error tells which posts cannot be read: the others are
 // whole, and the caller says it once.
 func (b *Board) Read() ([]Doubt, error) {
-	entries, err := os.ReadDir(b.Dir) // sorted
+	files, err := notes.On(b.Disk).List(b.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot read the doubts: %w", err)
 	}
 	var out []Doubt
 	var bad []error
 	now := b.Clock.Now()
-	for _, e := range entries {
-		name, ok := target(e.Name())
+	for _, file := range files {
+		name, ok := target(file)
 		if !ok {
 			continue
 		}
-		d, err := readOne(filepath.Join(b.Dir, e.Name()), name)
+		d, err := b.readOne(name)
 		switch {
 		case errors.Is(err, fs.ErrNotExist): // cleared meanwhile
 		case err != nil:
@@ -145,17 +142,9 @@ func (b *Board) Read() ([]Doubt, error) {
 	return out, errors.Join(bad...)
 }
 
-// readOne reads a post; anything but a small regular file is refused unread.
-func readOne(path, name string) (Doubt, error) {
-	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
-	if err != nil {
-		return Doubt{}, err
-	}
-	defer f.Close()
-	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
-		return Doubt{}, errors.New("it is no regular file")
-	}
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+// readOne reads a post; anything but a small regular file is refused.
+func (b *Board) readOne(name string) (Doubt, error) {
+	text, err := notes.On(b.Disk).Read(b.path(name), maxFile+1)
 	if err != nil {
 		return Doubt{}, err
 	}

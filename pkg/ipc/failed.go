@@ -2,10 +2,11 @@ package ipc
 
 import (
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"pss-msbs/pkg/notes"
 )
 
 // Failed is the set of servers in separation whose VIPs are pss's (SPEC 4, "A
@@ -21,7 +22,10 @@ import (
 // adds, A3, A5 and B4 remove. It is lost with the run directory when the
 // management server boots; dbss and pss then agree again that the takeover is
 // dbss's to try.
-type Failed struct{ Dir string } // the run directory
+type Failed struct {
+	Dir  string     // the run directory
+	Disk notes.Disk // where that is; nil: of the operating system
+}
 
 const failedPrefix = "failed-"
 
@@ -29,13 +33,12 @@ func (f Failed) path(host string) string { return filepath.Join(f.Dir, failedPre
 
 // Has tells whether host is in the set.
 func (f Failed) Has(host string) bool {
-	_, err := os.Lstat(f.path(host))
-	return err == nil
+	return notes.On(f.Disk).Has(f.path(host))
 }
 
 // Add puts host into the set; it may be in it.
 func (f Failed) Add(host string) error {
-	if err := os.WriteFile(f.path(host), nil, 0o600); err != nil {
+	if err := notes.On(f.Disk).Mark(f.path(host)); err != nil {
 		return fmt.Errorf("cannot record that %s failed: %v", host, err)
 	}
 	return nil
@@ -43,7 +46,7 @@ func (f Failed) Add(host string) error {
 
 // Remove takes host out of the set; it need not be in it.
 func (f Failed) Remove(host string) error {
-	if err := os.Remove(f.path(host)); err != nil && !os.IsNotExist(err) {
+	if err := notes.On(f.Disk).Remove(f.path(host)); err != nil {
 		return fmt.Errorf("cannot forget that %s failed: %v", host, err)
 	}
 	return nil
@@ -51,13 +54,13 @@ func (f Failed) Remove(host string) error {
 
 // Hosts lists the set, sorted.
 func (f Failed) Hosts() ([]string, error) {
-	entries, err := os.ReadDir(f.Dir)
+	names, err := notes.On(f.Disk).List(f.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list failed servers: %v", err)
 	}
 	var hosts []string
-	for _, e := range entries {
-		if host, ok := strings.CutPrefix(e.Name(), failedPrefix); ok {
+	for _, name := range names {
+		if host, ok := strings.CutPrefix(name, failedPrefix); ok {
 			hosts = append(hosts, host)
 		}
 	}

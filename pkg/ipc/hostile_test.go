@@ -55,7 +55,7 @@ func TestWhoNeverReadsIsDropped(t *testing.T) {
 	hostile(t, func(t *testing.T, c net.Conn) {
 		begun := time.Now()
 		var err error
-		for err == nil { // the pipe has no buffer: the first reply stops everything
+		for err == nil { // once nothing more fits into the connection the first reply stops everything
 			_, err = c.Write([]byte(`{"verb":"A1","host":"M1"}` + "\n"))
 		}
 		if took := time.Since(begun); took > 2*DefaultTimeout {

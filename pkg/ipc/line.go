@@ -24,7 +24,9 @@ type lineReader struct {
 	max int
 }
 
-func newLineReader(r io.Reader, max int) *lineReader { return &lineReader{bufio.NewReader(r), max} }
+func newLineReader(r io.Reader, max int) *lineReader {
+	return &lineReader{bufio.NewReaderSize(r, min(max/128, 4096)), max} // most lines are far shorter than the longest
+}
 
 // begun waits for the first byte of the next line and tells whether all of it
 // has come.

@@ -7,7 +7,7 @@ import (
 )
 
 // MemListener is a listener within one process, for programs that run in one
-// testing/synctest bubble: its connections are net.Pipe.
+// testing/synctest bubble.
 type MemListener struct {
 	conns chan net.Conn
 	done  chan struct{}
@@ -21,7 +21,7 @@ func NewMemListener() *MemListener {
 
 // Dial is the DialFunc of the listener; it fails once the listener is closed.
 func (l *MemListener) Dial(ctx context.Context) (net.Conn, error) {
-	here, there := net.Pipe()
+	here, there := memPipe()
 	select {
 	case l.conns <- there:
 		return here, nil

@@ -4,14 +4,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/notes"
 )
 
 // Move is a VIP that pss is moving.
@@ -41,7 +42,10 @@ func VIPsOf(moves []Move) []netip.Addr {
 // A mark outlives a loss of power, as who answers for the VIP does.
 //
 // The zero Moves keeps no marks.
-type Moves struct{ Dir string } // the state directory
+type Moves struct {
+	Dir  string     // the state directory
+	Disk notes.Disk // where that is; nil: of the operating system
+}
 
 const movingPrefix = "moving-"
 
@@ -52,8 +56,8 @@ func (m Moves) Get(vip netip.Addr) (Move, bool) {
 	if m.Dir == "" {
 		return Move{}, false
 	}
-	b, err := os.ReadFile(m.path(vip))
-	if os.IsNotExist(err) {
+	b, err := notes.On(m.Disk).Read(m.path(vip), notes.MaxSize)
+	if errors.Is(err, fs.ErrNotExist) {
 		return Move{}, false
 	}
 	var move Move
@@ -78,7 +82,7 @@ func (m Moves) Add(moves ...Move) error {
 		known = known && marked
 		b, err := json.Marshal(move)
 		if err == nil {
-			err = os.WriteFile(m.path(move.VIP), b, 0o600)
+			err = notes.On(m.Disk).Write(m.path(move.VIP), b, false)
 		}
 		if err != nil {
 			return fmt.Errorf("cannot record that %v moves: %v", move.VIP, err)
@@ -87,19 +91,10 @@ func (m Moves) Add(moves ...Move) error {
 	if known { // that there is a mark outlives a loss of power; no command does
 		return nil
 	}
-	if err := syncDir(m.Dir); err != nil {
+	if err := notes.On(m.Disk).Sync(m.Dir); err != nil {
 		return fmt.Errorf("cannot record that %v move: %v", VIPsOf(moves), err)
 	}
 	return nil
-}
-
-// syncDir makes the names in dir durable.
-func syncDir(dir string) error {
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }
 
 // Remove takes the marks off; there need not be any.
@@ -108,7 +103,7 @@ func (m Moves) Remove(vips ...netip.Addr) error {
 		if m.Dir == "" {
 			break
 		}
-		if err := os.Remove(m.path(vip)); err != nil && !os.IsNotExist(err) {
+		if err := notes.On(m.Disk).Remove(m.path(vip)); err != nil {
 			return fmt.Errorf("cannot forget that %v moves: %v", vip, err)
 		}
 	}
@@ -120,14 +115,14 @@ func (m Moves) All() ([]Move, error) {
 	if m.Dir == "" {
 		return nil, nil
 	}
-	entries, err := os.ReadDir(m.Dir)
+	names, err := notes.On(m.Disk).List(m.Dir)
 	if err != nil {
 		return nil, fmt.Errorf("cannot list moving VIPs: %w", err)
 	}
 	var out []Move
-	for _, e := range entries {
-		name, is := strings.CutPrefix(e.Name(), movingPrefix)
-		vip, err := netip.ParseAddr(name)
+	for _, name := range names {
+		text, is := strings.CutPrefix(name, movingPrefix)
+		vip, err := netip.ParseAddr(text)
 		if !is || err != nil {
 			continue
 		}

@@ -1,7 +1,6 @@
 package ipc
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,9 +63,9 @@ func (s *Endpoint) serveConn(ctx context.Context, c *conn) {
 		_ = c.answer(Reply{Error: err.Error()})
 		return
 	}
+	defer context.AfterFunc(ctx, func() { c.Close() })()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	defer context.AfterFunc(ctx, func() { c.Close() })()
 	h := s.Open()
 	defer h.Close()
 	lines := readLines(ctx, cancel, c)
@@ -178,13 +177,13 @@ func (c *conn) answer(r Reply) error {
 // name that can be one. Its error does not repeat a long line.
 func parseRequest(line []byte) (Request, error) {
 	var req Request
-	dec := json.NewDecoder(bytes.NewReader(line))
-	err := dec.Decode(&req)
+	err := json.Unmarshal(line, &req)
+	var bad *json.SyntaxError
 	switch {
+	case errors.As(err, &bad) && json.Valid(line[:max(0, bad.Offset-1)]):
+		err = errors.New("cannot read the request: more than one object in a line")
 	case err != nil:
 		err = fmt.Errorf("cannot read the request: %v", err)
-	case dec.More():
-		err = errors.New("cannot read the request: more than one object in a line")
 	default:
 		err = req.Validate()
 	}

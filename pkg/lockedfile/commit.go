@@ -106,8 +106,8 @@ func (s *Store) copies(changes []Change) ([]Change, error) {
 	return out, nil
 }
 
-// Fresh tells whether the last good copies are as the files. The caller holds
-// the lock, at least as a reader.
+// Fresh tells whether the last good copies are as the files. It is a hint where
+// the caller does not hold the lock, at least as a reader.
 func (s *Store) Fresh() (bool, error) {
 	stale, err := s.copies(nil)
 	return len(stale) == 0, err

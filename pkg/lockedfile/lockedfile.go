@@ -25,6 +25,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"time"
@@ -235,11 +236,4 @@ func (s *Store) exists(name string) bool {
 	return err == nil
 }
 
-func (s *Store) read(name string) ([]byte, error) {
-	f, err := s.disk.Open(name)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return io.ReadAll(f)
-}
+func (s *Store) read(name string) ([]byte, error) { return s.disk.Read(name, math.MaxInt64) }

@@ -1,9 +1,9 @@
 package lockedfile
 
 import (
-	"bytes"
 	"io"
 	"io/fs"
+	"math"
 	"path"
 	"slices"
 	"sync"
@@ -37,15 +37,18 @@ func NewMemory() *Memory {
 	return &Memory{files: map[string]memoryFile{}, subs: map[chan struct{}]bool{}}
 }
 
-// ReadFile is what a file says.
-func (m *Memory) ReadFile(name string) ([]byte, error) {
+// ReadFile is what a file says; nobody may change it.
+func (m *Memory) ReadFile(name string) ([]byte, error) { return m.Read(name, math.MaxInt64) }
+
+// Read implements Disk.
+func (m *Memory) Read(name string, most int64) ([]byte, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	f, ok := m.files[path.Clean(name)]
 	if !ok {
 		return nil, &fs.PathError{Op: "open", Path: name, Err: fs.ErrNotExist}
 	}
-	return f.data, nil
+	return f.data[:min(int64(len(f.data)), most)], nil
 }
 
 // Pending tells whether somebody died within a transaction: the files are half of
@@ -91,15 +94,6 @@ func (m *Memory) Subscribe() (<-chan struct{}, func()) {
 		defer m.mu.Unlock()
 		delete(m.subs, c)
 	}
-}
-
-// Open implements Disk.
-func (m *Memory) Open(name string) (io.ReadCloser, error) {
-	b, err := m.ReadFile(name)
-	if err != nil {
-		return nil, err
-	}
-	return io.NopCloser(bytes.NewReader(b)), nil
 }
 
 // Stamp implements Disk.

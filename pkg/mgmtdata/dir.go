@@ -29,6 +29,26 @@ func (d Dir) add(path string) fault.List {
 	return asList(path, err)
 }
 
+// Server is the data of the virtual server host.
+func (d Dir) Server(host string) (Server, bool) {
+	for _, s := range d.Servers {
+		if s.Host == host {
+			return s, true
+		}
+	}
+	return Server{}, false
+}
+
+// Real is the data of the real server at ip.
+func (d Dir) Real(ip netip.Addr) (Real, bool) {
+	for _, r := range d.Reals {
+		if r.IP == ip {
+			return r, true
+		}
+	}
+	return Real{}, false
+}
+
 func asList(path string, err error) fault.List {
 	var l *fault.List
 	switch {

@@ -115,7 +115,7 @@ func TestWakeMissed(t *testing.T) {
 			r.Error(r.describe())
 		}
 		record := func() record.Wake {
-			w, err := record.ReadWake(filepath.Join(r.dir, "state", "wake-172.21.14.203.json"))
+			w, err := record.ReadWake(nil, filepath.Join(r.dir, "state", "wake-172.21.14.203.json"))
 			r.ok(err)
 			return w
 		}
@@ -212,7 +212,7 @@ func TestBrokenFile(t *testing.T) {
 		if !strings.Contains(r.log.String(), "operation.conf:") {
 			r.Error("the alarm does not name the line")
 		}
-		last, err := record.ReadLastCycle(filepath.Join(r.dir, "run"))
+		last, err := record.ReadLastCycle(nil, filepath.Join(r.dir, "run"))
 		r.ok(err)
 		if len(last.Faults) == 0 || len(last.Groups) != 3 || !last.Groups[0].Examined {
 			r.Errorf("last cycle %+v", last)
@@ -334,7 +334,7 @@ func TestMend(t *testing.T) {
 			st, err := r.model.GuestState(r.ctx, ms)
 			return r.consistent() == nil && err == nil && st == cluster.GuestSaved && slices.Equal(r.mon.hosts(), []string{"Fs", "Ws"})
 		})
-		last, err := record.ReadLastCycle(filepath.Join(r.dir, "run"))
+		last, err := record.ReadLastCycle(nil, filepath.Join(r.dir, "run"))
 		r.ok(err)
 		if len(last.Mended) < 4 {
 			r.Errorf("told of %v", last.Mended)

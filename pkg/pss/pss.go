@@ -28,6 +28,7 @@ import (
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/load"
+	"pss-msbs/pkg/notes"
 	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/pss/patience"
 	"pss-msbs/pkg/pss/power"
@@ -104,8 +105,9 @@ type Options struct {
 	Settings settings.Settings
 	Clock    clock.Clock
 	Log      zerolog.Logger
-	RunDir   string // the last cycle is published here
-	StateDir string // wake-IP.json
+	RunDir   string     // the last cycle is published here
+	StateDir string     // wake-IP.json
+	Notes    notes.Disk // where both are; nil: of the operating system
 }
 
 // System is the power-saving server system.
@@ -139,11 +141,11 @@ type System struct {
 func New(opt Options) *System {
 	s := &System{opt: opt, decider: load.NewDecider(), looks: make(chan struct{}, 1), orphans: map[string]time.Time{}, relief: relief{}}
 	s.said.log = opt.Log
-	s.report = report{path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
+	s.report = report{disk: opt.Notes, path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
 	s.hands = &hands.Hands{Fleet: hands.Guard(opt.Fleet, opt.Clock), Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
 		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
-		Wakes: record.Wakes{Dir: opt.StateDir, Clock: opt.Clock}, Starting: s.hands.Starting, Slot: opt.WakeSlot}
+		Wakes: record.Wakes{Dir: opt.StateDir, Disk: opt.Notes, Clock: opt.Clock}, Starting: s.hands.Starting, Slot: opt.WakeSlot}
 	return s
 }
 

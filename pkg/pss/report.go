@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/load"
+	"pss-msbs/pkg/notes"
 	"pss-msbs/pkg/pss/record"
 )
 
@@ -15,6 +16,7 @@ const mendedKept = 20
 
 // report is the last cycle as it is published.
 type report struct {
+	disk notes.Disk
 	path string
 	now  func() time.Time
 	busy func() bool
@@ -51,7 +53,7 @@ func (r *report) publish() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.last.Shifting = r.busy()
-	r.said.once("report", record.Write(r.path, r.last), "last cycle not published")
+	r.said.once("report", record.Write(r.disk, r.path, r.last), "last cycle not published")
 }
 
 // end publishes that pss was told to end.

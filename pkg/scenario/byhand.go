@@ -26,14 +26,6 @@ func (w *World) edit(file string, change func(string) string) error {
 	return err
 }
 
-// replace puts a new file in the place of an old one: nobody reads half of it.
-func replace(path string, b []byte) error {
-	if err := os.WriteFile(path+"~", b, 0o644); err != nil {
-		return err
-	}
-	return os.Rename(path+"~", path)
-}
-
 // handEdit adds, drops or swaps a row; how many blanks part its fields does not matter.
 func (w *World) handEdit(file, how string, f []string) error {
 	old, now := strings.Join(f, " "), ""
@@ -122,6 +114,7 @@ func (w *World) reboot(d time.Duration) error {
 // emptyRun removes the run directory, into which who was just killed may still
 // write the last of what it had begun.
 func (w *World) emptyRun() (err error) {
+	w.notes.RemoveAll(w.dirs.Run)
 	for range 100 {
 		if err = os.RemoveAll(w.dirs.Run); err == nil {
 			return nil

@@ -241,22 +241,26 @@ func (c *Campaign) slip(file string, wrong bool) {
 // point kills who is doomed.
 func (c *Campaign) point(p *Proc, at Point) {
 	c.mu.Lock()
-	n, doomed := c.doom[p.who()]
+	if len(c.doom)+len(c.hold) == 0 {
+		c.mu.Unlock()
+		return
+	}
+	n, doomed := c.doom[p.who]
 	die := doomed && n <= 1
 	if doomed {
-		c.doom[p.who()] = n - 1
+		c.doom[p.who] = n - 1
 	}
-	held := c.heldNow(p.who())
+	held := c.heldNow(p.who)
 	if die {
-		delete(c.doom, p.who())
+		delete(c.doom, p.who)
 	}
 	c.mu.Unlock()
 	if held.d > 0 {
-		c.w.log.add("-", fmt.Sprintf("%s %s at %+v for %v", held.how, p.who(), at, held.d))
+		c.w.log.add("-", fmt.Sprintf("%s %s at %+v for %v", held.how, p.who, at, held.d))
 		p.hold(held.how, held.d)
 	}
 	if die {
-		c.w.log.add("-", fmt.Sprintf("kill %s at %+v", p.who(), at))
+		c.w.log.add("-", fmt.Sprintf("kill %s at %+v", p.who, at))
 		p.Kill()
 	}
 }

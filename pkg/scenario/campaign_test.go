@@ -151,4 +151,4 @@ func shrink(t *testing.T, seed uint64, c course) []Command {
 }
 
 // lazy lets garbage grow: a system in virtual time makes much of it and keeps little.
-func lazy() { debug.SetGCPercent(800) }
+func lazy() { debug.SetGCPercent(400) }

@@ -49,7 +49,7 @@ func (c servedConn) Write(b []byte) (int, error) {
 func (w *World) hold(how, who string, d time.Duration) error {
 	var these []*Proc
 	for _, p := range w.Running() {
-		if who == "all" || p.who() == who {
+		if who == "all" || p.who == who {
 			these = append(these, p)
 		}
 	}
@@ -98,7 +98,7 @@ const mostLag = 500 * time.Millisecond
 // alone, so that one run is like another.
 func (p *Proc) lag() time.Duration {
 	h := fnv.New32a()
-	fmt.Fprint(h, p.who(), time.Since(p.w.log.began))
+	fmt.Fprint(h, p.who, time.Since(p.w.log.began))
 	return time.Duration(h.Sum32()) % mostLag
 }
 

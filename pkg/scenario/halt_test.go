@@ -38,7 +38,7 @@ func watch(w *World) *points {
 	w.OnPoint = func(proc *Proc, _ Point) {
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.at[proc.who()] = append(p.at[proc.who()], time.Now())
+		p.at[proc.who] = append(p.at[proc.who], time.Now())
 	}
 	return p
 }
@@ -134,8 +134,8 @@ func TestStarvedProgramIsSlow(t *testing.T) {
 		time.Sleep(time.Minute)
 		fast, slow := 0, 0
 		for _, proc := range w.Running() {
-			fast += p.within(proc.who(), begin.Add(-30*time.Second), begin)
-			slow += p.within(proc.who(), begin, begin.Add(30*time.Second))
+			fast += p.within(proc.who, begin.Add(-30*time.Second), begin)
+			slow += p.within(proc.who, begin, begin.Add(30*time.Second))
 		}
 		if slow == 0 || slow > fast*9/10 {
 			t.Errorf("%d points while starved, %d before", slow, fast)

@@ -129,13 +129,21 @@ func holds(rows cluster.Rows, d server) bool {
 	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == d.VIP })
 }
 
-// Settled is nil when nothing is left to do: the files check, no recovery is
-// under way, reality is as the files say, and everything has its monitor.
+// Settled is nil when nothing is left to do: no recovery is under way, reality is
+// as the files say, everything has its monitor, and the files check.
 func (w *World) Settled() error {
 	t, err := w.Tables()
-	if err != nil {
-		return err
+	if err == nil {
+		err = w.agrees(t)
 	}
+	if err == nil {
+		err = w.checked()
+	}
+	return err
+}
+
+// agrees is all of Settled but the check of the files.
+func (w *World) agrees(t cluster.Tables) error {
 	switch {
 	case len(t.Separation) > 0:
 		return fmt.Errorf("%s is in separation", t.Separation[0].Host)
@@ -146,7 +154,7 @@ func (w *World) Settled() error {
 	if err != nil {
 		return err
 	}
-	for _, look := range []func(cluster.Tables, sim.Status) error{w.served, w.powered, w.resting, w.monitored, w.checked} {
+	for _, look := range []func(cluster.Tables, sim.Status) error{w.served, w.powered, w.resting, w.monitored} {
 		if err := look(t, st); err != nil {
 			return err
 		}
@@ -207,7 +215,7 @@ func (w *World) resting(t cluster.Tables, st sim.Status) error {
 // stop looks after nothing.
 func (w *World) protects(t cluster.Tables, backup string) bool {
 	return slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool {
-		d, ok := w.datOf(r.Host)
+		d, ok := w.dats.Server(r.Host)
 		return ok && d.Backup == backup
 	})
 }
@@ -229,7 +237,7 @@ func (w *World) monitored(t cluster.Tables, _ sim.Status) error {
 		return fmt.Errorf("pss does not run")
 	}
 	for _, p := range w.Running() {
-		d, home := w.datOf(p.Name)
+		d, home := w.dats.Server(p.Name)
 		resting := p.Program == "dbss" && !t.Operation.Has(p.Name) && !t.AccessStop.Has(p.Name)
 		if resting && (!home || d.IsBackup()) {
 			return fmt.Errorf("%s is monitored and rests", p.Name)
@@ -238,17 +246,8 @@ func (w *World) monitored(t cluster.Tables, _ sim.Status) error {
 	return nil
 }
 
-func (w *World) datOf(host string) (server, bool) {
-	for _, d := range w.dats.Servers {
-		if d.Host == host {
-			return d, true
-		}
-	}
-	return server{}, false
-}
-
 // checked: pss check finds nothing.
-func (w *World) checked(cluster.Tables, sim.Status) error {
+func (w *World) checked() error {
 	rep, err := check.Dir(w.ctx, w.files)
 	if err != nil {
 		return err
@@ -260,6 +259,9 @@ func (w *World) checked(cluster.Tables, sim.Status) error {
 // every group in Moderate: the files row by row, and settled.
 func (w *World) Home(first cluster.Tables) error {
 	t, err := w.Tables()
+	if err == nil {
+		err = w.agrees(t) // which costs less than what follows
+	}
 	if err != nil {
 		return err
 	}

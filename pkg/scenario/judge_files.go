@@ -74,6 +74,9 @@ func (w *World) Rested(how Rest) error {
 	if err != nil {
 		return err
 	}
+	if err := w.agrees(t); err != nil { // which costs less than plans
+		return err
+	}
 	for _, s := range t.State {
 		if err := w.fits(t, s, how); err != nil {
 			return err
@@ -84,7 +87,7 @@ func (w *World) Rested(how Rest) error {
 			return fmt.Errorf("left to do: %+v", s)
 		}
 	}
-	return w.Settled()
+	return w.checked()
 }
 
 // fits is nil when a group is in the lightest condition that the load allows

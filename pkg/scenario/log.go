@@ -105,6 +105,6 @@ func (w writer) Write(b []byte) (int, error) {
 	if background {
 		text = "__" + text
 	}
-	w.p.w.log.say(w.p, strings.TrimSpace(w.p.Program+" "+w.p.Name), text)
+	w.p.w.log.say(w.p, w.p.who, text)
 	return len(b), nil
 }

@@ -4,9 +4,10 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"hash/fnv"
 	"net"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"pss-msbs/pkg/clock"
@@ -31,6 +32,7 @@ type Proc struct {
 	Program, Name string // as "dbss", "M1"; pss has no name
 
 	w      *World
+	who    string // as "dbss M1", "pss"
 	pid    int
 	ctx    context.Context
 	cancel context.CancelFunc
@@ -41,14 +43,15 @@ type Proc struct {
 	err    error // of its end, valid once ended is closed
 	halt   *clock.Halt
 
+	dead atomic.Bool // by kill -9
+
 	mu    sync.Mutex
-	dead  bool // by kill -9
 	wires map[*wire]struct{}
 }
 
 // spawn starts a program; body is its main.
 func (w *World) spawn(program, name string, prepare func(*Proc), body func(*Proc) error) *Proc {
-	p := &Proc{Program: program, Name: name, w: w, ready: make(chan struct{}), ended: make(chan struct{}), wires: map[*wire]struct{}{}, halt: &clock.Halt{}}
+	p := &Proc{Program: program, Name: name, w: w, who: strings.TrimSpace(program + " " + name), ready: make(chan struct{}), ended: make(chan struct{}), wires: map[*wire]struct{}{}, halt: &clock.Halt{}}
 	p.ctx, p.cancel = context.WithCancel(w.ctx)
 	w.mu.Lock()
 	w.pids++
@@ -115,20 +118,14 @@ func (p *Proc) Kill() {
 
 // die has p do nothing any more.
 func (p *Proc) die() {
-	p.mu.Lock()
-	p.dead = true
-	p.mu.Unlock()
+	p.dead.Store(true)
 	p.halt.End()
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
 	p.w.kills = append(p.w.kills, kill{p.Program + "-" + p.Name, time.Now()})
 }
 
-func (p *Proc) isDead() bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	return p.dead
-}
+func (p *Proc) isDead() bool { return p.dead.Load() }
 
 // Done implements sif.Monitor.
 func (p *Proc) Done() <-chan struct{} { return p.ended }
@@ -171,12 +168,28 @@ func (p *Proc) await(ctx context.Context, child *Proc) error {
 // sleep waits for d and a little that depends on what alone, so that hardly
 // anything happens at the very same instant and a run is like another.
 func (p *Proc) sleep(ctx context.Context, d time.Duration, what string) {
-	h := fnv.New32a()
-	h.Write([]byte(p.Program + p.Name + what))
-	if ctx.Err() != nil {
-		return
+	if ctx.Err() == nil {
+		_ = p.clock().Sleep(ctx, d+jitter(p.Program, p.Name, what))
 	}
-	_ = p.clock().Sleep(ctx, d+time.Duration(h.Sum32()%997)*time.Microsecond)
+}
+
+// pause is the moment before a call of p, too short to be broken off.
+func (p *Proc) pause(ctx context.Context, op, host string) {
+	if ctx.Err() == nil {
+		time.Sleep(jitter(p.Program, p.Name, op, host))
+		p.halt.Pass()
+	}
+}
+
+// jitter is less than a millisecond, and depends on words alone (by FNV-1a).
+func jitter(words ...string) time.Duration {
+	h := uint32(2166136261)
+	for _, w := range words {
+		for i := range len(w) {
+			h = (h ^ uint32(w[i])) * 16777619
+		}
+	}
+	return time.Duration(h%997) * time.Microsecond
 }
 
 // at tells whoever plays with this world where p is, which may kill it there.
@@ -202,7 +215,7 @@ func (p *Proc) step(s lockedfile.Step) error {
 // do is a call of p to the fleet.
 func do[T any](ctx context.Context, p *Proc, op, host string, call func() (T, error)) (T, error) {
 	var none T
-	p.sleep(ctx, 0, op+host)
+	p.pause(ctx, op, host)
 	if err := p.at(op, host, false); err != nil {
 		return none, err
 	}
@@ -257,14 +270,14 @@ type wire struct {
 	once   sync.Once
 
 	mu   sync.Mutex
-	open *ipc.Request // not answered yet
+	open *asked // not answered yet
 }
 
 func (c *wire) Write(b []byte) (int, error) {
-	var req ipc.Request
+	var req asked
 	if json.Unmarshal(b, &req) == nil && req.Verb != ipc.Watch {
-		c.p.sleep(c.p.ctx, 0, op(req)+req.Host)
-		if err := c.p.at(op(req), req.Host, false); err != nil {
+		c.p.pause(c.p.ctx, req.op(), req.Host)
+		if err := c.p.at(req.op(), req.Host, false); err != nil {
 			return 0, err
 		}
 		c.mu.Lock()
@@ -288,7 +301,7 @@ func (c *wire) Read(b []byte) (int, error) {
 	c.open = nil
 	c.mu.Unlock()
 	if req != nil && err == nil {
-		err = errors.Join(c.received(), c.p.at(op(*req), req.Host, true))
+		err = errors.Join(c.received(), c.p.at(req.op(), req.Host, true))
 	}
 	return n, err
 }
@@ -319,7 +332,14 @@ func (c *wire) Close() error {
 	return c.Conn.Close()
 }
 
-func op(req ipc.Request) string {
+// asked is what a point of a program shows of an ipc.Request.
+type asked struct {
+	Verb    ipc.Verb    `json:"verb"`
+	Host    string      `json:"host"`
+	Outcome ipc.Outcome `json:"outcome"`
+}
+
+func (req asked) op() string {
 	if req.Outcome != "" {
 		return string(req.Verb) + " " + string(req.Outcome)
 	}

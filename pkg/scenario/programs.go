@@ -37,8 +37,8 @@ func (p *Proc) files() *conffile.Dir {
 // startSif starts the sif of target; spare is nil but for a spare's.
 func (w *World) startSif(target string, spare func(*Proc) *sif.Spare) *Proc {
 	return w.spawn("sif", target, nil, func(p *Proc) error {
-		opt := sif.Options{Files: p.files(), DatDir: w.dirs.Conf, Management: w.Settings.Management.IP,
-			Failed: ipc.Failed{Dir: w.dirs.Run}, Moving: w.dirs.Moves(), Hold: w.Settings.Lock.Hold.D(), Log: p.logger(), Clock: p.clock(),
+		opt := sif.Options{Files: p.files(), Dats: &w.dats, Management: w.Settings.Management.IP,
+			Failed: w.failed(), Moving: w.moves(), Hold: w.Settings.Lock.Hold.D(), Log: p.logger(), Clock: p.clock(),
 			Monitored: func(host string) (bool, error) { return w.held(host), nil }}
 		if spare != nil {
 			opt.Spare = spare(p)
@@ -174,9 +174,12 @@ func (w *World) startDBSS(path, name string, from *Proc, companion func(*Proc) (
 		}
 	}
 	return w.spawn("dbss", name, prepare, func(p *Proc) error {
-		dat, err := mgmtdata.ReadServer(path)
-		if err != nil {
-			return err
+		dat, known := w.dats.Servers[path]
+		if !known { // of a spare, or of a backup that serves
+			var err error
+			if dat, err = mgmtdata.ReadServer(path); err != nil {
+				return err
+			}
 		}
 		if from == nil && !w.lock(name, p) {
 			return fmt.Errorf("cannot monitor %s: %w", name, daemon.ErrMonitored)
@@ -196,7 +199,7 @@ func (p *Proc) dbss(dat mgmtdata.Server) *dbss.Monitor {
 		Target: dat, Settings: set, Log: p.logger(), Fleet: view{p, p.w.Model},
 		Companion: ipc.NewClient(p.dial(dat.Host), "dbss", p.clock()),
 		Monitors:  others{p},
-		Budget:    ledger{p, budget.File{Path: p.w.dirs.Budget(dat.Host), Host: dat.Host, Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()}},
+		Budget:    ledger{p, budget.File{Path: p.w.dirs.Budget(dat.Host), Disk: &p.w.notes, Host: dat.Host, Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()}},
 		Doubts:    doubts{p, p.board()},
 		Resets:    p.resets(),
 		BootSlot:  p.bootSlot(set.DSRS.BootSlots),
@@ -265,10 +268,7 @@ func (p *Proc) stopDBSS(ctx context.Context, name string) error {
 // startDSRS starts the dsrs of a real server.
 func (w *World) startDSRS(name string) *Proc {
 	return w.spawn("dsrs", name, nil, func(p *Proc) error {
-		dat, err := mgmtdata.ReadReal(w.dirs.Dat(name))
-		if err != nil {
-			return err
-		}
+		dat := w.dats.Reals[w.dirs.Dat(name)]
 		if !w.lock(name, p) {
 			return fmt.Errorf("cannot monitor %s: %w", name, daemon.ErrMonitored)
 		}
@@ -304,11 +304,10 @@ func (l local) Stop(ctx context.Context, host string) error { return l.p.stopDBS
 
 // Server implements dsrs.Data.
 func (l local) Server(host string) (mgmtdata.Server, error) {
-	s, err := mgmtdata.ReadServer(l.p.w.dirs.Dat(host))
-	if os.IsNotExist(err) {
-		return mgmtdata.ReadServer(l.p.w.dirs.SpareDat(host))
+	if s, ok := l.p.w.dats.Server(host); ok {
+		return s, nil
 	}
-	return s, err
+	return mgmtdata.ReadServer(l.p.w.dirs.SpareDat(host))
 }
 
 // BootSlot implements dsrs.Limits.
@@ -328,7 +327,7 @@ func (l local) MigrationSlot(ctx context.Context) (func(), error) {
 
 func (l local) budget(host string) budget.File {
 	set := l.p.w.Settings.DBSS
-	return budget.File{Path: l.p.w.dirs.Budget(host), Host: host, Limit: set.BudgetRecoveries, Window: set.BudgetWindow.D()}
+	return budget.File{Path: l.p.w.dirs.Budget(host), Disk: &l.p.w.notes, Host: host, Limit: set.BudgetRecoveries, Window: set.BudgetWindow.D()}
 }
 
 // BeginRecovery implements dsrs.Limits.

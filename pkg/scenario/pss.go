@@ -19,30 +19,29 @@ import (
 // startPSS starts the power-saving server system.
 func (w *World) startPSS() *Proc {
 	return w.spawn("pss", "", nil, func(p *Proc) error {
-		failed := ipc.Failed{Dir: w.dirs.Run}
+		failed := w.failed()
 		dir := p.files()
 		return pss.New(pss.Options{
 			Fleet: view{p, w.Model}, Files: conf.Files{Dir: dir}, Rescue: conf.Rescue{Dir: dir, Log: p.logger()},
 			Monitors: spares{p}, Meter: meter{view{p, w.Model}}, Accesses: view{p, w.Model},
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
 			WakeSlot:  p.slot(daemon.Waking, w.Settings.Brake.Wakes),
-			Data:      func() (hands.Data, error) { return w.data(), nil },
-			Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.dirs.Moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
+			Data:      func() (hands.Data, error) { return w.data, nil },
+			Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
 			Ready: func() error { p.isReady(); return nil },
-			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State,
+			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State, Notes: &w.notes,
 		}).Run(p.ctx)
 	})
 }
 
 // survived tells whether a pss died here.
 func (w *World) survived() bool {
-	last, err := record.ReadLastCycle(w.dirs.Run)
+	last, err := record.ReadLastCycle(&w.notes, w.dirs.Run)
 	return err == nil && !last.Ended
 }
 
-// data is what the .dat files say; nobody changes them.
-func (w *World) data() hands.Data {
-	var out hands.Data
+// listData is what the .dat files say; nobody changes them.
+func (w *World) listData() (out hands.Data) {
 	for _, path := range sortedKeys(w.dats.Servers) {
 		out.Servers = append(out.Servers, w.dats.Servers[path])
 	}

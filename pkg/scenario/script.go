@@ -181,7 +181,7 @@ func (w *World) triggers(begun time.Time, script []Command, failed *firstError) 
 	return func(p *Proc, at Point) {
 		for i, c := range script {
 			t := c.When
-			if t == nil || t.who != p.who() || t.op != at.Op || t.after != at.After || t.host != "" && t.host != at.Host {
+			if t == nil || t.who != p.who || t.op != at.Op || t.after != at.After || t.host != "" && t.host != at.Host {
 				continue
 			}
 			if time.Since(begun) < c.At {
@@ -201,8 +201,6 @@ func (w *World) triggers(begun time.Time, script []Command, failed *firstError) 
 		}
 	}
 }
-
-func (p *Proc) who() string { return strings.TrimSpace(p.Program + " " + p.Name) }
 
 // command does one command at once.
 func (w *World) command(f []string) error {

@@ -11,7 +11,13 @@ import (
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/instance"
+	"pss-msbs/pkg/ipc"
 )
+
+// failed are the servers whose VIPs are pss's, moves the VIPs that it is moving.
+func (w *World) failed() ipc.Failed { return ipc.Failed{Dir: w.dirs.Run, Disk: &w.notes} }
+
+func (w *World) moves() ipc.Moves { return ipc.Moves{Dir: w.dirs.State, Disk: &w.notes} }
 
 // slot is one of the slots that all programs share.
 type slot struct {
@@ -68,7 +74,9 @@ type resets struct {
 }
 
 func (p *Proc) resets() resets {
-	return resets{p, instance.Resets(p.w.dirs, p.w.Settings, p.clock())}
+	r := instance.Resets(p.w.dirs, p.w.Settings, p.clock())
+	r.Disk = &p.w.notes
+	return resets{p, r}
 }
 
 // Permit implements dsrs.Resets.
@@ -90,7 +98,7 @@ func (r resets) Answered(ctx context.Context, target string) error {
 // board is the board of doubts as p sees it.
 func (p *Proc) board() *doubt.Board {
 	b := instance.Board(p.w.dirs, p.w.Settings, p.clock())
-	b.PID, b.Alive = p.pid, p.w.lives
+	b.PID, b.Alive, b.Disk = p.pid, p.w.lives, &p.w.notes
 	return b
 }
 

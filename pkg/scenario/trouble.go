@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -15,6 +14,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/lockedfile"
+	"pss-msbs/pkg/notes"
 )
 
 // trouble is what goes wrong between programs and with the disk:
@@ -120,7 +120,10 @@ func (t *trouble) reply(p *Proc) (late time.Duration, lost bool) {
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	now, name := time.Now(), strings.ReplaceAll(p.who(), " ", "-")
+	if t.lost == nil && t.delayed == nil {
+		return 0, false
+	}
+	now, name := time.Now(), strings.ReplaceAll(p.who, " ", "-")
 	in := func(m map[string]time.Time) bool { return now.Before(m[name]) || now.Before(m["all"]) }
 	if in(t.delayed) {
 		late = time.Duration(t.rnd.IntN(int(latest.Milliseconds()))) * time.Millisecond
@@ -155,21 +158,23 @@ func (p *Proc) received(ctx context.Context, silent error) error {
 // wall clock jumped by d that is what programs read there.
 func (w *World) age(d time.Duration) error {
 	for _, dir := range []string{w.dirs.State, w.dirs.Run} {
-		files, err := filepath.Glob(filepath.Join(dir, "*.json"))
+		names, err := w.notes.List(dir)
 		if err != nil {
 			return err
 		}
-		for _, path := range files {
-			if err := ageFile(path, d); err != nil {
-				return err
+		for _, name := range names {
+			if path := filepath.Join(dir, name); filepath.Ext(name) == ".json" {
+				if err := w.ageNote(path, d); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
 }
 
-func ageFile(path string, d time.Duration) error {
-	b, err := os.ReadFile(path)
+func (w *World) ageNote(path string, d time.Duration) error {
+	b, err := w.notes.Read(path, notes.MaxSize)
 	if err != nil {
 		return err
 	}
@@ -180,7 +185,7 @@ func ageFile(path string, d time.Duration) error {
 	if b, err = json.Marshal(aged(v, d)); err != nil {
 		return err
 	}
-	return replace(path, b)
+	return w.notes.Write(path, b, false)
 }
 
 // aged is v with every time in it d earlier.

@@ -16,6 +16,8 @@ import (
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/notes"
+	"pss-msbs/pkg/pss/hands"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -33,9 +35,11 @@ type World struct {
 	Trouble *trouble
 
 	dirs   daemon.Dirs
+	notes  notes.Memory       // of the run and state directories
 	disk   *lockedfile.Memory // with the seven files
 	files  *conffile.Dir      // the judge's own
 	dats   mgmtdata.Dir
+	data   hands.Data        // the same in the order of the names
 	spares []string          // by name
 	known  cluster.HomeNames // the homes of the VIPs
 	log    *book
@@ -104,9 +108,9 @@ func (w *World) open(edit func(*settings.Settings, *sim.Spec)) (err error) {
 		w.spares = append(w.spares, s.Host)
 	}
 	slices.Sort(w.spares)
-	data := w.data()
-	w.known = data.Homes()
-	spec, err := sim.FromTables(t, data.Servers, data.Reals, w.Settings)
+	w.data = w.listData()
+	w.known = w.data.Homes()
+	spec, err := sim.FromTables(t, w.data.Servers, w.data.Reals, w.Settings)
 	if err != nil {
 		return err
 	}

@@ -69,30 +69,23 @@ func (s *Server) facts() verbs.Facts {
 		Moving:     s.opt.Moving.Get,
 		Owned:      s.owned,
 		Server: func(host string) (mgmtdata.Server, bool) {
-			if d, err := mgmtdata.ReadServer(filepath.Join(s.opt.DatDir, host+".dat")); err == nil && d.Host == host {
-				return d, true // where it should be; an edit under the lock reads one file, not all
-			}
-			for _, d := range dats().Servers {
-				if d.Host == host {
-					return d, true
+			if s.opt.Dats == nil {
+				if d, err := mgmtdata.ReadServer(filepath.Join(s.opt.DatDir, host+".dat")); err == nil && d.Host == host {
+					return d, true // where it should be; an edit under the lock reads one file, not all
 				}
 			}
-			return mgmtdata.Server{}, false
+			return dats().Server(host)
 		},
-		Real: func(ip netip.Addr) (mgmtdata.Real, bool) {
-			for _, d := range dats().Reals {
-				if d.IP == ip {
-					return d, true
-				}
-			}
-			return mgmtdata.Real{}, false
-		},
+		Real: func(ip netip.Addr) (mgmtdata.Real, bool) { return dats().Real(ip) },
 	}
 }
 
 // dats is the management data that can be read; a faulty .dat is left out.
 func (s *Server) dats() mgmtdata.Dir {
-	if s.opt.DatDir == "" {
+	switch {
+	case s.opt.Dats != nil:
+		return *s.opt.Dats
+	case s.opt.DatDir == "":
 		return mgmtdata.Dir{}
 	}
 	d, err := mgmtdata.ReadDir(s.opt.DatDir)

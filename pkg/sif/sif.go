@@ -9,12 +9,9 @@
 package sif
 
 import (
-	"bytes"
 	"context"
 	"net"
 	"net/netip"
-	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -24,6 +21,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/remark"
 )
 
@@ -33,10 +31,11 @@ const DefaultHold = 3 * time.Second
 // Options say what a sif works on.
 type Options struct {
 	Files      *conffile.Dir
-	DatDir     string     // where the .dat files lie; empty: unknown
-	Management netip.Addr // stands as the real server of backups
-	Failed     ipc.Failed // the servers whose VIPs are pss's
-	Moving     ipc.Moves  // the VIPs that pss is moving
+	DatDir     string        // where the .dat files lie; empty: unknown
+	Dats       *mgmtdata.Dir // what they say, where nobody changes them; nil: they are read for each request
+	Management netip.Addr    // stands as the real server of backups
+	Failed     ipc.Failed    // the servers whose VIPs are pss's
+	Moving     ipc.Moves     // the VIPs that pss is moving
 	Clock      clock.Clock
 	Hold       time.Duration // 0: DefaultHold
 	Log        zerolog.Logger
@@ -140,24 +139,10 @@ func faultLines(faults conffile.Faults) []string {
 func (s *Server) renew(ctx context.Context) {
 	changes := s.opt.Files.Watch(ctx)
 	for ok := true; ok; _, ok = <-changes {
-		if !s.copied() {
+		if !s.opt.Files.Copied() { // spares it the lock at every change
 			_ = s.opt.Files.Renew(ctx) // files that cannot be used stay out of the copies; the next look alarms
 		}
 	}
-}
-
-// copied tells, without the lock and thus as a hint, whether the files are as
-// their last good copies: it spares every sif the exclusive lock at every change.
-func (s *Server) copied() bool {
-	dir := s.opt.Files.Path()
-	for _, name := range conffile.Names() {
-		now, err := os.ReadFile(filepath.Join(dir, name))
-		last, lastErr := os.ReadFile(filepath.Join(dir, ".last", name))
-		if err != nil || lastErr != nil || !bytes.Equal(now, last) {
-			return false
-		}
-	}
-	return true
 }
 
 // owned tells whether somebody monitors host. Where that cannot be found out

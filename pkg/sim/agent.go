@@ -17,7 +17,7 @@ import (
 func (m *Model) agent(ctx context.Context, g cluster.Guest, d time.Duration, do func(*instance) error) error {
 	slow := time.Duration(0)
 	first := func(i *instance) error {
-		slow = m.agentSlow(i, m.luck("agent "+i.Host))
+		slow = m.agentSlow(i)
 		return nil
 	}
 	if err := m.agentStep(ctx, g, 0, first); err != nil {

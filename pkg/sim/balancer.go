@@ -105,12 +105,12 @@ const (
 )
 
 func (m *Model) try(vip netip.Addr) outcome {
-	who := m.answering(vip, fromClients)
-	if len(who) == 0 {
+	who := m.answerer(vip, fromClients)
+	if who == nil {
 		return unheard
 	}
 	out := served
-	for _, d := range who[0].daemons {
+	for _, d := range who.daemons {
 		switch d {
 		case stopped:
 			out = refused
@@ -207,11 +207,11 @@ func (m *Model) answered(c *clients, delay time.Duration) {
 
 // keptWaiting is how long who answers for vip makes a client wait.
 func (m *Model) keptWaiting(vip netip.Addr) time.Duration {
-	who := m.answering(vip, fromClients)
-	if _, to := m.slowness(who[0]); to == 0 {
+	who := m.answerer(vip, fromClients)
+	if _, to := m.slowness(who); to == 0 {
 		return 0
 	}
-	return m.greeting(who[0], m.luck("client of "+vip.String()))
+	return m.greeting(who, m.luck("client of ", vip.String()))
 }
 
 func (c *clients) add(a access) {

@@ -25,11 +25,26 @@ func (m *Model) hang(ctx context.Context, why error) error {
 	}
 }
 
+// patient is ctx, with an end where it has none.
+func (m *Model) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+	if _, ok := ctx.Deadline(); ok {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, m.clk.Wall(m.spec.Times.ProbeTimeout))
+}
+
+// brief is a time so short that nothing but a deadline breaks it off.
+const brief = 3 * ms
+
 // wait lets d pass. A deadline that ends first means that nobody answered in
 // time: why. On a busy machine both may be over; then the answer counts.
 func (m *Model) wait(ctx context.Context, d time.Duration, why error) error {
 	begin := time.Now()
 	if d <= 0 { // see clock.Sleep
+		return nil
+	}
+	if end, ok := ctx.Deadline(); d <= brief && ok && end.Sub(begin) > m.clk.Wall(d) {
+		time.Sleep(m.clk.Wall(d))
 		return nil
 	}
 	t := time.NewTimer(m.clk.Wall(d))
@@ -66,7 +81,7 @@ func (m *Model) reach(ctx context.Context, real netip.Addr, d time.Duration) err
 	}
 	silent, refuses, slow := h.silent, m.answersPing(h) && h.hypervisor == stopped, h.slow
 	if p := m.toHypervisor(h); d > 0 && p != (Path{}) {
-		slow += p.Exchange(m.luck("call "+h.Name+" "+d.String()), 1)
+		slow += p.Exchange(m.luck("call ", h.Name, " ", d.String()), 1)
 	}
 	if !silent {
 		m.heard(h)

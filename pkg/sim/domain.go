@@ -186,7 +186,7 @@ func (m *Model) Save(ctx context.Context, g cluster.Guest) error {
 				return fmt.Errorf("it is %s", m.stateOn(h, g.Host))
 			}
 			i.saved = i
-			delete(h.on, g.Host)
+			h.drop(g.Host)
 			if i.Home == h.IP {
 				newInstance(i.guest, h)
 			}
@@ -224,7 +224,8 @@ func (m *Model) restored(k *guest, h *host) error {
 	if o := h.on[k.Host]; o != nil && o.live() {
 		return fmt.Errorf("it is %s", o.state)
 	}
-	k.saved, i.at, h.on[k.Host] = nil, h, i
+	k.saved, i.at = nil, h
+	h.put(i)
 	m.blameTwin(i)
 	m.blameKeptVIPs(i)
 	i.staleClock, i.linkDown, i.cut, i.busy = true, false, false, time.Time{}

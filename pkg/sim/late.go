@@ -44,7 +44,7 @@ func (m *Model) command(ctx context.Context, g cluster.Guest, d time.Duration, d
 func (m *Model) comesLater(g cluster.Guest, certain bool, do func(*host) error) {
 	m.lock()
 	defer m.unlock()
-	h, luck := m.hosts[g.Real], m.luck("late "+g.Host)
+	h, luck := m.hosts[g.Real], m.luck("late ", g.Host)
 	if h == nil || !certain && luck.Float64() >= m.spec.Late {
 		return
 	}
@@ -91,7 +91,7 @@ func (m *Model) agentCommand(ctx context.Context, g cluster.Guest, d time.Durati
 func (m *Model) comesLaterInside(g cluster.Guest, certain bool, do func(*instance) error) {
 	m.lock()
 	defer m.unlock()
-	h, luck := m.hosts[g.Real], m.luck("late inside "+g.Host)
+	h, luck := m.hosts[g.Real], m.luck("late inside ", g.Host)
 	if h == nil || h.on[g.Host] == nil || !certain && luck.Float64() >= m.spec.Late {
 		return
 	}

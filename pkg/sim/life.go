@@ -72,7 +72,7 @@ func (m *Model) stop(i *instance, s cluster.GuestState) {
 // forget removes a stopped guest from a host that it is not defined on.
 func (m *Model) forget(i *instance) {
 	if i.Home != i.at.IP && i.at.on[i.Host] == i {
-		delete(i.at.on, i.Host)
+		i.at.drop(i.Host)
 	}
 }
 
@@ -177,7 +177,7 @@ func (m *Model) WakeReal(ctx context.Context, mac cluster.MAC) error {
 		if h.MAC != mac || h.management {
 			continue
 		}
-		if isLost(m.luck("magic "+h.Name), m.toHost(h).LossOut) {
+		if isLost(m.luck("magic ", h.Name), m.toHost(h).LossOut) {
 			m.note("wake", h, "", "magic packet for %s lost", h.Name)
 			continue
 		}
@@ -263,11 +263,12 @@ func (m *Model) moved(i *instance, dst *host, life int) error {
 		return fmt.Errorf("it is %s on the destination", o.state)
 	}
 	src := i.at
-	delete(src.on, i.Host)
+	src.drop(i.Host)
 	if i.Home == src.IP {
 		newInstance(i.guest, src)
 	}
-	i.at, i.cut, i.linkDown, dst.on[i.Host], dst.warm[i.Kind] = dst, false, false, i, true
+	i.at, i.cut, i.linkDown, dst.warm[i.Kind] = dst, false, false, true
+	dst.put(i)
 	for v, hold := range i.vips {
 		i.vips[v] = vipHold{since: hold.since, announced: m.now}
 	}

@@ -58,6 +58,7 @@ type host struct {
 	starts      int           // of the hypervisor
 	warm        map[Kind]bool // the disk cache holds this kind's image
 	on          map[string]*instance
+	ordered     []*instance   // on by name; made anew by every change
 	slow        time.Duration // added to every call
 	wolLost     int           // so many magic packets will be lost
 	neverWakes  bool
@@ -217,7 +218,7 @@ func (m *Model) addReady(g *guest) error {
 	if !g.Home.IsValid() {
 		h := m.hosts[m.spec.Management]
 		i := newInstance(g, h)
-		delete(h.on, g.Host)
+		h.drop(g.Host)
 		i.state, g.saved = cluster.GuestPaused, i
 		i.startDaemons()
 		return nil
@@ -232,8 +233,19 @@ func (m *Model) addReady(g *guest) error {
 // newInstance defines g on h, shut off.
 func newInstance(g *guest, h *host) *instance {
 	i := &instance{guest: g, at: h, state: cluster.GuestOff, vips: map[netip.Addr]vipHold{}, daemons: map[string]daemonState{}}
-	h.on[g.Host] = i
+	h.put(i)
 	return i
+}
+
+// put has i on h, drop nobody of that name.
+func (h *host) put(i *instance) {
+	h.on[i.Host] = i
+	h.ordered = nil
+}
+
+func (h *host) drop(name string) {
+	delete(h.on, name)
+	h.ordered = nil
 }
 
 func (i *instance) startDaemons() {
@@ -253,9 +265,11 @@ func (i *instance) live() bool {
 
 // inOrder are the guests on the host by name, so that one run is like another.
 func (h *host) inOrder() []*instance {
-	out := slices.Collect(maps.Values(h.on))
-	slices.SortFunc(out, func(a, b *instance) int { return strings.Compare(a.Host, b.Host) })
-	return out
+	if h.ordered == nil {
+		h.ordered = slices.Collect(maps.Values(h.on))
+		slices.SortFunc(h.ordered, func(a, b *instance) int { return strings.Compare(a.Host, b.Host) })
+	}
+	return h.ordered
 }
 
 // up tells whether the host's processors run, whoever can reach it.

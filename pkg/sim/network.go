@@ -65,6 +65,24 @@ func (m *Model) answering(ip netip.Addr, v view) []*instance {
 	return out
 }
 
+// answerer is the first of those who answer for ip, or nil.
+func (m *Model) answerer(ip netip.Addr, v view) (first *instance) {
+	if g := m.byIP[ip]; g != nil {
+		for _, h := range m.order {
+			if i := h.on[g.Host]; i != nil && m.connected(i, v) {
+				return i
+			}
+		}
+		return nil
+	}
+	for _, i := range m.holders[ip] {
+		if m.connected(i, v) && (first == nil || i.vips[ip].announced.After(first.vips[ip].announced)) {
+			first = i
+		}
+	}
+	return first
+}
+
 // heard notes that a host answered the management server: while its hypervisor
 // does not, nobody can strip it.
 func (m *Model) heard(h *host) {
@@ -137,7 +155,7 @@ func (m *Model) arrival(h *host, d time.Duration) time.Time {
 	if p == (Path{}) {
 		return at
 	}
-	if at = at.Add(p.late(m.luck("event " + h.Name))); at.Before(h.reported) {
+	if at = at.Add(p.late(m.luck("event ", h.Name))); at.Before(h.reported) {
 		at = h.reported
 	}
 	h.reported = at

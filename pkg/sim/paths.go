@@ -1,9 +1,7 @@
 package sim
 
 import (
-	"encoding/binary"
 	"fmt"
-	"hash/fnv"
 	"math/rand/v2"
 	"net/netip"
 	"time"
@@ -15,8 +13,8 @@ import (
 type paths struct {
 	bad map[string][]*badPath // by part
 
-	at    time.Time // of the last draws
-	drawn map[string]uint64
+	at    time.Time         // of the last draws
+	drawn map[uint64]uint64 // by kind
 }
 
 // badPath is one fault of a path.
@@ -29,22 +27,42 @@ const (
 	partHypervisor = "hypervisor:" // and the real server's name
 )
 
-// luck is where what happens to the next packet of a kind comes from. It depends
-// on the seed, the kind and the instant alone, not on who came first within an
-// instant, so that one run is like another. Held: m.mu, also below.
-func (m *Model) luck(kind string) *rand.Rand {
-	if !m.paths.at.Equal(m.now) || m.paths.drawn == nil {
-		m.paths.at, m.paths.drawn = m.now, map[string]uint64{}
+// luck is where what happens to the next packet of a kind, named by words, comes
+// from. It depends on the seed, the kind and the instant alone, not on who came
+// first within an instant, so that one run is like another. Held: m.mu, also below.
+func (m *Model) luck(words ...string) *rand.Rand {
+	p := &m.paths
+	if p.drawn == nil {
+		p.drawn = map[uint64]uint64{}
 	}
-	n := m.paths.drawn[kind]
-	m.paths.drawn[kind]++
-	h := fnv.New64a()
-	h.Write([]byte(kind))
-	var b [16]byte
-	binary.LittleEndian.PutUint64(b[:8], uint64(m.now.Sub(m.record.start)))
-	binary.LittleEndian.PutUint64(b[8:], n)
-	h.Write(b[:])
-	return rand.New(rand.NewPCG(m.spec.Seed, mixed(h.Sum64())))
+	if !p.at.Equal(m.now) {
+		p.at = m.now
+		clear(p.drawn)
+	}
+	kind := uint64(fnvBasis)
+	for _, w := range words {
+		for i := range len(w) {
+			kind = (kind ^ uint64(w[i])) * fnvPrime
+		}
+	}
+	n := p.drawn[kind]
+	p.drawn[kind]++
+	return rand.New(rand.NewPCG(m.spec.Seed, mixed(hashed(hashed(kind, uint64(m.now.Sub(m.record.start))), n))))
+}
+
+// FNV-1a of 64 bits.
+const (
+	fnvBasis = 14695981039346656037
+	fnvPrime = 1099511628211
+)
+
+// hashed is the hash h of what came before, and of v.
+func hashed(h, v uint64) uint64 {
+	for range 8 {
+		h = (h ^ v&0xff) * fnvPrime
+		v >>= 8
+	}
+	return h
 }
 
 // mixed spreads every bit of x over all (the end of MurmurHash3).
@@ -57,11 +75,17 @@ func mixed(x uint64) uint64 {
 // through is the path through parts.
 func (m *Model) through(parts ...string) Path {
 	p := m.spec.Path
+	if m.clean() {
+		return p
+	}
 	for _, part := range parts {
 		p = p.Then(m.part(part))
 	}
 	return p
 }
+
+// clean reports whether no part has a path of its own.
+func (m *Model) clean() bool { return len(m.spec.Paths)+len(m.paths.bad) == 0 }
 
 func (m *Model) part(part string) Path {
 	p := m.spec.Paths[part]
@@ -80,18 +104,30 @@ func (m *Model) toHost(h *host) Path {
 }
 
 // toGuest is the path to a guest where it is.
-func (m *Model) toGuest(i *instance) Path { return m.toHost(i.at).Then(m.part(i.Host)) }
+func (m *Model) toGuest(i *instance) Path {
+	p := m.toHost(i.at)
+	if m.clean() {
+		return p
+	}
+	return p.Then(m.part(i.Host))
+}
 
 // toHypervisor is the path of a real server's hypervisor connection.
 func (m *Model) toHypervisor(h *host) Path {
-	if h.management {
+	switch {
+	case h.management:
 		return Path{}
+	case m.clean():
+		return m.spec.Path
 	}
 	return m.toHost(h).Then(m.part(partHypervisor + h.Name))
 }
 
 // toReference is the path to a network reference.
 func (m *Model) toReference(ip netip.Addr) Path {
+	if m.clean() {
+		return m.spec.Path
+	}
 	return m.through(partManagement, partReferences, ip.String())
 }
 
@@ -149,7 +185,9 @@ func (m *Model) mend(part string, which *badPath) {
 		}
 	}
 	if len(left) < len(m.paths.bad[part]) {
-		m.paths.bad[part], m.dirty = left, true
+		if m.paths.bad[part], m.dirty = left, true; len(left) == 0 {
+			delete(m.paths.bad, part)
+		}
 		m.note("heal", nil, part, "path of %s", part)
 	}
 }

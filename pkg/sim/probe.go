@@ -20,10 +20,7 @@ type answer struct {
 
 // probe waits for the answer to a question, or in vain as long as the caller may.
 func (m *Model) probe(ctx context.Context, ask func() answer) error {
-	limit, cancel := context.WithCancel(ctx)
-	if _, ok := ctx.Deadline(); !ok {
-		limit, cancel = context.WithTimeout(ctx, m.clk.Wall(m.spec.Times.ProbeTimeout))
-	}
+	limit, cancel := m.patient(ctx)
 	defer cancel()
 	a := m.asked(ask)
 	for a.after != nil {
@@ -71,7 +68,7 @@ func (m *Model) pinged(ip netip.Addr) answer {
 	case held != nil:
 		return answer{after: held}
 	case i != nil:
-		return m.echo(i.at, ip, m.toGuest(i), m.pingSlow(i, m.luck("slow ping "+i.Host)))
+		return m.echo(i.at, ip, m.toGuest(i), m.pingSlow(i))
 	case !m.cut && slices.Contains(m.spec.References, ip):
 		return m.echo(nil, ip, m.toReference(ip), 0)
 	}
@@ -80,9 +77,12 @@ func (m *Model) pinged(ip netip.Addr) answer {
 
 // echo sends an echo request on a path; h hears it, where it is not nil.
 func (m *Model) echo(h *host, ip netip.Addr, p Path, slow time.Duration) answer {
-	rtt, lost := p.Ping(m.luck("ping " + ip.String()))
-	if lost {
-		return answer{}
+	rtt := time.Duration(0)
+	if p != (Path{}) {
+		var lost bool
+		if rtt, lost = p.Ping(m.luck("ping ", ip.String())); lost {
+			return answer{}
+		}
 	}
 	if h != nil {
 		m.heard(h)
@@ -92,8 +92,8 @@ func (m *Model) echo(h *host, ip netip.Addr, p Path, slow time.Duration) answer 
 
 // asks is who answers the management server at ip, or what holds who would.
 func (m *Model) asks(ip netip.Addr) (*instance, *stall) {
-	if who := m.answering(ip, fromManagement); len(who) > 0 {
-		return who[0], nil
+	if i := m.answerer(ip, fromManagement); i != nil {
+		return i, nil
 	}
 	for _, h := range m.order {
 		for _, i := range h.inOrder() {
@@ -124,7 +124,7 @@ func (m *Model) greeted(ip netip.Addr, daemon string) answer {
 		m.record.asked.note(AskedGreet, i.Host, m.now)
 	}
 	m.heard(i.at)
-	luck, p := m.luck("greet "+ip.String()+" "+daemon), m.toGuest(i)
+	luck, p := m.luck("greet ", ip.String(), " ", daemon), m.toGuest(i)
 	a := answer{given: true, takes: m.spec.Times.Greet + p.Connect(luck)}
 	switch i.daemons[daemon] {
 	case stopped, "":
@@ -160,7 +160,7 @@ func (m *Model) claims(ip netip.Addr) (macs []cluster.MAC, takes time.Duration) 
 	for n := range time.Duration(arpTries) {
 		takes = n*arpAgain + m.spec.Times.ARP
 		claim := func(mac cluster.MAC, p Path) {
-			if rtt, lost := p.Ping(m.luck("arp " + ip.String() + mac.String())); !lost {
+			if rtt, lost := p.Ping(m.luck("arp ", ip.String(), mac.String())); !lost {
 				macs, takes = append(macs, mac), max(takes, n*arpAgain+m.spec.Times.ARP+rtt)
 			}
 		}

@@ -136,11 +136,12 @@ func (c command) table(b *bytes.Buffer, now time.Time, head, rows []string) {
 }
 
 func columns(v ...float64) string {
-	var s strings.Builder
+	var s []byte
 	for _, x := range v {
-		fmt.Fprintf(&s, "%10.2f", x)
+		text := strconv.AppendFloat(nil, x, 'f', 2, 64)
+		s = append(append(s, strings.Repeat(" ", max(0, 10-len(text)))...), text...)
 	}
-	return s.String()
+	return string(s)
 }
 
 func printFree(b *bytes.Buffer, total int64, r reading) {

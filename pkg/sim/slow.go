@@ -91,7 +91,7 @@ func (m *Model) settleJams() {
 }
 
 func (m *Model) jamLater(i *instance) {
-	luck, life := m.luck("jam "+i.Host), i.life
+	luck, life := m.luck("jam ", i.Host), i.life
 	wait, long := between(luck, overloadJamAfterFrom, overloadJamAfterTo), between(luck, overloadJamFrom, overloadJamTo)
 	if i.at.taken {
 		wait, long = between(luck, crowdedJamAfterFrom, crowdedJamAfterTo), between(luck, crowdedJamFrom, crowdedJamTo)
@@ -188,21 +188,29 @@ func (m *Model) greeting(i *instance, luck *rand.Rand) time.Duration {
 }
 
 // agentSlow is how much longer a call of i's agent takes.
-func (m *Model) agentSlow(i *instance, luck *rand.Rand) time.Duration {
-	if i.slowed() {
-		return between(luck, overloadAgentFrom, overloadAgentTo)
+func (m *Model) agentSlow(i *instance) time.Duration {
+	from, to := overloadAgentFrom, overloadAgentTo
+	if !i.slowed() {
+		_, to = m.slowness(i)
+		from, to = 0, to/4
 	}
-	_, to := m.slowness(i)
-	return between(luck, 0, to/4)
+	if to == 0 {
+		return 0
+	}
+	return between(m.luck("agent ", i.Host), from, to)
 }
 
 // pingSlow is how much longer the answer to a ping takes.
-func (m *Model) pingSlow(i *instance, luck *rand.Rand) time.Duration {
-	if i.slowed() {
-		return between(luck, overloadPingFrom, overloadPingTo)
+func (m *Model) pingSlow(i *instance) time.Duration {
+	from, to := overloadPingFrom, overloadPingTo
+	if !i.slowed() {
+		_, to = m.slowness(i)
+		from, to = 0, min(to/100, overloadPingTo)
 	}
-	_, to := m.slowness(i)
-	return between(luck, 0, min(to/100, overloadPingTo))
+	if to == 0 {
+		return 0
+	}
+	return between(m.luck("slow ping ", i.Host), from, to)
 }
 
 func between(luck *rand.Rand, from, to time.Duration) time.Duration {

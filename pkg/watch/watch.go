@@ -28,7 +28,8 @@ type Watcher struct {
 	clk    clock.Clock
 	put    Put
 	told   chan telling
-	wake   <-chan time.Time
+	wake   *time.Timer     // of the next look
+	due    time.Time       // when wake fires
 	ctx    context.Context // of all questions
 	cancel context.CancelFunc
 	asking sync.WaitGroup
@@ -47,6 +48,7 @@ const answersKept = 128
 func New(ctx context.Context, clk clock.Clock, cfg detector.Config, daemons []string, put Put) *Watcher {
 	w := &Watcher{Detector: detector.New(cfg, daemons), clk: clk, put: put, told: make(chan telling, answersKept)}
 	w.ctx, w.cancel = context.WithCancel(ctx)
+	w.wake, w.due = time.NewTimer(farOff), clk.Now().Add(farOff)
 	w.Begin(clk.Now())
 	return w
 }
@@ -84,6 +86,7 @@ func Config(set settings.Settings, clk clock.Clock) detector.Config {
 func (w *Watcher) Stop() {
 	if w != nil {
 		w.cancel()
+		w.wake.Stop()
 		w.asking.Wait()
 	}
 }
@@ -98,14 +101,32 @@ func (w *Watcher) Pause() {
 // Look asks what is due and weighs what was answered. The next look is due when
 // Wake fires or an answer was told.
 func (w *Watcher) Look() detector.Verdict {
+	now := w.awake()
 	w.drain()
-	now := w.clk.Now()
 	questions, wake := w.Ask(now)
 	for _, q := range questions {
 		w.ask(q)
 	}
-	w.wake = w.clk.After(wake.Sub(now))
+	w.due = wake
+	w.wake.Reset(max(w.clk.Wall(wake.Sub(now)), soon))
 	return w.Verdict(now)
+}
+
+// A timer that nobody needs yet is far off. One that is to fire at once does so
+// soon: see clock.Sleep.
+const (
+	farOff = 1000 * time.Hour
+	soon   = time.Nanosecond
+)
+
+// awake is now, once this program runs: its clock woke it, or may have.
+func (w *Watcher) awake() time.Time {
+	now := w.clk.Now()
+	if now.Before(w.due) {
+		return now
+	}
+	w.clk.Halt.Pass()
+	return w.clk.Now()
 }
 
 // Told is where answers come in, each to be given to Take; nil (never) on nil.
@@ -124,7 +145,10 @@ func (w *Watcher) Wake() <-chan time.Time {
 	if w == nil {
 		return nil
 	}
-	return w.wake
+	if !w.clk.Now().Before(w.due) {
+		w.wake.Reset(soon)
+	}
+	return w.wake.C
 }
 
 // drain takes the answers that are there.

@@ -168,7 +168,7 @@ func (h *Hands) boot(ctx context.Context, g cluster.Guest, slot slots) error {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	silent, ran := 0, h.Clock.Now()
-	return patience.Until(ctx, h.Clock, func(ctx context.Context) error {
+	return patience.Booted(ctx, h.Clock, func(ctx context.Context) error {
 		err := h.Fleet.SetClock(ctx, g)
 		if err == nil {
 			return nil

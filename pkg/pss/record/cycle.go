@@ -6,11 +6,11 @@ package record
 import (
 	"encoding/json"
 	"fmt"
-	"os"
 	"path/filepath"
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/notes"
 )
 
 // LastCycle is what a running pss publishes of its last cycle, for pss status.
@@ -62,10 +62,11 @@ type Mended struct {
 // LastCycleFile is where a running pss publishes its last cycle.
 func LastCycleFile(runDir string) string { return filepath.Join(runDir, "pss.json") }
 
-// ReadLastCycle reads it; no file is an error that errors.Is calls fs.ErrNotExist.
-func ReadLastCycle(runDir string) (LastCycle, error) {
+// ReadLastCycle reads it from disk, nil for that of the operating system; no file
+// is an error that errors.Is calls fs.ErrNotExist.
+func ReadLastCycle(disk notes.Disk, runDir string) (LastCycle, error) {
 	var c LastCycle
-	b, err := os.ReadFile(LastCycleFile(runDir))
+	b, err := notes.On(disk).Read(LastCycleFile(runDir), notes.MaxSize)
 	if err != nil {
 		return c, err
 	}
@@ -75,15 +76,11 @@ func ReadLastCycle(runDir string) (LastCycle, error) {
 	return c, nil
 }
 
-// Write replaces a file as a whole: a reader sees the old or the new one.
-func Write(path string, v any) error {
+// Write replaces a file of disk, nil for that of the operating system.
+func Write(disk notes.Disk, path string, v any) error {
 	b, err := json.MarshalIndent(v, "", "  ")
 	if err != nil {
 		return err
 	}
-	tmp := path + ".tmp"
-	if err := os.WriteFile(tmp, append(b, '\n'), 0o600); err != nil {
-		return err
-	}
-	return os.Rename(tmp, path)
+	return notes.On(disk).Write(path, append(b, '\n'), false)
 }

@@ -29,7 +29,7 @@ func FuzzWake(f *testing.F) {
 		if err := w.Woke(real, time.Second); err != nil || !w.Proved(real) {
 			t.Fatalf("woke: %v, proved %v", err, w.Proved(real))
 		}
-		if r, err := record.ReadWake(path); err != nil || r.Real != real || len(r.TookSeconds) == 0 || len(r.TookSeconds) > 20 {
+		if r, err := record.ReadWake(nil, path); err != nil || r.Real != real || len(r.TookSeconds) == 0 || len(r.TookSeconds) > 20 {
 			t.Errorf("%+v, %v", r, err)
 		}
 	})
@@ -46,14 +46,14 @@ func FuzzLastCycle(f *testing.F) {
 		if err := os.WriteFile(path, text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		c, err := record.ReadLastCycle(dir)
+		c, err := record.ReadLastCycle(nil, dir)
 		if err != nil {
 			return
 		}
-		if err := record.Write(path, c); err != nil {
+		if err := record.Write(nil, path, c); err != nil {
 			return // a time that JSON cannot spell
 		}
-		if _, err := record.ReadLastCycle(dir); err != nil {
+		if _, err := record.ReadLastCycle(nil, dir); err != nil {
 			t.Errorf("what was written cannot be read: %v", err)
 		}
 	})

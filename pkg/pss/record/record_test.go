@@ -28,7 +28,7 @@ func TestWakes(t *testing.T) {
 	for n := range 25 {
 		ok(t, w.Woke(real, time.Duration(n)*time.Second))
 	}
-	r, err := record.ReadWake(filepath.Join(w.Dir, "wake-172.21.14.203.json"))
+	r, err := record.ReadWake(nil, filepath.Join(w.Dir, "wake-172.21.14.203.json"))
 	if err != nil || !w.Proved(real) || r.Real != real || len(r.TookSeconds) != 20 || r.TookSeconds[19] != 24 {
 		t.Errorf("%+v, %v", r, err)
 	}
@@ -48,11 +48,11 @@ func TestDamagedWake(t *testing.T) {
 
 func TestLastCycle(t *testing.T) {
 	dir := t.TempDir()
-	if _, err := record.ReadLastCycle(dir); !errors.Is(err, fs.ErrNotExist) {
+	if _, err := record.ReadLastCycle(nil, dir); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("no cycle: %v", err)
 	}
-	ok(t, record.Write(record.LastCycleFile(dir), record.LastCycle{PID: 7, Groups: []record.GroupLoad{{Group: "Mail", Ls: 12.5}}}))
-	c, err := record.ReadLastCycle(dir)
+	ok(t, record.Write(nil, record.LastCycleFile(dir), record.LastCycle{PID: 7, Groups: []record.GroupLoad{{Group: "Mail", Ls: 12.5}}}))
+	c, err := record.ReadLastCycle(nil, dir)
 	if err != nil || c.PID != 7 || c.Groups[0].Ls != 12.5 {
 		t.Errorf("%+v, %v", c, err)
 	}

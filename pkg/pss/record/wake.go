@@ -6,16 +6,17 @@ import (
 	"fmt"
 	"io/fs"
 	"net/netip"
-	"os"
 	"path/filepath"
 	"time"
 
 	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/notes"
 )
 
 // Wakes is the memory of wakes: wake-IP.json in the state directory.
 type Wakes struct {
-	Dir   string // the state directory
+	Dir   string     // the state directory
+	Disk  notes.Disk // where that is; nil: of the operating system
 	Clock clock.Clock
 }
 
@@ -67,34 +68,35 @@ func (w Wakes) Asleep(real netip.Addr) error {
 
 // FellAsleep is how long ago a suspend began whose end nobody has seen, if one did.
 func (w Wakes) FellAsleep(real netip.Addr) (ago time.Duration, ok bool) {
-	r, err := ReadWake(w.path(real))
+	r, err := ReadWake(w.Disk, w.path(real))
 	return w.Clock.Since(r.FallsAsleep), err == nil && !r.FallsAsleep.IsZero()
 }
 
 // Proved is false from a missed wake until the real server answers again. A
 // record that cannot be read does not keep a server awake.
 func (w Wakes) Proved(real netip.Addr) bool {
-	r, err := ReadWake(w.path(real))
+	r, err := ReadWake(w.Disk, w.path(real))
 	return err != nil || r.Missed.IsZero()
 }
 
 func (w Wakes) change(real netip.Addr, edit func(*Wake)) error {
-	r, err := ReadWake(w.path(real))
+	r, err := ReadWake(w.Disk, w.path(real))
 	if err != nil {
 		r = Wake{} // a damaged record is begun anew
 	}
 	r.Real = real
 	edit(&r)
-	if err := Write(w.path(real), r); err != nil {
+	if err := Write(w.Disk, w.path(real), r); err != nil {
 		return fmt.Errorf("cannot remember the wake of %v: %v", real, err)
 	}
 	return nil
 }
 
-// ReadWake reads a wake record; a missing one is empty.
-func ReadWake(path string) (Wake, error) {
+// ReadWake reads a wake record from disk, nil for that of the operating system; a
+// missing one is empty.
+func ReadWake(disk notes.Disk, path string) (Wake, error) {
 	var r Wake
-	b, err := os.ReadFile(path)
+	b, err := notes.On(disk).Read(path, notes.MaxSize)
 	if errors.Is(err, fs.ErrNotExist) {
 		return r, nil
 	}
