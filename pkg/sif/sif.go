@@ -139,7 +139,7 @@ func faultLines(faults conffile.Faults) []string {
 func (s *Server) renew(ctx context.Context) {
 	changes := s.opt.Files.Watch(ctx)
 	for ok := true; ok; _, ok = <-changes {
-		if !s.opt.Files.Copied() { // spares it the lock at every change
+		if !s.opt.Files.Copied() { // it spares it the lock at every change
 			_ = s.opt.Files.Renew(ctx) // files that cannot be used stay out of the copies; the next look alarms
 		}
 	}
