@@ -26,8 +26,11 @@ func TestKilledSifsLoseNothing(t *testing.T) {
 	defer cancel()
 	var monitors, killers sync.WaitGroup
 	done := make(chan struct{})
+	alive := 20 * time.Millisecond // a sif is given several times what it needs to start
 	for _, row := range before {
+		began := time.Now()
 		started(t, d, row.Host)
+		alive = max(alive, 3*time.Since(began))
 		monitors.Go(func() {
 			for range 5 {
 				if err := takeOverAndGiveBack(ctx, d, row.Host); err != nil {
@@ -44,7 +47,7 @@ func TestKilledSifsLoseNothing(t *testing.T) {
 					t.Error("no sif was killed")
 				}
 				return
-			case <-time.After(20 * time.Millisecond):
+			case <-time.After(alive):
 				kill(pidsIn(d)["sif"])
 			}
 		}
