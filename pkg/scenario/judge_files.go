@@ -6,8 +6,10 @@ import (
 	"io/fs"
 	"slices"
 
+	"pss-msbs/pkg/ahead"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
+	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/plan"
 )
 
@@ -82,12 +84,28 @@ func (w *World) Rested(how Rest) error {
 			return err
 		}
 	}
-	for _, s := range plan.Make(t, w.known, nil) {
+	steps, _ := ahead.Robust(t, plan.Make(t, w.known, nil), w.lone(t))
+	for _, s := range steps {
 		if s.Do != plan.Refuse {
 			return fmt.Errorf("left to do: %+v", s)
 		}
 	}
 	return w.checked()
+}
+
+// lone are the groups in PS1 that nobody would serve without one of their real
+// servers: a pss that looks ahead suspends none then.
+func (w *World) lone(t cluster.Tables) (groups []load.Decision) {
+	unknown := func(string) load.Capacity { return load.Capacity{} }
+	backup := func(host string) string { d, _ := w.data.Of(host); return d.Backup }
+	view := ahead.View{Tables: t, Homes: t.Homes(w.known), Capacity: unknown, Backup: backup}
+	for _, s := range t.State {
+		losses := view.Layouts(s.Group)[cluster.PS1].Losses
+		if slices.ContainsFunc(losses, func(l load.Loss) bool { return len(l.Places) == 0 }) {
+			groups = append(groups, load.Decision{Group: s.Group, Fragile: "nobody would serve it"})
+		}
+	}
+	return groups
 }
 
 // fits is nil when a group is in the lightest condition that the load allows

@@ -40,12 +40,12 @@ func TestWhatCannotBeWrittenIsNoRefusal(t *testing.T) {
 // A full disk refuses one file at one try and another one at the next.
 func TestFullDiskIsSaidOnce(t *testing.T) {
 	inBubble(t, func(ctx context.Context, r *rig) {
-		var n int
+		var n atomic.Int64 // sif's own renewals count too
 		r.opt.Files = conffile.Open(r.dir, conffile.Options{NoNotify: true, Step: func(s lockedfile.Step) error {
 			if s.Op != lockedfile.OpCreate {
 				return nil
 			}
-			if n++; n%2 == 1 {
+			if n.Add(1)%2 == 1 {
 				return &fs.PathError{Op: "create", Path: "odd", Err: syscall.ENOSPC}
 			}
 			return syscall.ENOSPC
