@@ -13,15 +13,15 @@ import (
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/dbss"
 	"pss-msbs/pkg/fleet"
-	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/startup"
 )
 
 // monitor is one dbss from its lock to its end. One that its launcher started
 // again while the target is its dsrs's to bring back waits for its turn.
 func (c *command) monitor(ctx context.Context, target mgmtdata.Server) error {
-	base, err := instance.Start(c.Dirs, "dbss", target.Host)
+	base, err := startup.Start(c.Dirs, "dbss", target.Host)
 	if err != nil {
 		return err
 	}
@@ -69,7 +69,7 @@ func (c *command) turn(ctx context.Context, lock *daemon.MonitorLock, clk clock.
 
 // serve runs the monitor with its sif; idle is whether there was nothing for it
 // to do.
-func (c *command) serve(ctx context.Context, target mgmtdata.Server, base *instance.Base) (idle bool, err error) {
+func (c *command) serve(ctx context.Context, target mgmtdata.Server, base *startup.Base) (idle bool, err error) {
 	companion, err := c.companion(ctx, target.Host, base.Clock, base.Log)
 	if err != nil {
 		return false, err
@@ -85,7 +85,7 @@ func (c *command) serve(ctx context.Context, target mgmtdata.Server, base *insta
 	return m.Idle(), err
 }
 
-func (c *command) newMonitor(target mgmtdata.Server, base *instance.Base, driver fleet.Driver) *dbss.Monitor {
+func (c *command) newMonitor(target mgmtdata.Server, base *startup.Base, driver fleet.Driver) *dbss.Monitor {
 	set, clk := base.Settings, base.Clock
 	return dbss.New(dbss.Options{
 		Target: target, Settings: set, Clock: clk, Log: base.Log, Fleet: driver,
@@ -93,8 +93,8 @@ func (c *command) newMonitor(target mgmtdata.Server, base *instance.Base, driver
 		Monitors:  monitors{c.Dirs},
 		Budget: budget.File{Path: c.Budget(target.Host), Host: target.Host,
 			Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()},
-		Doubts: instance.Board(c.Dirs, set, clk),
-		Resets: instance.Resets(c.Dirs, set, clk),
+		Doubts: startup.Board(c.Dirs, set, clk),
+		Resets: startup.Resets(c.Dirs, set, clk),
 		BootSlot: func(ctx context.Context) (func(), error) {
 			return daemon.BootSlot(ctx, clk, c.Dirs.Run, set.DSRS.BootSlots)
 		},

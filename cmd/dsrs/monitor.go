@@ -6,14 +6,14 @@ import (
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/dsrs"
 	"pss-msbs/pkg/fleet"
-	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/startup"
 )
 
 // monitor is one dsrs from its lock to its end.
 func (c *command) monitor(ctx context.Context, data mgmtdata.Real) error {
-	base, err := instance.Start(c.Dirs, "dsrs", data.Host)
+	base, err := startup.Start(c.Dirs, "dsrs", data.Host)
 	if err != nil {
 		return err
 	}
@@ -27,7 +27,7 @@ func (c *command) monitor(ctx context.Context, data mgmtdata.Real) error {
 }
 
 // serve runs the monitor with its sif.
-func (c *command) serve(ctx context.Context, data mgmtdata.Real, base *instance.Base) error {
+func (c *command) serve(ctx context.Context, data mgmtdata.Real, base *startup.Base) error {
 	companion, err := daemon.StartSif(ctx, c.Dirs, data.Host, base.Clock, base.Log)
 	if err != nil {
 		return err
@@ -42,6 +42,6 @@ func (c *command) serve(ctx context.Context, data mgmtdata.Real, base *instance.
 	return dsrs.New(dsrs.Deps{Data: data, Settings: base.Settings, Clock: base.Clock, Log: base.Log,
 		Sif:   ipc.NewClient(ipc.DialUnix(companion.Socket), "dsrs", base.Clock),
 		Fleet: driver, Monitors: local, Servers: local, Limits: local,
-		Resets: instance.Resets(c.Dirs, base.Settings, base.Clock),
+		Resets: startup.Resets(c.Dirs, base.Settings, base.Clock),
 		Ready:  func() error { return daemon.Ready(c.ReadyFD) }}).Run(ctx)
 }

@@ -12,7 +12,7 @@ import (
 	"pss-msbs/pkg/guest"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/pss"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 )
 
 // meter runs free and sar in a server.
@@ -27,9 +27,9 @@ func (m meter) Measure(ctx context.Context, g cluster.Guest) (pss.Sample, error)
 // data reads the management data of a directory.
 type data struct{ conf string }
 
-func (d data) read() (hands.Data, error) {
+func (d data) read() (ops.Data, error) {
 	dir, err := mgmtdata.ReadDir(d.conf)
-	var out hands.Data
+	var out ops.Data
 	for _, path := range slices.Sorted(maps.Keys(dir.Servers)) {
 		out.Servers = append(out.Servers, dir.Servers[path])
 	}

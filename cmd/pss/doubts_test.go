@@ -9,8 +9,8 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/doubt"
-	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/startup"
 )
 
 // What the monitors post, and the ledger of resets, stand in pss status.
@@ -25,11 +25,11 @@ func TestStatusOfDoubts(t *testing.T) {
 	}
 	for name, real := range map[string]string{"M1": "172.21.14.201", "F1": "172.21.14.202", "W2": "172.21.14.203"} {
 		one := doubt.Doubt{Target: name, Group: "any", Kind: doubt.Silent, Host: netip.MustParseAddr(real), Phi: 5.5, Evidence: "3 pings lost", Since: time.Now()}
-		if err := instance.Board(d, set, clock.Clock{}).Post(one); err != nil {
+		if err := startup.Board(d, set, clock.Clock{}).Post(one); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if due, err := instance.Resets(d, set, clock.Clock{}).Permit(t.Context(), "M1", "Mail"); err != nil || !due.IsZero() {
+	if due, err := startup.Resets(d, set, clock.Clock{}).Permit(t.Context(), "M1", "Mail"); err != nil || !due.IsZero() {
 		t.Fatal(due, err)
 	}
 	got := program(t, d, nil, "status")

@@ -11,11 +11,11 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
-	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/pss/status"
 	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/startup"
 )
 
 // gather reads all that status tells from.
@@ -27,7 +27,7 @@ func gather(ctx context.Context, d daemon.Dirs) (status.Input, error) {
 		set = settings.Default()
 		set.Fleet.Driver = ""
 	}
-	clk, err := instance.Clock(d, set)
+	clk, err := startup.Clock(d, set)
 	if err != nil {
 		return in, err
 	}
@@ -59,7 +59,7 @@ func brakes(d daemon.Dirs, set settings.Settings, clk clock.Clock) status.Brakes
 			out.Faults = append(out.Faults, lines(err)...)
 		}
 	}
-	board, ledger := instance.Board(d, set, clk), instance.Resets(d, set, clk)
+	board, ledger := startup.Board(d, set, clk), startup.Resets(d, set, clk)
 	doubts, err := board.Read()
 	fault(err)
 	out.Doubts, out.Storm = doubts, board.Brake.Judge(doubts, board.Targets(), clk.Now())

@@ -5,8 +5,8 @@ import (
 
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/fleet"
-	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/startup"
 )
 
 type runCmd struct {
@@ -21,7 +21,7 @@ func (c runCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	if err := usable(ctx, d); err != nil {
 		return err
 	}
-	base, err := instance.Start(d, "pss", "")
+	base, err := startup.Start(d, "pss", "")
 	if err != nil {
 		return err
 	}

@@ -13,13 +13,13 @@ import (
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/fleet"
-	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/startup"
 )
 
 // options wires pss to what it works on.
@@ -43,7 +43,7 @@ func options(d daemon.Dirs, set settings.Settings, clk clock.Clock, log zerolog.
 		Abandoned: failed.Hosts,
 		Forget:    failed.Remove,
 		Moving:    d.Moves(),
-		Doubts:    instance.Board(d, set, clk).Read,
+		Doubts:    startup.Board(d, set, clk).Read,
 		LastGood:  survived(d),
 		Changed:   func() bool { return changed(d, set) },
 		Settings:  set, Clock: clk, Log: log, RunDir: d.Run, StateDir: d.State,
@@ -68,7 +68,7 @@ func usable(ctx context.Context, d daemon.Dirs) error {
 	return invalid(r.Faults.Err())
 }
 
-// survived tells whether a pss died here, since the management server booted,
+// survived reports whether a pss died here, since the management server booted,
 // and left last good copies of the files.
 func survived(d daemon.Dirs) bool {
 	last, err := record.ReadLastCycle(nil, d.Run)
@@ -76,7 +76,7 @@ func survived(d daemon.Dirs) bool {
 	return err == nil && !last.Ended && missing == nil
 }
 
-// changed tells whether settings.toml says something else by now; while it is
+// changed reports whether settings.toml says something else by now; while it is
 // faulty it does not.
 func changed(d daemon.Dirs, set settings.Settings) bool {
 	now, err := settings.Read(d.Settings())

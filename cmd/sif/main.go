@@ -7,9 +7,9 @@ import (
 	"os"
 
 	"pss-msbs/pkg/daemon"
-	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sif"
+	"pss-msbs/pkg/startup"
 )
 
 const description = `sif reads and edits the seven PSS files for one dbss or dsrs, and runs the dbss of a spare for pss.
@@ -44,7 +44,7 @@ func (c *command) run(ctx context.Context) error {
 		set = settings.Default() // a typo never stops a takeover
 		set.Fleet.Driver = ""
 	}
-	clk, err := instance.Clock(c.Dirs, set)
+	clk, err := startup.Clock(c.Dirs, set)
 	if err != nil {
 		return err
 	}

@@ -75,7 +75,7 @@ type recent struct {
 	next  int
 }
 
-// again tells whether o was seen lately, and remembers it.
+// again reports whether o was seen lately, and remembers it.
 func (r *recent) again(o opening) bool {
 	if _, known := r.known[o]; known {
 		return true

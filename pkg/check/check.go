@@ -13,15 +13,15 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
 )
 
 // Report is what stands against a directory: faults make it invalid, warnings do not.
 type Report struct {
-	Faults   fault.List
-	Warnings fault.List
+	Faults   diag.List
+	Warnings diag.List
 }
 
 // Dir checks the directory conf, the seven files under the shared lock.
@@ -39,7 +39,7 @@ func Contents(dir string, files map[string][]byte) (Report, error) {
 	return report(dir, snap, faults)
 }
 
-func report(dir string, snap *conffile.Snapshot, faults fault.List) (Report, error) {
+func report(dir string, snap *conffile.Snapshot, faults diag.List) (Report, error) {
 	set, err := settings.Read(filepath.Join(dir, settings.File))
 	if err := collect(&faults, err); err != nil {
 		return Report{}, err
@@ -58,8 +58,8 @@ func report(dir string, snap *conffile.Snapshot, faults fault.List) (Report, err
 }
 
 // collect takes err apart: faults are collected, anything else is handed back.
-func collect(faults *fault.List, err error) error {
-	var l *fault.List
+func collect(faults *diag.List, err error) error {
+	var l *diag.List
 	if errors.As(err, &l) {
 		*faults = append(*faults, *l...)
 		return nil
@@ -90,7 +90,7 @@ type checker struct {
 	snap    *conffile.Snapshot
 	servers []server // in order of file names
 	reals   []realServer
-	faults  fault.List
+	faults  diag.List
 
 	homes   map[string]server // home servers and spares with a VIP of their own, by host
 	backups map[string]server // by the backup's host: the server that it stands in for
@@ -127,7 +127,7 @@ func (c *checker) fault(file string, line int, format string, args ...any) {
 	c.faults.Add(file, line, format, args...)
 }
 
-// exists tells whether the directory holds the named file.
+// exists reports whether the directory holds the named file.
 func (c *checker) exists(name string) bool {
 	_, err := os.Stat(filepath.Join(c.dir, name))
 	return err == nil

@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 var update = flag.Bool("update", false, "rewrite the want files of testdata/invalid")
@@ -36,7 +36,7 @@ func run(t *testing.T, dir string) Report {
 }
 
 // lines are the faults, their directory taken off.
-func lines(l fault.List, dir string) string {
+func lines(l diag.List, dir string) string {
 	var out []string
 	for _, f := range l {
 		out = append(out, strings.ReplaceAll(f.String(), dir+"/", ""))

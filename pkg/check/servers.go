@@ -63,7 +63,7 @@ func (c *checker) row(s server, at place, row cluster.ServerRow, spare bool) {
 	}
 }
 
-// homeVIP tells whether vip is, or may be, some home server's own: then others
+// homeVIP reports whether vip is, or may be, some home server's own: then others
 // may hold it while the group is light, or while its server is in trouble.
 func (c *checker) homeVIP(vip netip.Addr) (is bool) {
 	for _, h := range c.homes {
@@ -79,7 +79,7 @@ func (c *checker) homeVIP(vip netip.Addr) (is bool) {
 	return is
 }
 
-// astray tells whether s serves without its own VIP though its group is
+// astray reports whether s serves without its own VIP though its group is
 // Moderate and free of trouble: no plan leads there.
 func (c *checker) astray(s server) bool {
 	t := c.snap.Tables

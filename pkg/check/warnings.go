@@ -8,11 +8,11 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 	"pss-msbs/pkg/settings"
 )
 
-type warner struct{ list fault.List }
+type warner struct{ list diag.List }
 
 func (w *warner) add(file string, line int, format string, args ...any) {
 	w.list.Add(file, line, "warning: "+format, args...)
@@ -20,7 +20,7 @@ func (w *warner) add(file string, line int, format string, args ...any) {
 
 // warnings are what is valid and probably not meant. Looked for only where
 // there is no fault.
-func (c *checker) warnings(set settings.Settings) fault.List {
+func (c *checker) warnings(set settings.Settings) diag.List {
 	w := &warner{}
 	c.thresholds(w, set)
 	for i, st := range c.snap.Tables.State {

@@ -58,7 +58,7 @@ const (
 	GuestSaved   GuestState = "saved" // not running here, but a saved image stands on shared storage
 )
 
-// Dead tells whether the hypervisor itself proves that the guest cannot serve.
+// Dead reports whether the hypervisor itself proves that the guest cannot serve.
 func (s GuestState) Dead() bool { return s == GuestOff || s == GuestCrashed || s == GuestAbsent }
 
 // GuestInfo is one guest in a real server's list.

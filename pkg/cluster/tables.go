@@ -45,7 +45,7 @@ func (c Condition) Depth() int {
 	return 0
 }
 
-// Lighter tells whether c saves more power than o.
+// Lighter reports whether c saves more power than o.
 func (c Condition) Lighter(o Condition) bool { return c.Depth() > o.Depth() }
 
 // Class is the load class of a service group (paper, section 2.6, Fig. 6(a)).

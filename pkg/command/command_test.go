@@ -47,7 +47,7 @@ func TestArgumentsStayApart(t *testing.T) {
 	}
 }
 
-// running tells whether a process lives; one that nobody has waited for does not.
+// running reports whether a process lives; one that nobody has waited for does not.
 func running(pid int) bool {
 	stat, err := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "stat"))
 	_, state, _ := strings.Cut(string(stat), ") ")

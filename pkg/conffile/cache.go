@@ -75,7 +75,7 @@ func (d *Dir) stamps() (out stamps) {
 	return out
 }
 
-// older tells whether the last change is at least so long ago.
+// older reports whether the last change is at least so long ago.
 func (s stamps) older(age time.Duration, now time.Time) bool {
 	for _, st := range s {
 		if now.Sub(st.Ctime) < age {

@@ -9,7 +9,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/clock"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 	"pss-msbs/pkg/lockedfile"
 )
 
@@ -30,7 +30,7 @@ func Names() []string {
 }
 
 // Faults is the error of files that cannot be used: every FILE:LINE: message, sorted.
-type Faults = fault.List
+type Faults = diag.List
 
 // Options say how the files are locked and watched. The zero value waits 10 s
 // for the lock, on the wall clock, and watches by inotify.

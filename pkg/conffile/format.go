@@ -119,7 +119,7 @@ func hasKey(rows []row, key string) bool {
 	return slices.ContainsFunc(rows, func(r row) bool { return r.key == key })
 }
 
-// has tells whether the file had a row of that key.
+// has reports whether the file had a row of that key.
 func (s *Snapshot) has(name, key string) bool {
 	return slices.ContainsFunc(s.docs[name].lines, func(l line) bool { return l.key == key })
 }

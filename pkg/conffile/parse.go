@@ -6,7 +6,7 @@ import (
 	"strings"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 // MaxSize bounds one file, in bytes.
@@ -96,7 +96,7 @@ type parser struct {
 	n      int // the line, from 1
 	bad    bool
 	seen   map[string]int // key of a row to its line
-	faults fault.List
+	faults diag.List
 }
 
 func (p *parser) file(b []byte, row func(*parser, []string)) {
@@ -172,7 +172,7 @@ func (p *parser) name(s, what string) string {
 	return s
 }
 
-// keep tells whether the row is sound and its key is new to the file.
+// keep reports whether the row is sound and its key is new to the file.
 func (p *parser) keep(key, what string) bool {
 	if p.bad {
 		return false
@@ -265,7 +265,7 @@ func stateRow(rows *[]cluster.StateRow) func(*parser, []string) {
 
 func serverKey(r cluster.ServerRow) string { return r.VIP.String() + " " + r.Host }
 
-// Clean tells whether none of the named files has a fault of its own: only
+// Clean reports whether none of the named files has a fault of its own: only
 // then is a row that is not there really missing.
 func (s *Snapshot) Clean(files ...string) bool {
 	for _, f := range files {

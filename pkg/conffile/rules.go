@@ -4,7 +4,7 @@ import (
 	"net/netip"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 // ServerFiles are the three files of rows about servers.
@@ -28,7 +28,7 @@ func (s *Snapshot) ServerRows(file string) cluster.Rows {
 // base in neither real file.
 type rules struct {
 	s      *Snapshot
-	faults fault.List
+	faults diag.List
 
 	vips  map[netip.Addr]place // in operation
 	roles map[netip.Addr]role
@@ -56,7 +56,7 @@ type host struct {
 	spare    bool
 }
 
-func (s *Snapshot) cross() fault.List {
+func (s *Snapshot) cross() diag.List {
 	r := &rules{s: s, vips: map[netip.Addr]place{}, roles: map[netip.Addr]role{}, hosts: map[string]*host{}, group: map[netip.Addr]string{}}
 	for i, sp := range s.Tables.Spares {
 		at := place{Spare, s.Line(Spare, i)}
@@ -168,8 +168,8 @@ func (r *rules) reals() {
 
 // emptied finds files of no byte at all that cannot be meant: an editor that
 // writes in place empties the file first. The programs never leave such a file.
-func (s *Snapshot) emptied(contents map[string][]byte) fault.List {
-	var faults fault.List
+func (s *Snapshot) emptied(contents map[string][]byte) diag.List {
+	var faults diag.List
 	t := s.Tables
 	served := len(t.Operation)+len(t.Separation) > 0
 	for name, odd := range map[string]bool{

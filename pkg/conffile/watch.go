@@ -118,7 +118,7 @@ func (w *watcher) settle(ctx context.Context) {
 	}
 }
 
-// drain takes the events that have come and tells whether one is about the seven files.
+// drain takes the events that have come and reports whether one is about the seven files.
 func (w *watcher) drain() (ours bool) {
 	for end := time.After(handover); ; {
 		select {

@@ -17,7 +17,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"pss-msbs/pkg/clock"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 func TestPrepareMakesThePrivateRunDirectory(t *testing.T) {
@@ -98,7 +98,7 @@ func TestExitCodes(t *testing.T) {
 		{"failed", t.Context(), errors.New("cannot do it: why"), ExitFailed, "dbss: cannot do it: why\n"},
 		{"usage", t.Context(), Usage(errors.New("unknown flag --x")), ExitInvalid, "dbss: unknown flag --x\n"},
 		{"usage, wrapped", t.Context(), fmt.Errorf("cannot start: %w", Usage(errors.New("no"))), ExitInvalid, "dbss: cannot start: no\n"},
-		{"invalid files", t.Context(), Invalid(&fault.List{{File: "M1.dat", Line: 3, Text: "bad IP"}}), ExitInvalid, "M1.dat:3: bad IP\n"},
+		{"invalid files", t.Context(), Invalid(&diag.List{{File: "M1.dat", Line: 3, Text: "bad IP"}}), ExitInvalid, "M1.dat:3: bad IP\n"},
 		{"no file", t.Context(), Invalid(errors.New("cannot read M1.dat: why")), ExitInvalid, "dbss: cannot read M1.dat: why\n"},
 		{"ended by a signal", stopped, fmt.Errorf("cannot go on: %w", context.Canceled), ExitDone, ""},
 		{"failed while ending", stopped, errors.New("cannot strip"), ExitFailed, "dbss: cannot strip\n"},

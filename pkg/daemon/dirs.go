@@ -146,7 +146,7 @@ func Listen(path string) (net.Listener, error) {
 	return l, nil
 }
 
-// Listening tells whether a process listens at the Unix socket path. One that
+// Listening reports whether a process listens at the Unix socket path. One that
 // is too busy to accept listens.
 func Listening(path string) bool {
 	c, err := net.Dial("unix", path)

@@ -11,7 +11,7 @@ import (
 
 	"github.com/alecthomas/kong"
 
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 // The exit codes of all programs (SPEC 2).
@@ -40,7 +40,7 @@ func Usage(err error) error { return &exitError{err: err, code: ExitInvalid} }
 // Invalid marks err as invalid input: exit code 2. Faults of files, one FILE:LINE:
 // message a line, are printed without the program's name.
 func Invalid(err error) error {
-	var faults *fault.List
+	var faults *diag.List
 	return &exitError{err: err, code: ExitInvalid, bare: errors.As(err, &faults)}
 }
 

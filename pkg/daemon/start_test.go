@@ -130,7 +130,7 @@ func pidOf(t *testing.T, program string, d Dirs) int {
 	return pid
 }
 
-// alive tells whether pid runs; a zombie does not.
+// alive reports whether pid runs; a zombie does not.
 func alive(pid int) bool {
 	b, err := os.ReadFile("/proc/" + strconv.Itoa(pid) + "/stat")
 	if err != nil {

@@ -42,7 +42,7 @@ func killHanging(ctx context.Context, socket string, clk clock.Clock, log zerolo
 	}
 }
 
-// hanging asks the sif at socket for a sign of life and tells whether it runs
+// hanging asks the sif at socket for a sign of life and reports whether it runs
 // and gives none.
 func hanging(ctx context.Context, socket string, limit time.Duration) (pid int, hangs bool) {
 	ctx, cancel := context.WithTimeout(ctx, limit)

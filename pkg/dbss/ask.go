@@ -22,7 +22,7 @@ type view struct {
 	failed  bool         // A4-failed was reported: what nobody serves is pss's
 }
 
-// heldBy tells whether host serves vip.
+// heldBy reports whether host serves vip.
 func (v view) heldBy(vip netip.Addr, host string) bool {
 	return slices.ContainsFunc(v.serving, func(s ipc.ServedVIP) bool { return s.VIP == vip && s.Host == host })
 }
@@ -118,7 +118,7 @@ func (m *Monitor) hold(ctx context.Context) (*ipc.Session, error) {
 	return s, err
 }
 
-// refused tells whether sif did not do what it was asked for, since the files
+// refused reports whether sif did not do what it was asked for, since the files
 // no longer fit.
 func refused(err error) bool {
 	var r *ipc.RefusedError

@@ -124,7 +124,7 @@ func (j *job) failed() error {
 	return err
 }
 
-// enough tells whether the target has answered in full often enough.
+// enough reports whether the target has answered in full often enough.
 func (j *job) enough() bool { return j.good >= max(1, j.m.set.GivebackCount) }
 
 // idle leaves the target alone for a while after a job in vain.
@@ -180,7 +180,7 @@ func (j *job) awaitBudget(ctx context.Context) error {
 // extend gives the target recover_deadline from now.
 func (j *job) extend() { j.deadline = j.m.clk.Now().Add(j.m.set.RecoverDeadline.D()) }
 
-// stripsOnly tells whether nothing may be restarted.
+// stripsOnly reports whether nothing may be restarted.
 func (j *job) stripsOnly() bool { return j.handsOff || j.m.unwanted.Load() }
 
 // judge says once what the target was taken for.

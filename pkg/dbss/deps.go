@@ -100,7 +100,7 @@ func (f guarded) Pause(ctx context.Context, g cluster.Guest) error {
 
 // Monitors are the other monitors on the management server.
 type Monitors interface {
-	// Running tells whether somebody holds the monitor lock of name.
+	// Running reports whether somebody holds the monitor lock of name.
 	Running(name string) (bool, error)
 	// Start starts the dbss of name, detached, and returns once it monitors.
 	Start(ctx context.Context, name string) error

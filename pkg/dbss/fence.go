@@ -147,7 +147,7 @@ func (f *fence) force(ctx context.Context, timeout time.Duration) fenceDebt {
 	return unfenced
 }
 
-// silent tells whether neither the real server nor its hypervisor nor the
+// silent reports whether neither the real server nor its hypervisor nor the
 // target answers.
 func (f *fence) silent(ctx context.Context) bool {
 	ctx, cancel := f.m.clk.Timeout(ctx, f.m.set.PingTimeout.D())
@@ -203,7 +203,7 @@ func (f *fence) strip(ctx context.Context) error {
 func (f *fence) reset(ctx context.Context) error { return f.m.fleet.Reset(ctx, f.g) }
 func (f *fence) cut(ctx context.Context) error   { return f.m.fleet.SetLink(ctx, f.g, false) }
 
-// owes tells whether the old holder may still come back with its VIPs.
+// owes reports whether the old holder may still come back with its VIPs.
 func (m *Monitor) owes() bool {
 	debt := m.debt.Load()
 	return debt == owed || debt == unfenced

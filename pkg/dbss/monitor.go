@@ -13,7 +13,7 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/remark"
+	"pss-msbs/pkg/logonce"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/watch"
 )
@@ -60,7 +60,7 @@ type Monitor struct {
 	sub     *task // reads the events of m.subbed
 	subbed  netip.Addr
 
-	said remark.Book
+	said logonce.Book
 }
 
 // New returns a monitor in state Starting.
@@ -201,6 +201,6 @@ func (m *Monitor) backupServer() *ipc.Server {
 	return &ipc.Server{Host: t.Backup, IP: t.BackupIP, Group: t.Group}
 }
 
-// standsIn tells whether the target is itself a serving backup: its .dat names
+// standsIn reports whether the target is itself a serving backup: its .dat names
 // neither VIP nor real server (paper, section 2.9).
 func (m *Monitor) standsIn() bool { return !m.opt.Target.VIP.IsValid() && !m.opt.Target.Real.IsValid() }

@@ -56,7 +56,7 @@ func (m *Monitor) ungreeted(ctx context.Context, ip netip.Addr) (daemons []strin
 	return daemons
 }
 
-// answers tells whether the server at ip answers ping and every daemon greets.
+// answers reports whether the server at ip answers ping and every daemon greets.
 func (m *Monitor) answers(ctx context.Context, ip netip.Addr) bool {
 	if m.ping(ctx, ip) != nil {
 		return false

@@ -95,7 +95,7 @@ func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
 	return Recovering, ""
 }
 
-// dsrsTurn tells whether the target's real server is out: its dsrs brings the
+// dsrsTurn reports whether the target's real server is out: its dsrs brings the
 // target back with it.
 func (m *Monitor) dsrsTurn() bool {
 	return m.view.state == cluster.Separated && m.view.out && !m.standsIn()
@@ -159,7 +159,7 @@ func (m *Monitor) leave(context.Context) (State, string) {
 	return Ended, "the real server is dead"
 }
 
-// backupHolds tells whether the files have the backup serve something.
+// backupHolds reports whether the files have the backup serve something.
 func (m *Monitor) backupHolds() bool {
 	return m.backup != nil && len(m.view.of(m.opt.Target.Backup)) > 0
 }
@@ -193,7 +193,7 @@ func (m *Monitor) backupMonitored() bool {
 	return err == nil && running
 }
 
-// backupCared tells whether the backup needs nothing of this monitor: it serves
+// backupCared reports whether the backup needs nothing of this monitor: it serves
 // nothing, or its own monitor runs.
 func (m *Monitor) backupCared() bool { return !m.backupHolds() || m.backupMonitored() }
 

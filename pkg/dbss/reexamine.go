@@ -90,7 +90,7 @@ func (m *Monitor) dispelled(ctx context.Context) (State, string) {
 	return Normal, "answers again"
 }
 
-// storm tells whether a takeover must wait: where many servers turn doubtful at
+// storm reports whether a takeover must wait: where many servers turn doubtful at
 // once the cause is likely ours.
 func (m *Monitor) storm() bool {
 	storm, err := m.opt.Doubts.Storm()

@@ -34,7 +34,7 @@ func (j *job) lookAtRunning(ctx context.Context) {
 	j.lookAtDead(ctx)
 }
 
-// greets tells whether any service of the target answers, and whether all do.
+// greets reports whether any service of the target answers, and whether all do.
 func (j *job) greets(ctx context.Context) (any, all bool) {
 	if j.m.ping(ctx, j.g.IP) != nil {
 		return false, false

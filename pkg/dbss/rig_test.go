@@ -311,7 +311,7 @@ func (r *rig) heal(target string) {
 	}
 }
 
-// serves tells whether clients find vip on host and nowhere else.
+// serves reports whether clients find vip on host and nowhere else.
 func (r *rig) serves(host string, vip int) bool {
 	return slices.Equal(r.model.Holders(ip(vip)), []string{host})
 }
@@ -330,7 +330,7 @@ func (r *rig) state(host string) (cluster.GuestState, netip.Addr) {
 	return state, real
 }
 
-// row tells whether rows hold (vip, host).
+// row reports whether rows hold (vip, host).
 func row(rows cluster.Rows, vip int, host string) bool {
 	return slices.ContainsFunc(rows, func(r cluster.ServerRow) bool { return r.VIP == ip(vip) && r.Host == host })
 }

@@ -81,5 +81,5 @@ func (s State) next() []State {
 	return nil
 }
 
-// mayFollow tells whether to may come right after s.
+// mayFollow reports whether to may come right after s.
 func (s State) mayFollow(to State) bool { return slices.Contains(s.next(), to) }

@@ -51,14 +51,14 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 // whoever held the lock may have held it until the trouble was over.
 const patientA3 = time.Second
 
-// answersWithin tells whether the target answers in full within d.
+// answersWithin reports whether the target answers in full within d.
 func (m *Monitor) answersWithin(ctx context.Context, d time.Duration) bool {
 	ctx, cancel := m.clk.Timeout(ctx, d)
 	defer cancel()
 	return m.answers(ctx, m.opt.Target.IP)
 }
 
-// targetFirst waits for the backup, and tells whether the background job was
+// targetFirst waits for the backup, and reports whether the background job was
 // quicker: a backup that has to boot must not keep the VIPs from a target that
 // answers again.
 func (m *Monitor) targetFirst(ctx context.Context) bool {

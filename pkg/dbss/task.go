@@ -29,7 +29,7 @@ func (t *task) stop() {
 	}
 }
 
-// running tells whether the task has not ended yet.
+// running reports whether the task has not ended yet.
 func (t *task) running() bool {
 	if t == nil {
 		return false

@@ -155,12 +155,12 @@ func minTime(a, b time.Time) time.Time {
 	return b
 }
 
-// stirred tells whether an event was reported a moment ago.
+// stirred reports whether an event was reported a moment ago.
 func (d *Detector) stirred(now time.Time) bool {
 	return !d.roused.IsZero() && now.Sub(d.roused) < rousedFor
 }
 
-// doubt tells whether a service is doubtful, and whether the whole target is
+// doubt reports whether a service is doubtful, and whether the whole target is
 // (dark). When neither is, the words of this doubt are forgotten.
 func (d *Detector) doubt(now time.Time) (service, dark bool) {
 	dark = d.doubtful(&d.ping, now)
@@ -173,7 +173,7 @@ func (d *Detector) doubt(now time.Time) (service, dark bool) {
 	return service, dark
 }
 
-// doubtful tells whether an answer is overdue, or was a refusal.
+// doubtful reports whether an answer is overdue, or was a refusal.
 func (d *Detector) doubtful(w *witness, now time.Time) bool {
 	return w.refused > 0 || w.overdue(now, d.grain())
 }

@@ -329,7 +329,7 @@ func (d *Detector) judgeOurselves(now time.Time) {
 // mostLate bounds the lateness that is excused: 2^5 times Lateness.
 const mostLate = 5
 
-// Heard tells whether the target has answered a ping and greeted with every
+// Heard reports whether the target has answered a ping and greeted with every
 // service since at.
 func (d *Detector) Heard(at time.Time) bool {
 	heard := !d.ping.proved.Before(at)

@@ -94,7 +94,7 @@ func (d *Detector) restrain(now time.Time, v *Verdict) {
 	}
 }
 
-// ourselvesOff tells whether the network references have not answered since, or
+// ourselvesOff reports whether the network references have not answered since, or
 // have begun to be silent too: then the trouble is likely this side's.
 func (d *Detector) ourselvesOff(now, since time.Time) bool {
 	return d.refs.heard.Before(since) || d.phi(&d.refs, now) >= d.cfg.Alarm/2
@@ -164,12 +164,12 @@ func (d *Detector) believed(now time.Time, v Verdict, phi, host float64, silence
 	return None
 }
 
-// agentLives tells whether pings were not answered, and will not be, while the guest ran.
+// agentLives reports whether pings were not answered, and will not be, while the guest ran.
 func (d *Detector) agentLives(now time.Time) bool {
 	return d.agentSpeaks() && d.phiWhileItRan(now) >= d.cfg.Act
 }
 
-// agentSpeaks tells whether the agent has answered since the target fell silent.
+// agentSpeaks reports whether the agent has answered since the target fell silent.
 func (d *Detector) agentSpeaks() bool {
 	return !d.closed && d.word != cluster.GuestPaused && !d.agent.heard.Before(d.since())
 }

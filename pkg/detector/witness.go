@@ -45,7 +45,7 @@ func (w *witness) ask(id int, now time.Time, again time.Duration) {
 	}
 }
 
-// full tells whether a question must be dropped before the next is asked.
+// full reports whether a question must be dropped before the next is asked.
 func (w *witness) full() bool { return len(w.probes) == mostProbes }
 
 // drop keeps the weight of the oldest question, and nothing else of it.
@@ -165,7 +165,7 @@ func (w *witness) forget() {
 	w.silence, w.older = time.Time{}, 0
 }
 
-// open tells whether an answer may still come.
+// open reports whether an answer may still come.
 func (w *witness) open() bool {
 	for i := range w.probes {
 		if w.probes[i].ended.IsZero() {
@@ -175,14 +175,14 @@ func (w *witness) open() bool {
 	return false
 }
 
-// counts tells whether p is evidence: nothing sent at its time or later was answered.
+// counts reports whether p is evidence: nothing sent at its time or later was answered.
 func (w *witness) counts(p probe) bool { return p.sent.After(w.proved) }
 
 // since is when the silence began: the sending of the first question that is
 // not answered; zero where there is none.
 func (w *witness) since() time.Time { return w.silence }
 
-// overdue tells whether an answer should have come.
+// overdue reports whether an answer should have come.
 func (w *witness) overdue(now time.Time, grain float64) bool {
 	return !w.silence.IsZero() && now.Sub(w.silence) >= w.path.expected(grain)
 }

@@ -67,7 +67,7 @@ func (b *Board) Post(d Doubt) error {
 	return nil
 }
 
-// news tells whether d is worth a write where was is posted.
+// news reports whether d is worth a write where was is posted.
 func (d Doubt) news(was Doubt) bool {
 	age := d.At.Sub(was.At)
 	switch {

@@ -42,10 +42,10 @@ type Doubt struct {
 	PID      int       `json:"pid"`                // of the monitor; set by Post
 }
 
-// OfReal tells whether a real server is doubted, by its dsrs.
+// OfReal reports whether a real server is doubted, by its dsrs.
 func (d Doubt) OfReal() bool { return d.Group == "" }
 
-// Certain tells whether there is nothing to doubt: no brake holds for it.
+// Certain reports whether there is nothing to doubt: no brake holds for it.
 func (d Doubt) Certain() bool { return d.Kind == Dead }
 
 const (

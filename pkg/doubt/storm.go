@@ -24,7 +24,7 @@ type Storm struct {
 	Until    time.Time `json:"until,omitzero"` // the brake is off then at the latest
 }
 
-// Judge tells whether there is a storm: so many servers turned doubtful within
+// Judge reports whether there is a storm: so many servers turned doubtful within
 // a window, and still are, that the common cause is likely ours (our processor,
 // our link, our switch). A takeover without certain evidence then waits, for
 // Longest at most: half of a fleet may really be dead.

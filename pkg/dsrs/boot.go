@@ -62,7 +62,7 @@ func (d *DSRS) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Gues
 	return d.reset(ctx, srv, limit, false)
 }
 
-// booting tells whether g has begun to boot and has not come up: it hangs.
+// booting reports whether g has begun to boot and has not come up: it hangs.
 func (d *DSRS) booting(ctx context.Context, g cluster.Guest) bool {
 	state, err := d.guestState(ctx, g)
 	return err == nil && !state.Dead()

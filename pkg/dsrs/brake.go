@@ -82,7 +82,7 @@ type wakeTurn struct {
 	release func()
 }
 
-// has tells whether packets may be sent. Slots that cannot be used keep no host dead.
+// has reports whether packets may be sent. Slots that cannot be used keep no host dead.
 func (t *wakeTurn) has() bool {
 	if !t.since.IsZero() {
 		if t.d.Clock.Since(t.since) >= t.d.Settings.PSS.WakeDeadline.D() {

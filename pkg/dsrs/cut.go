@@ -81,12 +81,12 @@ func (d *DSRS) cutSeparated(ctx context.Context) {
 	wg.Wait()
 }
 
-// mayHold tells whether a guest in state s can answer for an address.
+// mayHold reports whether a guest in state s can answer for an address.
 func mayHold(s cluster.GuestState) bool {
 	return !s.Dead() && s != cluster.GuestPaused && s != cluster.GuestSaved
 }
 
-// ours tells whether host is a server of this system; others that the
+// ours reports whether host is a server of this system; others that the
 // hypervisor runs are left alone.
 func (d *DSRS) ours(p placement, host string) bool {
 	if d.isLine4(host) || slices.Contains(p.spares, host) {

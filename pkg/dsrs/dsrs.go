@@ -10,7 +10,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/remark"
+	"pss-msbs/pkg/logonce"
 	"pss-msbs/pkg/settings"
 )
 
@@ -28,7 +28,7 @@ type DSRS struct {
 	seen    bool      // the real server answered while the files were known
 
 	changed <-chan struct{} // the files changed (profile fast)
-	remarks remark.Book
+	remarks logonce.Book
 	files   atomic.Pointer[ipc.Reply] // what B1, B2 said last
 	outage  *outage                   // nil while there is none
 	tending *tending                  // nil unless the real server is normal
@@ -145,10 +145,10 @@ func (d *DSRS) quick(ctx context.Context, call func(context.Context) error) erro
 	return d.within(ctx, callTimeout, call)
 }
 
-// news tells whether text was not the last thing said about topic.
+// news reports whether text was not the last thing said about topic.
 func (d *DSRS) news(topic, text string) bool { return d.remarks.News(topic, text) }
 
-// isLine4 tells whether host is a server of this real server.
+// isLine4 reports whether host is a server of this real server.
 func (d *DSRS) isLine4(host string) bool { return slices.Contains(d.Data.Servers, host) }
 
 // guest is the server host as a guest of this real server; its own IP is

@@ -227,7 +227,7 @@ func (g *giving) off(ctx context.Context, vip netip.Addr) error {
 	return nil
 }
 
-// idle tells whether the backup cannot answer because it does not run.
+// idle reports whether the backup cannot answer because it does not run.
 func (g *giving) idle(ctx context.Context) bool {
 	state, err := g.Fleet.GuestState(ctx, g.backup)
 	return err == nil && (state.Dead() || state == cluster.GuestPaused || state == cluster.GuestSaved)

@@ -84,7 +84,7 @@ func (d *DSRS) moveBackup(ctx context.Context, srv mgmtdata.Server, free room) r
 	return free
 }
 
-// servesAtHome tells whether the backup of srv serves and runs on the
+// servesAtHome reports whether the backup of srv serves and runs on the
 // management server, also where the row of a move that was cut off says otherwise.
 func (d *DSRS) servesAtHome(ctx context.Context, srv mgmtdata.Server) bool {
 	r, err := d.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: srv.Host})

@@ -30,7 +30,7 @@ func (j *job) end() {
 	<-j.done
 }
 
-// running tells whether the job still works.
+// running reports whether the job still works.
 func (j *job) running() bool {
 	if j == nil {
 		return false

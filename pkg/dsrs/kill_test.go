@@ -38,7 +38,7 @@ func TestKilledAtAnyInstant(t *testing.T) {
 
 const killStep = 270 * time.Millisecond
 
-// isRestored tells whether restored would find everything in place.
+// isRestored reports whether restored would find everything in place.
 func (w *world) isRestored() bool {
 	return w.mon.is("M1", "dbss") && w.mon.is("W1", "dbss") && !w.mon.Held("Mb") && !w.mon.Held("Wb") &&
 		w.state(w.guest("Mb", mgmt)) == "paused" && w.state(w.guest("Wb", mgmt)) == "paused" &&

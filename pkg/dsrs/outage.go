@@ -83,7 +83,7 @@ func (o *outage) cutOff() []cluster.Guest {
 	return slices.Collect(maps.Values(o.cut))
 }
 
-// isFenced tells whether host was cut off.
+// isFenced reports whether host was cut off.
 func (o *outage) isFenced(host string) bool {
 	o.mu.Lock()
 	defer o.mu.Unlock()

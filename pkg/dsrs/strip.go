@@ -185,7 +185,7 @@ func (d *DSRS) stripVIPs(ctx context.Context, p placement, info cluster.GuestInf
 	return len(stale)
 }
 
-// misplaced tells whether a guest is a spare or a backup that the files do not
+// misplaced reports whether a guest is a spare or a backup that the files do not
 // place here. The guests of others are none of ours.
 func (d *DSRS) misplaced(p placement, info cluster.GuestInfo) bool {
 	if info.State.Dead() || info.State == cluster.GuestSaved || d.isLine4(info.Host) ||
@@ -224,7 +224,7 @@ func (d *DSRS) addrsWithin(ctx context.Context, g cluster.Guest, limit time.Dura
 	}
 }
 
-// mayAnswer tells whether a guest with a silent agent may answer for a VIP: one
+// mayAnswer reports whether a guest with a silent agent may answer for a VIP: one
 // that boots without network cannot.
 func (d *DSRS) mayAnswer(ctx context.Context, g cluster.Guest, s cluster.GuestState) bool {
 	if s != cluster.GuestBooting || !g.IP.IsValid() {

@@ -70,7 +70,7 @@ func (d *DSRS) unfenceBeside(ctx context.Context, g cluster.Guest) {
 	}
 }
 
-// tend starts what the servers of line 4 need. It tells whether something was
+// tend starts what the servers of line 4 need. It reports whether something was
 // seen that must be looked at again soon.
 func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
 	ctx = background(ctx)

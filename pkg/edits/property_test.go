@@ -118,7 +118,7 @@ func (w *world) pss(h home, to string) {
 	w.stop(old.Host)
 }
 
-// failedOwns tells whether a failed server has a separation row for vip.
+// failedOwns reports whether a failed server has a separation row for vip.
 func (w *world) failedOwns(vip netip.Addr) bool {
 	return slices.ContainsFunc(w.t.Separation, func(r cluster.ServerRow) bool { return r.VIP == vip && w.failed[r.Host] })
 }

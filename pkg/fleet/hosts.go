@@ -68,7 +68,7 @@ func (h hosts) SuspendReal(ctx context.Context, real netip.Addr) error {
 	return nil
 }
 
-// isSilent tells whether real leaves several pings in a row unanswered.
+// isSilent reports whether real leaves several pings in a row unanswered.
 func (h hosts) isSilent(ctx context.Context, real netip.Addr) bool {
 	for range silencePings {
 		short, cancel := context.WithTimeout(ctx, silencePing)

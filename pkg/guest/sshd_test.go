@@ -350,7 +350,7 @@ func TestSSHAddresses(t *testing.T) {
 	has(own)
 }
 
-// listen has tcpdump play the network's other end; heard tells whether it saw
+// listen has tcpdump play the network's other end; heard reports whether it saw
 // an address announced.
 func (s *sshd) listen(t *testing.T) (heard func(netip.Addr) bool) {
 	t.Helper()

@@ -16,7 +16,7 @@ import (
 
 	"pss-msbs/pkg/check"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 // ErrChanged is the reason of an edit that came too late.
@@ -41,7 +41,7 @@ type Terminal struct {
 type Refused struct {
 	File string // as operation.conf
 	Kept string // path of what was typed
-	Why  error  // *fault.List, ErrChanged, or what kept the file from being written
+	Why  error  // *diag.List, ErrChanged, or what kept the file from being written
 }
 
 // Error names the reason and where the typing is.
@@ -54,7 +54,7 @@ func (r *Refused) Unwrap() error { return r.Why }
 
 // ExitCode is 2 for typing that is faulty, else 1 (SPEC 2).
 func (r *Refused) ExitCode() int {
-	if l := new(fault.List); errors.As(r.Why, &l) {
+	if l := new(diag.List); errors.As(r.Why, &l) {
 		return 2
 	}
 	return 1
@@ -70,7 +70,7 @@ func Name(arg string) (string, error) {
 	return name, nil
 }
 
-// File lets the user edit the named file and tells whether it changed. The
+// File lets the user edit the named file and reports whether it changed. The
 // lock is held only to install what was typed.
 func File(ctx context.Context, conf *conffile.Dir, name string, editor []string, tty Terminal) (bool, error) {
 	before, err := os.ReadFile(filepath.Join(conf.Path(), name))
@@ -135,7 +135,7 @@ func install(ctx context.Context, conf *conffile.Dir, name string, before, after
 		return err
 	}
 	path := filepath.Join(conf.Path(), name)
-	bad := slices.DeleteFunc(new.Faults, func(f fault.Fault) bool {
+	bad := slices.DeleteFunc(new.Faults, func(f diag.Fault) bool {
 		return f.File != path && slices.Contains(old.Faults, f)
 	})
 	if err := bad.Err(); err != nil {

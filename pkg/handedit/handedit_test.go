@@ -10,7 +10,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 const paperDir = "../../testdata/paper"
@@ -182,7 +182,7 @@ func TestRepairKeepsTheGoodCopies(t *testing.T) {
 	if got := read(t, filepath.Join(dir, ".last", conffile.Real)); got != good {
 		t.Errorf("the last good copy says %q", got)
 	}
-	var faults *fault.List
+	var faults *diag.List
 	if _, err := conf.View(context.Background()); !errors.As(err, &faults) {
 		t.Errorf("%v, want the fault that is left", err)
 	}

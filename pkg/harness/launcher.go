@@ -86,7 +86,7 @@ func (p Process) Target() string {
 	return ""
 }
 
-// Has tells whether the process was given the argument a.
+// Has reports whether the process was given the argument a.
 func (p Process) Has(a string) bool { return slices.Contains(p.Args, a) }
 
 // processes lists the processes of the executables in bin that work in run,

@@ -49,7 +49,7 @@ type NotDoneError struct {
 // Error implements error.
 func (e *NotDoneError) Error() string { return fmt.Sprintf("sif could not do %s: %s", e.Verb, e.Why) }
 
-// Unchanged tells whether a sif has said that a request changed nothing. Any
+// Unchanged reports whether a sif has said that a request changed nothing. Any
 // other error may be that of a reply that was lost.
 func Unchanged(err error) bool {
 	var refused *RefusedError
@@ -255,7 +255,7 @@ func (s *Session) Whole(ctx context.Context) (context.Context, context.CancelFun
 	return context.WithDeadline(ctx, s.ends)
 }
 
-// Over tells whether the hold has expired.
+// Over reports whether the hold has expired.
 func (s *Session) Over() bool { return !time.Now().Before(s.ends) }
 
 // Release ends the hold with the files unchanged and waits until the sif says so.

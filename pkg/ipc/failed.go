@@ -31,7 +31,7 @@ const failedPrefix = "failed-"
 
 func (f Failed) path(host string) string { return filepath.Join(f.Dir, failedPrefix+host) }
 
-// Has tells whether host is in the set.
+// Has reports whether host is in the set.
 func (f Failed) Has(host string) bool {
 	return notes.On(f.Disk).Has(f.path(host))
 }

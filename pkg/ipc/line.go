@@ -28,7 +28,7 @@ func newLineReader(r io.Reader, max int) *lineReader {
 	return &lineReader{bufio.NewReaderSize(r, min(max/128, 4096)), max} // most lines are far shorter than the longest
 }
 
-// begun waits for the first byte of the next line and tells whether all of it
+// begun waits for the first byte of the next line and reports whether all of it
 // has come.
 func (l *lineReader) begun() (whole bool, err error) {
 	if _, err := l.r.Peek(1); err != nil {

@@ -16,7 +16,7 @@ const kvmLimit = 8 * time.Second
 // whether it boots.
 const bootedMark = "lab: it boots"
 
-// kvmBoots tells whether KVM boots the guests' kernel. That /dev/kvm can be
+// kvmBoots reports whether KVM boots the guests' kernel. That /dev/kvm can be
 // opened, and makes virtual machines, says little: in some nested machines none
 // ever boots.
 func (l *Lab) kvmBoots(ctx context.Context) bool {

@@ -109,7 +109,7 @@ func (r *room) fill(ctx context.Context, guest string, w wanted) {
 	}
 }
 
-// lacks tells whether a guest has yet to be brought to its load, and whose turn it
+// lacks reports whether a guest has yet to be brought to its load, and whose turn it
 // is. One that restarted has lost what it had.
 func (l *loads) lacks(guest string, now have) (turn int, lacks bool) {
 	l.mu.Lock()

@@ -60,7 +60,7 @@ type Decision struct {
 	Quiet     int    // cycles in PS1 with few accesses in a row
 }
 
-// Shifts tells whether the group wants another condition than it has.
+// Shifts reports whether the group wants another condition than it has.
 func (d Decision) Shifts() bool { return d.Want != d.Condition }
 
 // Decider remembers what equations (1)-(3) and the streaks need from the cycles

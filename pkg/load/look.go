@@ -121,7 +121,7 @@ func (at *gate) leave(now time.Time, look Look) {
 	}
 }
 
-// fresh tells whether nothing is known against an entry.
+// fresh reports whether nothing is known against an entry.
 func (at *gate) fresh(now time.Time, look Look) bool {
 	return at.need <= look.Lighter && (at.left.IsZero() || now.Sub(at.left) >= fresh)
 }

@@ -106,7 +106,7 @@ func (s *Store) copies(changes []Change) ([]Change, error) {
 	return out, nil
 }
 
-// Fresh tells whether the last good copies are as the files. It is a hint where
+// Fresh reports whether the last good copies are as the files. It is a hint where
 // the caller does not hold the lock, at least as a reader.
 func (s *Store) Fresh() (bool, error) {
 	stale, err := s.copies(nil)
@@ -195,7 +195,7 @@ func (s *Store) recover() error {
 	return s.drop()
 }
 
-// local tells whether the journal is one of ours: it stays inside the
+// local reports whether the journal is one of ours: it stays inside the
 // directory, and the new contents have the names that they get here.
 func (j journal) local() bool {
 	return !slices.ContainsFunc(j.Entries, func(e entry) bool {

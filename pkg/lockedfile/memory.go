@@ -51,7 +51,7 @@ func (m *Memory) Read(name string, most int64) ([]byte, error) {
 	return f.data[:min(int64(len(f.data)), most)], nil
 }
 
-// Pending tells whether somebody died within a transaction: the files are half of
+// Pending reports whether somebody died within a transaction: the files are half of
 // the old and half of the new until the next lock.
 func (m *Memory) Pending() bool {
 	m.mu.Lock()
@@ -229,7 +229,7 @@ func (l *memoryLatch) Close() error {
 	return nil
 }
 
-// changed tells whether anything changed under the exclusive lock.
+// changed reports whether anything changed under the exclusive lock.
 func (m *Memory) changed() bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()

@@ -6,14 +6,14 @@ import (
 	"strings"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 // add reads one .dat, a server's or a real server's by its shape.
-func (d Dir) add(path string) fault.List {
+func (d Dir) add(path string) diag.List {
 	b, err := read(path)
 	if err != nil {
-		return fault.List{{File: path, Line: 1, Text: err.Error()}}
+		return diag.List{{File: path, Line: 1, Text: err.Error()}}
 	}
 	if isReal(b) {
 		r, err := ParseReal(path, b)
@@ -49,15 +49,15 @@ func (d Dir) Real(ip netip.Addr) (Real, bool) {
 	return Real{}, false
 }
 
-func asList(path string, err error) fault.List {
-	var l *fault.List
+func asList(path string, err error) diag.List {
+	var l *diag.List
 	switch {
 	case err == nil:
 		return nil
 	case errors.As(err, &l):
 		return *l
 	}
-	return fault.List{{File: path, Line: 1, Text: err.Error()}}
+	return diag.List{{File: path, Line: 1, Text: err.Error()}}
 }
 
 // isReal tells a DSRS's data from a DBSS's: by the number of lines, and where
@@ -100,5 +100,5 @@ func addr(a netip.Addr) string {
 
 func join(lines ...string) []byte { return []byte(strings.Join(lines, "\n") + "\n") }
 
-// IsBackup tells whether s is a backup's data: no VIP of its own, no real server.
+// IsBackup reports whether s is a backup's data: no VIP of its own, no real server.
 func (s Server) IsBackup() bool { return !s.VIP.IsValid() && !s.Real.IsValid() }

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 const paper = "../../testdata/paper/"
@@ -106,7 +106,7 @@ func TestFaults(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := ParseServer("x.dat", []byte(tt.text))
-			var faults *fault.List
+			var faults *diag.List
 			if !errors.As(err, &faults) || len(*faults) != 1 || !strings.HasPrefix(err.Error(), tt.want) {
 				t.Errorf("%v, want %s", err, tt.want)
 			}
@@ -115,7 +115,7 @@ func TestFaults(t *testing.T) {
 }
 
 func TestMissingFileIsNoFault(t *testing.T) {
-	var faults *fault.List
+	var faults *diag.List
 	if _, err := ReadServer(filepath.Join(t.TempDir(), "M1.dat")); !errors.Is(err, os.ErrNotExist) || errors.As(err, &faults) {
 		t.Errorf("%v, want not exist", err)
 	}

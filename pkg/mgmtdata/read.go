@@ -9,7 +9,7 @@ import (
 	"strings"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 // MaxSize bounds a .dat file, in bytes.
@@ -36,7 +36,7 @@ const (
 )
 
 // ReadServer reads the eight lines of a DBSS's data. What is wrong with them
-// is a *fault.List.
+// is a *diag.List.
 func ReadServer(path string) (Server, error) {
 	b, err := read(path)
 	if err != nil {
@@ -46,7 +46,7 @@ func ReadServer(path string) (Server, error) {
 }
 
 // ReadReal reads the four lines of a DSRS's data. What is wrong with them is a
-// *fault.List.
+// *diag.List.
 func ReadReal(path string) (Real, error) {
 	b, err := read(path)
 	if err != nil {
@@ -123,7 +123,7 @@ func ParseReal(file string, b []byte) (Real, error) {
 type parser struct {
 	file   string
 	text   []string
-	faults fault.List
+	faults diag.List
 }
 
 // lines splits b into exactly n lines.
@@ -160,7 +160,7 @@ func split(b []byte) []string {
 
 func (p *parser) line(n int) string { return p.text[n-1] }
 
-// want tells whether line n has something to parse; a blank one is a fault
+// want reports whether line n has something to parse; a blank one is a fault
 // unless it may be blank.
 func (p *parser) want(n int, what string, optional bool) bool {
 	if p.line(n) == "" && !optional {
@@ -237,14 +237,14 @@ type Dir struct {
 }
 
 // ReadDir reads every .dat file of dir. What it read is whole where err is nil
-// or a *fault.List (then the faulty files are left out).
+// or a *diag.List (then the faulty files are left out).
 func ReadDir(dir string) (Dir, error) {
 	d := Dir{Servers: map[string]Server{}, Reals: map[string]Real{}}
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return d, fmt.Errorf("cannot read management data: %w", err)
 	}
-	var faults fault.List
+	var faults diag.List
 	for _, e := range entries {
 		if !e.IsDir() && strings.HasSuffix(e.Name(), ".dat") && !strings.HasPrefix(e.Name(), ".") {
 			faults = append(faults, d.add(filepath.Join(dir, e.Name()))...)

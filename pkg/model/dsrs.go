@@ -258,7 +258,7 @@ func (g *stepper) restore(p, h, x int8) {
 	}
 }
 
-// strangers tells whether others than these answer for one of the VIPs.
+// strangers reports whether others than these answer for one of the VIPs.
 func (g *stepper) strangers(s *State, some vips, these guests) bool {
 	for i := range g.vips {
 		if some&(1<<i) != 0 && g.holders(s, i)&^these != 0 {

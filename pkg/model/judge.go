@@ -111,7 +111,7 @@ func faults(t cluster.Tables) string {
 	return ""
 }
 
-// well tells whether all is done: everything is served as the files say, nobody
+// well reports whether all is done: everything is served as the files say, nobody
 // is at work, the loads have had their way.
 func (y *System) well(s State) bool {
 	if s.lock != nobody || s.journal != 0 || s.late != 0 {

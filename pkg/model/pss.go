@@ -187,7 +187,7 @@ func yes(b bool) uint8 {
 	return 0
 }
 
-// mendable tells whether VIP i can be put on r: every stray obeys.
+// mendable reports whether VIP i can be put on r: every stray obeys.
 func (g *stepper) mendable(s *State, i int, r int8) bool {
 	for x := range g.guests {
 		if int8(x) != r && s.guests[x].vips&(1<<i) != 0 && s.reachable(int8(x)) && !s.obeys(int8(x)) {

@@ -235,19 +235,19 @@ func (g *stepper) returns() {
 	}
 }
 
-// reachable tells whether others can reach a guest: it answers ARP.
+// reachable reports whether others can reach a guest: it answers ARP.
 func (s *State) reachable(i int8) bool {
 	x := s.guests[i]
 	return x.at >= 0 && x.power == up && !x.cut && s.hosts[x.at] == awake
 }
 
-// obeys tells whether a guest does what is asked through its agent.
+// obeys reports whether a guest does what is asked through its agent.
 func (s *State) obeys(i int8) bool {
 	x := s.guests[i]
 	return x.at >= 0 && x.power == up && !x.frozen && s.hosts[x.at] == awake
 }
 
-// serves tells whether a guest answers in full.
+// serves reports whether a guest answers in full.
 func (s *State) serves(i int8) bool { return s.reachable(i) && s.obeys(i) }
 
 // holders are the guests that answer ARP for VIP v.

@@ -157,7 +157,7 @@ const (
 	nowhere = -1
 )
 
-// isTask tells whether p is one of pss's parallel tasks.
+// isTask reports whether p is one of pss's parallel tasks.
 func (y *System) isTask(p int8) bool { return p > 0 && p <= y.rescue }
 
 func (y *System) host(ip netip.Addr) int8 { return int8(slices.Index(y.hosts, ip)) }

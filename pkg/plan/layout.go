@@ -124,7 +124,7 @@ func (s site) ps2() (Layout, string) {
 	return d.Layout, ""
 }
 
-// hasHome tells whether a home server of the group is on base b.
+// hasHome reports whether a home server of the group is on base b.
 func (s site) hasHome(b netip.Addr) bool {
 	return slices.ContainsFunc(s.vips, func(v netip.Addr) bool { return s.homes[v].Real == b })
 }

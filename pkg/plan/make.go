@@ -183,7 +183,7 @@ func (m *maker) rests(group string) bool {
 	return m.limits.Resting[group] && !slices.ContainsFunc(m.states, func(s Step) bool { return s.Group == group })
 }
 
-// has tells whether one of the steps is about the real server.
+// has reports whether one of the steps is about the real server.
 func has(steps Steps, real netip.Addr) bool {
 	return slices.ContainsFunc(steps, func(s Step) bool { return s.Real == real })
 }

@@ -12,7 +12,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/conf"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 )
 
 var errKilled = errors.New("killed")
@@ -22,7 +22,7 @@ var errKilled = errors.New("killed")
 type mortal struct {
 	pss.Fleet
 	pss.Files
-	hands.Monitors
+	ops.Monitors
 	mu    sync.Mutex
 	left  int
 	after bool
@@ -89,7 +89,7 @@ func (m *mortal) Update(ctx context.Context, edit func(*cluster.Tables) error) e
 	return m.do(func() error { return m.Files.Update(context.WithoutCancel(ctx), edit) })
 }
 
-func (m *mortal) Hold(ctx context.Context) (hands.Held, error) {
+func (m *mortal) Hold(ctx context.Context) (ops.Held, error) {
 	if m.killed() {
 		return nil, errKilled
 	}
@@ -98,7 +98,7 @@ func (m *mortal) Hold(ctx context.Context) (hands.Held, error) {
 }
 
 type mortalHeld struct {
-	hands.Held
+	ops.Held
 	m *mortal
 }
 
@@ -106,7 +106,7 @@ func (h mortalHeld) Commit(edit func(*cluster.Tables) error) error {
 	return h.m.do(func() error { return h.Held.Commit(edit) })
 }
 
-func (m *mortal) Ensure(ctx context.Context, dat hands.ServerData) error {
+func (m *mortal) Ensure(ctx context.Context, dat ops.ServerData) error {
 	return m.do(func() error { return m.Monitors.Ensure(ctx, dat) })
 }
 
@@ -115,7 +115,7 @@ func (m *mortal) Stop(ctx context.Context, host string) error {
 }
 
 // kill starts a pss that dies after so many things, and waits until it has.
-// It tells whether it died before it reached the condition.
+// It reports whether it died before it reached the condition.
 func (r *rig) kill(things int, after bool, c cluster.Condition) bool {
 	r.Helper()
 	m := &mortal{Fleet: r.model, Files: conf.Files{Dir: r.conf}, Monitors: r.mon, left: things, after: after}

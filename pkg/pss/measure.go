@@ -35,7 +35,7 @@ func (s *System) measure(ctx context.Context, t cluster.Tables) map[string]load.
 	return out
 }
 
-// left tells whether a server that could not be measured left operation
+// left reports whether a server that could not be measured left operation
 // meanwhile: that is no trouble of its own.
 func (s *System) left(ctx context.Context, g cluster.Guest, err error) bool {
 	if err == nil {

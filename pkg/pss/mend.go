@@ -29,17 +29,17 @@ func (s *System) mend(ctx context.Context, t cluster.Tables) {
 // slow guests each may keep the lock for seconds: it is then left free for half
 // as long, so that everybody who waits for it gets it in between.
 func (s *System) mendVIPs(ctx context.Context, t cluster.Tables) {
-	astray := s.hands.Astray(ctx, t)
+	astray := s.ops.Astray(ctx, t)
 	if len(astray) == 0 {
 		return
 	}
-	known := s.hands.Known(ctx, t) // not under the lock: a real server may be slow to say
+	known := s.ops.Known(ctx, t) // not under the lock: a real server may be slow to say
 	for _, vip := range astray {
 		if _, moving := s.opt.Moving.Get(vip); moving {
 			continue // it was looked at
 		}
 		began := s.opt.Clock.Now()
-		mended, err := s.hands.Settle(ctx, vip, known)
+		mended, err := s.ops.Settle(ctx, vip, known)
 		s.said.once("mend "+vip.String(), err, "VIP not mended")
 		if mended {
 			s.report.mended("VIP " + vip.String())
@@ -61,7 +61,7 @@ func (s *System) mendMoving(ctx context.Context, t cluster.Tables) {
 	var all sync.WaitGroup
 	for _, m := range moves {
 		all.Go(func() {
-			mended, err := s.hands.Finish(ctx, t, m)
+			mended, err := s.ops.Finish(ctx, t, m)
 			if ctx.Err() == nil {
 				s.said.once("moving "+m.VIP.String(), err, "VIP of a cut-off move not mended")
 			}
@@ -149,7 +149,7 @@ func (s *System) mendBackups(ctx context.Context, t cluster.Tables) {
 	s.orphans = seen
 }
 
-// monitored tells whether somebody monitors host; where that cannot be found
+// monitored reports whether somebody monitors host; where that cannot be found
 // out it counts as monitored.
 func (s *System) monitored(host string) bool {
 	running, err := s.opt.Monitors.Running(host)
@@ -160,7 +160,7 @@ func (s *System) monitored(host string) bool {
 // yet or was lost, and put to rest. One in access stop may run: it may be wanted
 // again soon.
 func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
-	placed, err := s.hands.Placed(ctx, t)
+	placed, err := s.ops.Placed(ctx, t)
 	failed, unknown := s.opt.Abandoned()
 	awake := s.awake(t)
 	for _, spare := range t.Spares {
@@ -181,7 +181,7 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 	}
 }
 
-// saved tells whether the spare is at rest; where nobody says it counts as such.
+// saved reports whether the spare is at rest; where nobody says it counts as such.
 func (s *System) saved(ctx context.Context, g cluster.Guest) bool {
 	ctx, cancel := s.opt.Clock.Timeout(ctx, askTime)
 	defer cancel()
@@ -202,7 +202,7 @@ func (s *System) create(ctx context.Context, g cluster.Guest, group string, runs
 		if !ok || t.Serves(g.Host) || s.saved(ctx, g) {
 			return // meanwhile: the files and where it runs were asked before it was claimed
 		}
-		err := s.hands.Create(ctx, g, group)
+		err := s.ops.Create(ctx, g, group)
 		if ctx.Err() != nil || errors.Is(err, edits.ErrStale) {
 			return // its real server was put to sleep: the next look finds another
 		}

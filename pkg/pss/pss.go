@@ -28,19 +28,19 @@ import (
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/load"
+	"pss-msbs/pkg/logonce"
 	"pss-msbs/pkg/notes"
-	"pss-msbs/pkg/pss/hands"
-	"pss-msbs/pkg/pss/patience"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/power"
 	"pss-msbs/pkg/pss/record"
+	"pss-msbs/pkg/pss/retry"
 	"pss-msbs/pkg/pss/window"
-	"pss-msbs/pkg/remark"
 	"pss-msbs/pkg/settings"
 )
 
 // Files are the seven PSS files, watched.
 type Files interface {
-	hands.Files
+	ops.Files
 	// Watch tells of changes until ctx ends.
 	Watch(ctx context.Context) <-chan struct{}
 	// Renew brings the last good copies up to date with hand edits.
@@ -49,7 +49,7 @@ type Files interface {
 
 // Fleet is what pss needs of a fleet driver.
 type Fleet interface {
-	hands.Fleet
+	ops.Fleet
 	power.Fleet
 }
 
@@ -74,8 +74,8 @@ type Accesses interface {
 type Options struct {
 	Fleet    Fleet
 	Files    Files
-	Rescue   hands.Files // see conf.Rescue
-	Monitors hands.Monitors
+	Rescue   ops.Files // see conf.Rescue
+	Monitors ops.Monitors
 	Meter    Meter
 	Accesses Accesses
 	// Slot waits for one of the boot slots that all programs share; SpareSlot
@@ -84,7 +84,7 @@ type Options struct {
 	// WakeSlot waits for one of the wake slots that all programs share; nil: no limit.
 	WakeSlot func(ctx context.Context) (release func(), err error)
 	// Data reads the .dat files.
-	Data func() (hands.Data, error)
+	Data func() (ops.Data, error)
 	// Abandoned names the servers whose VIPs are pss's while they stand in
 	// separation: fenced, and no backup takes them (SPEC 4).
 	Abandoned func() ([]string, error)
@@ -94,7 +94,7 @@ type Options struct {
 	Moving ipc.Moves
 	// Doubts are what the monitors doubt, and which of it cannot be read; nil: nothing.
 	Doubts func() ([]doubt.Doubt, error)
-	// Changed tells whether settings.toml differs from Settings.
+	// Changed reports whether settings.toml differs from Settings.
 	Changed func() bool
 
 	// LastGood says that pss may start from the last good copies of the files.
@@ -113,7 +113,7 @@ type Options struct {
 // System is the power-saving server system.
 type System struct {
 	opt     Options
-	hands   *hands.Hands
+	ops     *ops.Ops
 	power   *power.Power
 	decider *load.Decider
 	counts  window.Counter
@@ -121,7 +121,7 @@ type System struct {
 
 	data struct {
 		sync.Mutex
-		hands.Data
+		ops.Data
 	}
 	last    cluster.Tables // last good view; only the cycles use it
 	settles flight
@@ -130,7 +130,7 @@ type System struct {
 	adopts  claims // servers whose monitor is being started
 	forced  forced
 	relief  relief
-	pauses  patience.Pauses
+	pauses  retry.Pauses
 	orphans map[string]time.Time // since when nobody monitors a serving backup; only settle uses it
 	report  report
 	looks   chan struct{} // see look
@@ -142,10 +142,10 @@ func New(opt Options) *System {
 	s := &System{opt: opt, decider: load.NewDecider(), looks: make(chan struct{}, 1), orphans: map[string]time.Time{}, relief: relief{}}
 	s.said.log = opt.Log
 	s.report = report{disk: opt.Notes, path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
-	s.hands = &hands.Hands{Fleet: hands.Guard(opt.Fleet, opt.Clock), Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
+	s.ops = &ops.Ops{Fleet: ops.Guard(opt.Fleet, opt.Clock), Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
 		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
-		Wakes: record.Wakes{Dir: opt.StateDir, Disk: opt.Notes, Clock: opt.Clock}, Starting: s.hands.Starting, Slot: opt.WakeSlot}
+		Wakes: record.Wakes{Dir: opt.StateDir, Disk: opt.Notes, Clock: opt.Clock}, Starting: s.ops.Starting, Slot: opt.WakeSlot}
 	return s
 }
 
@@ -238,7 +238,7 @@ func (s *System) look() {
 }
 
 // serverData is the management data as last read.
-func (s *System) serverData() hands.Data {
+func (s *System) serverData() ops.Data {
 	s.data.Lock()
 	defer s.data.Unlock()
 	return s.data.Data
@@ -278,7 +278,7 @@ func (f *flight) under() bool { f.mu.Lock(); defer f.mu.Unlock(); return f.busy 
 // said keeps the log to one message per outcome.
 type said struct {
 	log zerolog.Logger
-	remark.Book
+	logonce.Book
 }
 
 // once logs err when it is another one than the last of its kind, and tells
@@ -313,7 +313,7 @@ func (f *forced) add(group string) {
 	f.groups[group] = true
 }
 
-// has tells whether group is forced; it is no more once it is in Moderate.
+// has reports whether group is forced; it is no more once it is in Moderate.
 func (f *forced) has(group string, now cluster.Condition) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()

@@ -64,7 +64,7 @@ func (r *report) end() {
 	r.publish()
 }
 
-// faults keeps what is wrong with the files, nil for nothing; it tells whether
+// faults keeps what is wrong with the files, nil for nothing; it reports whether
 // there was anything wrong before.
 func (r *report) faults(err error) bool {
 	r.mu.Lock()

@@ -125,10 +125,10 @@ func (s *System) serving(t cluster.Tables, group string) []cluster.Guest {
 func (s *System) take(ctx context.Context, group string, vip netip.Addr, g cluster.Guest) error {
 	short, cancel := s.opt.Clock.Timeout(ctx, askTime)
 	defer cancel()
-	if err := s.hands.Greets(short, g, group); err != nil {
+	if err := s.ops.Greets(short, g, group); err != nil {
 		return fmt.Errorf("cannot give %v to %s: %w", vip, g.Host, err)
 	}
-	return s.hands.Take(ctx, group, vip, g, nil)
+	return s.ops.Take(ctx, group, vip, g, nil)
 }
 
 // errRests says that a spare could not be started a while ago and is tried again later.
@@ -183,13 +183,13 @@ func (s *System) placeOnSpare(ctx context.Context, t cluster.Tables, group strin
 // startFor starts one spare and gives it vip; one that fails rests, longer each time.
 func (s *System) startFor(ctx context.Context, group string, vip netip.Addr, g cluster.Guest, spare cluster.SpareRow) error {
 	what := startOf(spare.Host)
-	ready, err := s.hands.StartSpare(ctx, spare, g.Real)
+	ready, err := s.ops.StartSpare(ctx, spare, g.Real)
 	if err != nil {
 		s.pauses.Failed(what, s.opt.Clock.Now(), firstRest, longestWait)
 		return err
 	}
 	defer ready.Close()
-	if err = s.hands.Take(ctx, group, vip, g, ready); err != nil {
+	if err = s.ops.Take(ctx, group, vip, g, ready); err != nil {
 		s.pauses.Failed(what, s.opt.Clock.Now(), firstRest, longestWait)
 		return err
 	}
@@ -222,7 +222,7 @@ func (s *System) wakeHome(ctx context.Context, group string, g cluster.Guest) er
 	if err := s.power.WakeNow(ctx, g.Real); err != nil {
 		return err
 	}
-	ready, err := s.hands.Ready(ctx, g, group)
+	ready, err := s.ops.Ready(ctx, g, group)
 	if err != nil {
 		return err
 	}
@@ -239,7 +239,7 @@ func (s *System) takeAll(ctx context.Context, t cluster.Tables, group string, vi
 	})
 	var errs error
 	for _, vip := range vips {
-		errs = errors.Join(errs, s.hands.Take(ctx, group, vip, g, nil))
+		errs = errors.Join(errs, s.ops.Take(ctx, group, vip, g, nil))
 	}
 	return errs
 }
@@ -262,7 +262,7 @@ func (s *System) retire(ctx context.Context, abandoned []string) {
 		if !slices.Contains(abandoned, spare.Host) || t.Rows().Has(spare.Host) || !s.spares.claim(spare.Host) {
 			continue
 		}
-		err := s.hands.Retire(ctx, spare, t)
+		err := s.ops.Retire(ctx, spare, t)
 		s.spares.release(spare.Host)
 		switch what := "retire " + spare.Host; {
 		case ctx.Err() != nil:

@@ -26,7 +26,7 @@ import (
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/conf"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -48,7 +48,7 @@ type rig struct {
 	conf    *conffile.Dir
 	files   pss.Files
 	set     settings.Settings
-	data    hands.Data
+	data    ops.Data
 	mon     *monitors
 	log     *syncBuffer
 	slow    time.Duration // what every sample takes besides
@@ -194,7 +194,7 @@ func (r *rig) options() pss.Options {
 	return pss.Options{
 		Fleet: r.fleet, Files: r.files, Rescue: conf.Rescue{Dir: r.conf, Log: zerolog.New(r.log)}, Monitors: r.mon, Meter: meter{r.model, r.slow}, Accesses: r.model,
 		Slot: free, SpareSlot: free,
-		Data:      func() (hands.Data, error) { return r.data, nil },
+		Data:      func() (ops.Data, error) { return r.data, nil },
 		Abandoned: failed.Hosts, Forget: failed.Remove, Moving: ipc.Moves{Dir: filepath.Join(r.dir, "state")},
 		LastGood: true, Settings: r.set, RunDir: filepath.Join(r.dir, "run"), StateDir: filepath.Join(r.dir, "state"),
 		Log: zerolog.New(r.log).Hook(zerolog.HookFunc(func(e *zerolog.Event, _ zerolog.Level, _ string) {
@@ -293,7 +293,7 @@ func (r *rig) reach(c cluster.Condition, limit time.Duration) {
 	})
 }
 
-// in tells whether all groups have a condition.
+// in reports whether all groups have a condition.
 func (r *rig) in(c cluster.Condition) bool {
 	t, err := r.conf.View(r.ctx)
 	return err == nil && !slices.ContainsFunc(t.State, func(s cluster.StateRow) bool { return s.Condition != c })

@@ -41,7 +41,7 @@ func (s *System) settle(ctx context.Context, decisions []load.Decision) {
 	release, ok := s.claimSpares(steps)
 	defer release()
 	if ok {
-		s.learn(steps, shift.Execute(ctx, s.hands, s.power, t, steps))
+		s.learn(steps, shift.Execute(ctx, s.ops, s.power, t, steps))
 	}
 }
 
@@ -203,7 +203,7 @@ func (s *System) learn(steps plan.Steps, out shift.Outcome) {
 	}
 }
 
-// recordedIn tells whether the group was planned with its recorded condition.
+// recordedIn reports whether the group was planned with its recorded condition.
 func recordedIn(steps plan.Steps, group string) bool {
 	return !slices.ContainsFunc(steps.Of(plan.SetState), func(p plan.Step) bool { return p.Group == group })
 }

@@ -105,7 +105,7 @@ func (h *hindsight) choose(group string, options []option, n int, out *Summary) 
 	return string(best) + " "
 }
 
-// fits tells whether the group's measured load allows its condition.
+// fits reports whether the group's measured load allows its condition.
 func fits(g load.Group) bool {
 	for _, s := range g.Servers {
 		if !s.Measured {

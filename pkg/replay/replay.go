@@ -202,7 +202,7 @@ func (r *replayer) group(i, n int) load.Group {
 }
 
 // window sums the group's accesses in the cycles with time in (t-y, t], and
-// tells whether a full window of trace has passed.
+// reports whether a full window of trace has passed.
 func (r *replayer) window(group, n int, y time.Duration) (float64, bool) {
 	var sum float64
 	for i := n; i >= 0 && r.trace[n].At.Sub(r.trace[i].At) < y; i-- {

@@ -13,7 +13,7 @@ import (
 	"strings"
 	"time"
 
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 	"pss-msbs/pkg/load"
 )
 
@@ -35,7 +35,7 @@ type Cycle struct {
 
 // ReadTrace reads a CSV trace; name is what its faults call it. Rows of one time
 // are one cycle wherever they stand; cycles come in order of time. What is wrong
-// in the file is a *fault.List.
+// in the file is a *diag.List.
 func ReadTrace(name string, r io.Reader) ([]Cycle, error) {
 	c := csv.NewReader(r)
 	c.FieldsPerRecord = -1
@@ -81,7 +81,7 @@ func WriteTrace(w io.Writer, trace []Cycle) error {
 type trace struct {
 	name   string
 	cycles map[int64]*Cycle // by time in nanoseconds
-	faults fault.List
+	faults diag.List
 }
 
 func (t *trace) fault(line int, format string, args ...any) {
@@ -98,7 +98,7 @@ func (t *trace) broken(err error) {
 	t.fault(1, "cannot read: %v", err)
 }
 
-// header tells whether a first record names columns; other columns than ours
+// header reports whether a first record names columns; other columns than ours
 // are a fault.
 func (t *trace) header(record []string, line int) bool {
 	if strings.TrimPrefix(record[0], "\ufeff") != columns[0] {

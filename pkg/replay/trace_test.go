@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 const head = "time,host,mem_kb,cpu_percent,net_kb_s,accesses\n"
@@ -66,7 +66,7 @@ func TestTraceFaults(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := ReadTrace("T.csv", strings.NewReader(c.text))
-			var list *fault.List
+			var list *diag.List
 			if !errors.As(err, &list) || err.Error() != c.fault {
 				t.Errorf("got %v, want %s", err, c.fault)
 			}

@@ -13,7 +13,7 @@ import (
 )
 
 // grey does a command after which something is slow, and nothing is broken; done
-// tells whether f is one.
+// reports whether f is one.
 func (w *World) grey(f []string) (done bool, err error) {
 	switch {
 	case f[0] == "path" && len(f) >= 4:

@@ -74,7 +74,7 @@ func (p *Proc) hold(how string, d time.Duration) {
 	}
 }
 
-// halted tells whether a program was stopped or starved shortly before at: what it
+// halted reports whether a program was stopped or starved shortly before at: what it
 // promises within a time it cannot keep then.
 func (w *World) halted(who string, at time.Time) bool {
 	w.mu.Lock()

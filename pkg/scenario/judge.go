@@ -58,7 +58,7 @@ type separation struct {
 	from, to time.Time
 }
 
-// separatedAt tells whether vip was in separation at that time.
+// separatedAt reports whether vip was in separation at that time.
 func (w *World) separatedAt(vip netip.Addr, at time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -93,7 +93,7 @@ type kill struct {
 	at  time.Time
 }
 
-// killed tells whether a program was killed shortly before at: its launcher needs
+// killed reports whether a program was killed shortly before at: its launcher needs
 // a moment to start it again, and what is new takes a look first.
 func (w *World) killed(who string, at time.Time) bool {
 	w.mu.Lock()
@@ -211,7 +211,7 @@ func (w *World) resting(t cluster.Tables, st sim.Status) error {
 	return nil
 }
 
-// protects tells whether a backup's target serves; the dbss of one in access
+// protects reports whether a backup's target serves; the dbss of one in access
 // stop looks after nothing.
 func (w *World) protects(t cluster.Tables, backup string) bool {
 	return slices.ContainsFunc(t.Operation, func(r cluster.ServerRow) bool {

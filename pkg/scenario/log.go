@@ -74,7 +74,7 @@ func (b *book) text(more []line) string {
 	return out.String()
 }
 
-// repeats tells whether a cycle's line about a group says what the last one
+// repeats reports whether a cycle's line about a group says what the last one
 // said, but for the numbers.
 func (l line) repeats(said map[string]string) bool {
 	f := strings.Fields(l.text)

@@ -67,7 +67,7 @@ func (w *World) spawn(program, name string, prepare func(*Proc), body func(*Proc
 
 // main is body once the program has been loaded.
 func (p *Proc) main(body func(*Proc) error) error {
-	p.sleep(p.ctx, startup, "start")
+	p.sleep(p.ctx, startTime, "start")
 	if p.ctx.Err() != nil {
 		return nil
 	}
@@ -79,14 +79,14 @@ func (p *Proc) main(body func(*Proc) error) error {
 // clock is p's, which stops with it.
 func (p *Proc) clock() clock.Clock { return clock.Clock{Halt: p.halt} }
 
-// runs waits until p runs, and tells whether it still does.
+// runs waits until p runs, and reports whether it still does.
 func (p *Proc) runs() bool {
 	p.halt.Pass()
 	return !p.isDead()
 }
 
-// startup is how long it takes to load a program and to read its files.
-const startup = 30 * time.Millisecond
+// startTime is how long it takes to load a program and to read its files.
+const startTime = 30 * time.Millisecond
 
 // isReady is the line on --ready-fd.
 func (p *Proc) isReady() { p.began.Do(func() { close(p.ready) }) }

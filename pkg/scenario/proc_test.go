@@ -10,7 +10,7 @@ import (
 // A sif ends with the dbss that started it, at whatever instant of its start
 // that is killed; else its launcher's next one finds the socket taken.
 func TestNoSifOutlivesItsMaster(t *testing.T) {
-	for after := time.Duration(0); after < 4*startup; after += startup / 6 {
+	for after := time.Duration(0); after < 4*startTime; after += startTime / 6 {
 		dir := tempDir(t)
 		copyConf(t, paper, filepath.Join(dir, "conf"))
 		synctest.Test(t, func(t *testing.T) {

@@ -12,7 +12,7 @@ import (
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/pss"
 	"pss-msbs/pkg/pss/conf"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/record"
 )
 
@@ -26,7 +26,7 @@ func (w *World) startPSS() *Proc {
 			Monitors: spares{p}, Meter: meter{view{p, w.Model}}, Accesses: view{p, w.Model},
 			Slot: p.bootSlot(w.Settings.DSRS.BootSlots), SpareSlot: p.bootSlot(max(1, w.Settings.DSRS.BootSlots-1)),
 			WakeSlot:  p.slot(daemon.Waking, w.Settings.Brake.Wakes),
-			Data:      func() (hands.Data, error) { return w.data, nil },
+			Data:      func() (ops.Data, error) { return w.data, nil },
 			Abandoned: failed.Hosts, Forget: failed.Remove, Moving: w.moves(), Doubts: p.board().Read, Changed: func() bool { return false }, LastGood: w.survived(),
 			Ready: func() error { p.isReady(); return nil },
 			Clock: p.clock(), Settings: w.Settings, Log: p.logger(), RunDir: w.dirs.Run, StateDir: w.dirs.State, Notes: &w.notes,
@@ -34,14 +34,14 @@ func (w *World) startPSS() *Proc {
 	})
 }
 
-// survived tells whether a pss died here.
+// survived reports whether a pss died here.
 func (w *World) survived() bool {
 	last, err := record.ReadLastCycle(&w.notes, w.dirs.Run)
 	return err == nil && !last.Ended
 }
 
 // listData is what the .dat files say; nobody changes them.
-func (w *World) listData() (out hands.Data) {
+func (w *World) listData() (out ops.Data) {
 	for _, path := range sortedKeys(w.dats.Servers) {
 		out.Servers = append(out.Servers, w.dats.Servers[path])
 	}
@@ -63,7 +63,7 @@ func (m meter) Measure(ctx context.Context, g cluster.Guest) (pss.Sample, error)
 // spares are the monitors of spares and of orphaned backups, for pss.
 type spares struct{ p *Proc }
 
-// Ensure implements hands.Monitors.
+// Ensure implements ops.Monitors.
 func (s spares) Ensure(ctx context.Context, dat mgmtdata.Server) error {
 	for {
 		err := s.ensure(ctx, dat)
@@ -96,7 +96,7 @@ func (s spares) sif(host string) *ipc.Client {
 	return ipc.NewClient(s.p.dial(host), "pss", s.p.clock())
 }
 
-// Stop implements hands.Monitors.
+// Stop implements ops.Monitors.
 func (s spares) Stop(ctx context.Context, host string) error {
 	if _, ok := s.p.w.socket(host); ok {
 		_, err := s.sif(host).Call(ctx, ipc.Request{Verb: ipc.SpareStop, Host: host})
@@ -105,5 +105,5 @@ func (s spares) Stop(ctx context.Context, host string) error {
 	return s.p.stopDBSS(ctx, host)
 }
 
-// Running implements hands.Monitors.
+// Running implements ops.Monitors.
 func (s spares) Running(host string) (bool, error) { return s.p.w.held(host), nil }

@@ -10,8 +10,8 @@ import (
 	"pss-msbs/pkg/budget"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/doubt"
-	"pss-msbs/pkg/instance"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/startup"
 )
 
 // failed are the servers whose VIPs are pss's, moves the VIPs that it is moving.
@@ -74,7 +74,7 @@ type resets struct {
 }
 
 func (p *Proc) resets() resets {
-	r := instance.Resets(p.w.dirs, p.w.Settings, p.clock())
+	r := startup.Resets(p.w.dirs, p.w.Settings, p.clock())
 	r.Disk = &p.w.notes
 	return resets{p, r}
 }
@@ -97,7 +97,7 @@ func (r resets) Answered(ctx context.Context, target string) error {
 
 // board is the board of doubts as p sees it.
 func (p *Proc) board() *doubt.Board {
-	b := instance.Board(p.w.dirs, p.w.Settings, p.clock())
+	b := startup.Board(p.w.dirs, p.w.Settings, p.clock())
 	b.PID, b.Alive, b.Disk = p.pid, p.w.lives, &p.w.notes
 	return b
 }
@@ -124,7 +124,7 @@ func (d doubts) Clear(target string) error {
 	return d.Board.Clear(target)
 }
 
-// lives tells whether the program with this pid runs.
+// lives reports whether the program with this pid runs.
 func (w *World) lives(pid int) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()

@@ -6,7 +6,7 @@ import (
 	"unicode"
 )
 
-// Alike tells whether two failures are of one kind: they say the same but for
+// Alike reports whether two failures are of one kind: they say the same but for
 // names, addresses and times.
 func Alike(a, b error) bool { return a != nil && b != nil && kind(a) == kind(b) }
 

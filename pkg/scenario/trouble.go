@@ -73,7 +73,7 @@ func (t *trouble) command(f []string) error {
 	return nil
 }
 
-// deaf tells whether replies to a program were lost or late just before at.
+// deaf reports whether replies to a program were lost or late just before at.
 func (t *trouble) deaf(name string, at time.Time) bool {
 	if t == nil {
 		return false

@@ -17,7 +17,7 @@ import (
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/notes"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -39,7 +39,7 @@ type World struct {
 	disk   *lockedfile.Memory // with the seven files
 	files  *conffile.Dir      // the judge's own
 	dats   mgmtdata.Dir
-	data   hands.Data        // the same in the order of the names
+	data   ops.Data          // the same in the order of the names
 	spares []string          // by name
 	known  cluster.HomeNames // the homes of the VIPs
 	log    *book

@@ -53,7 +53,7 @@ func (r *reader) demand(ok bool, path, text string) {
 	}
 }
 
-// inherited tells whether a table by name has its value from the table under
+// inherited reports whether a table by name has its value from the table under
 // it, whose own fault it is.
 func (r *reader) inherited(path string) bool {
 	_, own := r.lines[path]

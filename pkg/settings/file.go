@@ -17,7 +17,7 @@ import (
 	"github.com/pelletier/go-toml/v2/unstable"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 // File is the name of the settings in the configuration directory.
@@ -46,7 +46,7 @@ func (d Duration) MarshalText() ([]byte, error) { return []byte(d.D().String()),
 func (d Duration) String() string { return d.D().String() }
 
 // Read reads settings.toml at path; where there is none it is Default. What is
-// wrong in the file is a *fault.List.
+// wrong in the file is a *diag.List.
 func Read(path string) (Settings, error) {
 	f, err := os.Open(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -91,7 +91,7 @@ type reader struct {
 	file   string
 	lines  map[string]int           // where a key stands, by its dotted path
 	kinds  map[string]unstable.Kind // what its value is
-	faults fault.List
+	faults diag.List
 }
 
 func (r *reader) read(b []byte) Settings {
@@ -125,7 +125,7 @@ func profileOf(b []byte) Profile {
 }
 
 // decode is a strict decode; at is the path of the table that b holds, "" for
-// the whole file. It tells whether into can be used.
+// the whole file. It reports whether into can be used.
 func (r *reader) decode(b []byte, into any, at string) bool {
 	d := toml.NewDecoder(bytes.NewReader(b)).DisallowUnknownFields()
 	err := d.Decode(into)

@@ -15,7 +15,7 @@ import (
 	"github.com/google/go-cmp/cmp/cmpopts"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/fault"
+	"pss-msbs/pkg/diag"
 )
 
 const paper = "../../testdata/paper/settings.toml"
@@ -193,7 +193,7 @@ func TestFaults(t *testing.T) {
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
 			_, err := Parse(File, []byte(tt.text))
-			var faults *fault.List
+			var faults *diag.List
 			if !errors.As(err, &faults) {
 				t.Fatalf("no faults: %v", err)
 			}
@@ -220,7 +220,7 @@ func FuzzParse(f *testing.F) {
 	f.Add([]byte("[[group]]\nx = 1\n"))
 	f.Fuzz(func(t *testing.T, b []byte) {
 		s, err := Parse(File, b)
-		var faults *fault.List
+		var faults *diag.List
 		switch {
 		case err != nil && !errors.As(err, &faults):
 			t.Fatalf("not a fault: %v", err)

@@ -219,7 +219,7 @@ type Guest struct {
 	Ports map[string]int `toml:"ports"` // TCP port of a daemon whose protocol is not known, by the daemon's name
 }
 
-// BySSH tells whether commands reach a guest over its own link, which then cannot
+// BySSH reports whether commands reach a guest over its own link, which then cannot
 // be cut for a fence.
 func (g Guest) BySSH() bool { return g.Method == "ssh" }
 

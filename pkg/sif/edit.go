@@ -45,7 +45,7 @@ func (s *Server) mark(before, after cluster.Tables, req ipc.Request) error {
 	return nil
 }
 
-// unchanged tells whether the rows are still as the hold of req's token showed them.
+// unchanged reports whether the rows are still as the hold of req's token showed them.
 func (s *Server) unchanged(before cluster.Tables, req ipc.Request) bool {
 	f := s.facts()
 	if req.Verb == ipc.A5 {

@@ -21,8 +21,8 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/logonce"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/remark"
 )
 
 // DefaultHold is the longest time a hold keeps the lock (settings: lock.hold).
@@ -40,7 +40,7 @@ type Options struct {
 	Hold       time.Duration // 0: DefaultHold
 	Log        zerolog.Logger
 
-	// Monitored tells whether somebody holds the monitor lock of a server;
+	// Monitored reports whether somebody holds the monitor lock of a server;
 	// nil: nobody does.
 	Monitored func(host string) (bool, error)
 	// Spare runs the dbss of a spare; nil for any other sif.
@@ -56,7 +56,7 @@ type Server struct {
 	mu    sync.Mutex
 	noted bool // the files cannot be used, and the log says so
 
-	failed remark.Book // by what was asked: why it could not be done
+	failed logonce.Book // by what was asked: why it could not be done
 }
 
 // New returns a sif; Serve runs it.
@@ -145,7 +145,7 @@ func (s *Server) renew(ctx context.Context) {
 	}
 }
 
-// owned tells whether somebody monitors host. Where that cannot be found out
+// owned reports whether somebody monitors host. Where that cannot be found out
 // the server counts as owned and is left alone.
 func (s *Server) owned(host string) bool {
 	if s.opt.Monitored == nil {

@@ -145,7 +145,7 @@ func (k *keeper) serve(req spareRequest) error {
 	return nil
 }
 
-// ended looks at how the dbss ended; it tells whether
+// ended looks at how the dbss ended; it reports whether
 // this sif has nothing left to do.
 func (k *keeper) ended() bool {
 	err := k.mon.Err()

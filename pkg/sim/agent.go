@@ -59,7 +59,7 @@ func (m *Model) agentStep(ctx context.Context, g cluster.Guest, d time.Duration,
 	}
 }
 
-// isPaused tells whether the hypervisor says so; then it refuses calls of the agent.
+// isPaused reports whether the hypervisor says so; then it refuses calls of the agent.
 func (i *instance) isPaused() bool {
 	return i.state == cluster.GuestPaused || i.state == cluster.GuestRunning && i.stall != nil && i.stall.says == cluster.GuestPaused
 }

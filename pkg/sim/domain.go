@@ -38,7 +38,7 @@ func (m *Model) stateOn(h *host, name string) cluster.GuestState {
 	return i.state
 }
 
-// isRestored tells whether k is just being restored on h.
+// isRestored reports whether k is just being restored on h.
 func (k *guest) isRestored(h *host, now time.Time) bool {
 	return k != nil && k.restored == h && now.Before(k.restoredUntil)
 }

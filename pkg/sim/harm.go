@@ -55,7 +55,7 @@ func (m *Model) patience() time.Duration {
 	return DefaultPatience
 }
 
-// answers tells whether i, were its link up, answers clients that know its
+// answers reports whether i, were its link up, answers clients that know its
 // address: at once, slowly, or as soon as it is no longer held.
 func (m *Model) answers(i *instance, v view) bool {
 	if i.state != cluster.GuestRunning || i.frozen || i.cut || !i.at.up() || !m.path(i.at, v) || !i.stall.brief(m.patience()) {
@@ -70,7 +70,7 @@ func (m *Model) answers(i *instance, v view) bool {
 	return (from+to)/2 <= m.patience()
 }
 
-// knowable tells whether the management server could find out that i answers.
+// knowable reports whether the management server could find out that i answers.
 func (m *Model) knowable(i *instance) bool {
 	return m.answers(i, fromManagement) && m.toGuest(i).Loss() < hopeless
 }
@@ -101,7 +101,7 @@ func (s *state) mark(is bool, now time.Time) {
 	}
 }
 
-// long tells whether it is, and was d ago.
+// long reports whether it is, and was d ago.
 func (s *state) long(now time.Time, d time.Duration) bool { return s.is && now.Sub(s.since) >= d }
 
 // soundness of i now: whether it would have answered, and who could know.
@@ -110,7 +110,7 @@ func (m *Model) soundness(i *instance) (sound, seen bool) {
 	return sound, sound && m.knowable(i) && i.known.long(m.now, m.patience())
 }
 
-// settled tells whether vip is i's, not only passing.
+// settled reports whether vip is i's, not only passing.
 func (m *Model) settled(i *instance, vip netip.Addr) bool {
 	since := i.vips[vip].since
 	return since.Equal(m.record.start) || m.now.Sub(since) >= undone

@@ -254,7 +254,7 @@ func (i *instance) startDaemons() {
 	}
 }
 
-// live tells whether the guest's machine exists there: it runs, boots or is paused.
+// live reports whether the guest's machine exists there: it runs, boots or is paused.
 func (i *instance) live() bool {
 	switch i.state {
 	case cluster.GuestRunning, cluster.GuestBooting, cluster.GuestPaused:
@@ -272,5 +272,5 @@ func (h *host) inOrder() []*instance {
 	return h.ordered
 }
 
-// up tells whether the host's processors run, whoever can reach it.
+// up reports whether the host's processors run, whoever can reach it.
 func (h *host) up() bool { return h.state == Active || h.state == Suspending }

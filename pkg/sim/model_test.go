@@ -79,7 +79,7 @@ func ok(t *testing.T, err error) {
 	}
 }
 
-// near tells whether got is want, with a little for the calls around it.
+// near reports whether got is want, with a little for the calls around it.
 func near(got, want time.Duration) bool { return got >= want && got <= want+200*time.Millisecond }
 
 // until waits for ok and returns how long that took.

@@ -19,7 +19,7 @@ const (
 	fromClients
 )
 
-// path tells whether packets reach a host's bridge. Held: m.mu, also below.
+// path reports whether packets reach a host's bridge. Held: m.mu, also below.
 func (m *Model) path(h *host, v view) bool {
 	switch {
 	case h.management:
@@ -34,7 +34,7 @@ func (m *Model) path(h *host, v view) bool {
 
 func (m *Model) answersPing(h *host) bool { return h.up() && m.path(h, fromManagement) }
 
-// connected tells whether the guest is on the network and would answer ARP.
+// connected reports whether the guest is on the network and would answer ARP.
 func (m *Model) connected(i *instance, v view) bool {
 	return i.stall == nil && m.plugged(i, v)
 }

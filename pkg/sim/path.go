@@ -97,7 +97,7 @@ func (p Path) Then(q Path) Path {
 // Loss is the probability that a ping is not answered.
 func (p Path) Loss() float64 { return p.LossOut + p.LossBack - p.LossOut*p.LossBack }
 
-// valid tells whether p can be.
+// valid reports whether p can be.
 func (p Path) valid() bool {
 	in := func(loss float64) bool { return loss >= 0 && loss <= 1 }
 	return in(p.LossOut) && in(p.LossBack) && p.Delay >= 0 && p.Jitter >= 0

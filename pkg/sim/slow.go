@@ -120,7 +120,7 @@ func (m *Model) letGo(i *instance, s *stall) {
 	}
 }
 
-// brief tells whether a stall ends before a client gives up. What waits for the
+// brief reports whether a stall ends before a client gives up. What waits for the
 // end of a jam waits for the work behind it too.
 func (s *stall) brief(patience time.Duration) bool {
 	return s == nil || !s.works && !s.until.IsZero() && s.until.Sub(s.from) <= patience

@@ -103,7 +103,7 @@ func saysDisappeared(err error) bool {
 	return errors.As(err, &e) && e.Code == libvirt.ERR_AGENT_UNRESPONSIVE && !strings.Contains(e.Message, "not connected")
 }
 
-// channelGone tells whether a domain neither runs with an agent that has opened
+// channelGone reports whether a domain neither runs with an agent that has opened
 // its channel nor is held up by the hypervisor.
 func channelGone(dom agentQuestions) bool {
 	state, _, err := dom.GetState()

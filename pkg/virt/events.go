@@ -73,7 +73,7 @@ func (n *news) forget() {
 	n.guests = nil
 }
 
-// rebooting tells whether guest rebooted and its agent has not come back. Its
+// rebooting reports whether guest rebooted and its agent has not come back. Its
 // old agent's channel stays open for about a second after a reset, so the
 // channel alone does not tell.
 func (n *news) rebooting(guest string) bool {

@@ -29,7 +29,7 @@ type domainXML struct {
 	Interfaces []element `xml:"devices>interface"`
 }
 
-// agentState tells whether a live domain has a channel for an agent, and
+// agentState reports whether a live domain has a channel for an agent, and
 // whether an agent has opened it since the last boot.
 func agentState(description string) (has, connected bool, err error) {
 	var d domainXML

@@ -44,7 +44,7 @@ func Send(from netip.Addr, mac cluster.MAC) error {
 	return nil
 }
 
-// carries tells whether a magic packet from the address from goes out on ifi.
+// carries reports whether a magic packet from the address from goes out on ifi.
 func carries(ifi net.Interface, from netip.Addr) bool {
 	const want = net.FlagUp | net.FlagBroadcast
 	if ifi.Flags&want != want || len(ifi.HardwareAddr) != 6 {

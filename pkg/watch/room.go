@@ -19,7 +19,7 @@ const (
 	longestLook  = 10 * time.Second
 )
 
-// Room tells whether a guest can boot where it is: a boot on a real server without
+// Room reports whether a guest can boot where it is: a boot on a real server without
 // idle processor takes long, and makes its neighbours slower still. What the
 // guest itself uses is room, for a reset frees it.
 type Room struct {

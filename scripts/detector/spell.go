@@ -73,7 +73,7 @@ func (c *course) pass(now time.Duration) {
 	}
 }
 
-// in tells whether t is in a spell, and when that ends.
+// in reports whether t is in a spell, and when that ends.
 func (c *course) in(t time.Duration) (to time.Duration, bits coins, yes bool) {
 	switch {
 	case t >= c.from && t < c.to:

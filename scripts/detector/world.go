@@ -117,19 +117,19 @@ func (w *world) runs(t time.Duration) time.Duration {
 	return t
 }
 
-// drops tells whether what comes at t is dropped, as it is at the end of a
+// drops reports whether what comes at t is dropped, as it is at the end of a
 // migration. A guest that is merely held up has it in its queue.
 func (w *world) drops(t time.Duration) bool {
 	_, bits, paused := w.pauses.in(t)
 	return paused && bits&dropping != 0
 }
 
-// lives tells whether the guest's kernel does anything at t.
+// lives reports whether the guest's kernel does anything at t.
 func (w *world) lives(t time.Duration) bool {
 	return t < w.at || w.fault == sound || w.fault == cut || w.fault == serviceFreeze
 }
 
-// reached tells whether the guest's network answers at t.
+// reached reports whether the guest's network answers at t.
 func (w *world) reached(t time.Duration) bool {
 	return t < w.at || w.fault == sound || w.fault == serviceFreeze
 }
@@ -230,7 +230,7 @@ func (w *world) work(t time.Duration) (time.Duration, cluster.Work) {
 	return at, cluster.Work{Used: used, Cores: 1, Idle: 4*at - used, Total: 4 * at, Processors: 4}
 }
 
-// saysPaused tells whether the hypervisor calls the guest paused at t.
+// saysPaused reports whether the hypervisor calls the guest paused at t.
 func (w *world) saysPaused(t time.Duration) bool {
 	_, bits, paused := w.pauses.in(t)
 	return paused && bits&said != 0
@@ -257,7 +257,7 @@ func (w *world) agent(t time.Duration) (time.Duration, detector.Outcome) {
 	return done, detector.Answered
 }
 
-// wouldAnswer tells whether a client that comes at t gets its answer within
+// wouldAnswer reports whether a client that comes at t gets its answer within
 // patience, on a network without loss.
 func (w *world) wouldAnswer(t, patience time.Duration) bool {
 	there := w.runs(t)

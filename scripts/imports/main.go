@@ -115,7 +115,7 @@ func allowedInCommand(name, imp string) string {
 	return ""
 }
 
-// within tells whether name is package p or lies below it.
+// within reports whether name is package p or lies below it.
 func within(name, p string) bool { return name == p || strings.HasPrefix(name, p+"/") }
 
 // ruleFor finds the row of the longest matching package.

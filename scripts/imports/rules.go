@@ -8,7 +8,7 @@ type rule struct {
 }
 
 // nouns are what everybody may import.
-var nouns = []string{"pkg/cluster", "pkg/clock", "pkg/fault", "pkg/mgmtdata", "pkg/remark"}
+var nouns = []string{"pkg/cluster", "pkg/clock", "pkg/diag", "pkg/mgmtdata", "pkg/logonce"}
 
 func with(more ...string) []string { return append(append([]string{}, nouns...), more...) }
 
@@ -16,16 +16,16 @@ func with(more ...string) []string { return append(append([]string{}, nouns...),
 var rules = []rule{
 	{"pkg/cluster", nil},
 	{"pkg/clock", nil},
-	{"pkg/fault", nil},
-	{"pkg/remark", nil}, // what a program said last
-	{"pkg/notes", nil},  // small files by which programs leave word
+	{"pkg/diag", nil},
+	{"pkg/logonce", nil}, // what a program said last
+	{"pkg/notes", nil},   // small files by which programs leave word
 	{"pkg/load", []string{"pkg/cluster"}},
 	{"pkg/edits", []string{"pkg/cluster"}}, // every edit of the seven files, pure
 	{"pkg/plan", []string{"pkg/cluster", "pkg/edits"}},
 	{"pkg/lockedfile", []string{"pkg/clock"}},
-	{"pkg/conffile", []string{"pkg/cluster", "pkg/clock", "pkg/fault", "pkg/lockedfile"}},
-	{"pkg/mgmtdata", []string{"pkg/cluster", "pkg/fault"}},
-	{"pkg/settings", []string{"pkg/cluster", "pkg/fault"}},
+	{"pkg/conffile", []string{"pkg/cluster", "pkg/clock", "pkg/diag", "pkg/lockedfile"}},
+	{"pkg/mgmtdata", []string{"pkg/cluster", "pkg/diag"}},
+	{"pkg/settings", []string{"pkg/cluster", "pkg/diag"}},
 	{"pkg/ipc", with("pkg/notes")},
 	{"pkg/pending", nouns},                                                                   // who may still get a VIP
 	{"pkg/command", nil},                                                                     // command templates of the settings
@@ -41,7 +41,7 @@ var rules = []rule{
 	{"pkg/doubt", with("pkg/notes")},                                                  // what monitors tell each other of their targets
 	{"pkg/detector", []string{"pkg/cluster"}},                                         // a step machine without clock or network
 	{"pkg/watch", with("pkg/detector", "pkg/settings")},                               // its questions to real servers
-	{"pkg/instance", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget")},   // how every program begins, and what they share
+	{"pkg/startup", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget")},    // how every program begins, and what they share
 	{"pkg/ahead", with("pkg/load", "pkg/plan", "pkg/settings")},                       // loads as they would be, for pss and replay alike
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings", "pkg/ahead")},
 	{"pkg/weeks", with("pkg/load", "pkg/settings", "pkg/replay")}, // generated traces

@@ -8,15 +8,15 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 )
 
 // Files are the seven files for shifts: files that cannot be used are an error,
 // and shifts stop.
 type Files struct{ *conffile.Dir }
 
-// Hold implements hands.Files.
-func (f Files) Hold(ctx context.Context) (hands.Held, error) {
+// Hold implements ops.Files.
+func (f Files) Hold(ctx context.Context) (ops.Held, error) {
 	held, err := f.Dir.Hold(ctx)
 	if err != nil {
 		return nil, err // not a *conffile.Held that is nil inside an interface
@@ -32,21 +32,21 @@ type Rescue struct {
 	Log zerolog.Logger
 }
 
-// View implements hands.Files.
+// View implements ops.Files.
 func (f Rescue) View(ctx context.Context) (cluster.Tables, error) {
 	t, _, err := f.Dir.ViewRescue(ctx) // the cycles tell what is wrong
 	return t, err
 }
 
-// Update implements hands.Files.
+// Update implements ops.Files.
 func (f Rescue) Update(ctx context.Context, change func(*cluster.Tables) error) error {
 	rejected, err := f.Dir.UpdateRescue(ctx, change)
 	f.alarm(rejected)
 	return err
 }
 
-// Hold implements hands.Files.
-func (f Rescue) Hold(ctx context.Context) (hands.Held, error) {
+// Hold implements ops.Files.
+func (f Rescue) Hold(ctx context.Context) (ops.Held, error) {
 	held, err := f.Dir.HoldRescue(ctx)
 	if err != nil {
 		return nil, err

@@ -14,12 +14,12 @@ import (
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/edits"
 	"pss-msbs/pkg/pss/conf"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 )
 
 var (
-	_ hands.Files = conf.Files{}
-	_ hands.Files = conf.Rescue{}
+	_ ops.Files = conf.Files{}
+	_ ops.Files = conf.Rescue{}
 )
 
 // broken is the paper's directory with last good copies and then half a row in

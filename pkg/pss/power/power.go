@@ -17,8 +17,8 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
-	"pss-msbs/pkg/pss/hands"
-	"pss-msbs/pkg/pss/patience"
+	"pss-msbs/pkg/pss/ops"
+	"pss-msbs/pkg/pss/retry"
 	"pss-msbs/pkg/settings"
 )
 
@@ -47,12 +47,12 @@ type Wakes interface {
 // Power does the single steps. Its methods may run in parallel.
 type Power struct {
 	Fleet    Fleet
-	Files    hands.Files
+	Files    ops.Files
 	Clock    clock.Clock
 	Settings settings.Settings
 	Log      zerolog.Logger
 	Wakes    Wakes // which real servers have proved a wake
-	// Starting tells whether something is just being started on a real server
+	// Starting reports whether something is just being started on a real server
 	// that neither the files nor its hypervisor show yet; nil: never.
 	Starting func(real netip.Addr) bool
 	// Slot waits for one of the wake slots that all programs share; nil: no limit.
@@ -91,7 +91,7 @@ func (p *Power) Suspend(ctx context.Context, real netip.Addr) error {
 		return fmt.Errorf("cannot suspend %v: %w", real, err)
 	}
 	if err := p.sleep(ctx, real); err != nil {
-		back, cancel := patience.Detached(ctx, p.Clock, p.Settings.Lock.Wait.D())
+		back, cancel := retry.Detached(ctx, p.Clock, p.Settings.Lock.Wait.D())
 		defer cancel()
 		return errors.Join(fmt.Errorf("cannot suspend %v: %w", real, err), p.rowToActive(back, real))
 	}
@@ -152,14 +152,14 @@ func (p *Power) turn(real netip.Addr) chan struct{} {
 // sleep suspends and, whatever the driver said, believes the network: a host
 // that no longer answers sleeps.
 func (p *Power) sleep(ctx context.Context, real netip.Addr) error {
-	long, cancel := patience.Detached(ctx, p.Clock, p.Settings.PSS.StepDeadline.D()) // a suspend does not stop halfway because pss does
+	long, cancel := retry.Detached(ctx, p.Clock, p.Settings.PSS.StepDeadline.D()) // a suspend does not stop halfway because pss does
 	defer cancel()
 	if err := p.Wakes.FallsAsleep(real); err != nil {
 		return err
 	}
 	err := p.Fleet.SuspendReal(long, real)
 	if err != nil {
-		short, done := patience.Detached(ctx, p.Clock, callTime)
+		short, done := retry.Detached(ctx, p.Clock, callTime)
 		defer done()
 		if p.Fleet.Ping(short, real) == nil {
 			return err
@@ -168,7 +168,7 @@ func (p *Power) sleep(ctx context.Context, real netip.Addr) error {
 	return p.Wakes.Asleep(real)
 }
 
-// fallsAsleep tells whether real may still be falling asleep by the word of a pss
+// fallsAsleep reports whether real may still be falling asleep by the word of a pss
 // before this one: it answers, and soon will not.
 func (p *Power) fallsAsleep(real netip.Addr) bool {
 	ago, ok := p.Wakes.FellAsleep(real)
@@ -334,7 +334,7 @@ func (p *Power) rouse(ctx context.Context, row cluster.RealRow) error {
 			p.Log.Warn().Stringer("real", row.IP).Err(err).Msg("magic packet not sent")
 		}
 		try, cancel := p.Clock.Timeout(ctx, deadline/time.Duration(2*tries))
-		err := patience.Until(try, p.Clock, func(ctx context.Context) error { return p.awake(ctx, row.IP) })
+		err := retry.Until(try, p.Clock, func(ctx context.Context) error { return p.awake(ctx, row.IP) })
 		cancel()
 		if err == nil || ctx.Err() != nil {
 			return err
@@ -342,7 +342,7 @@ func (p *Power) rouse(ctx context.Context, row cluster.RealRow) error {
 	}
 	last, cancel := p.Clock.Timeout(ctx, deadline/2)
 	defer cancel()
-	return patience.Until(last, p.Clock, func(ctx context.Context) error { return p.awake(ctx, row.IP) })
+	return retry.Until(last, p.Clock, func(ctx context.Context) error { return p.awake(ctx, row.IP) })
 }
 
 // send sends one magic packet. That nobody says whether it was sent must not

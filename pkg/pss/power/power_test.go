@@ -12,7 +12,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
 )
@@ -68,7 +68,7 @@ func (f *files) View(context.Context) (cluster.Tables, error) { return f.t, nil 
 func (f *files) Update(_ context.Context, change func(*cluster.Tables) error) error {
 	return change(&f.t)
 }
-func (f *files) Hold(context.Context) (hands.Held, error)        { return f, nil }
+func (f *files) Hold(context.Context) (ops.Held, error)          { return f, nil }
 func (f *files) Tables() cluster.Tables                          { return f.t }
 func (f *files) Commit(change func(*cluster.Tables) error) error { return change(&f.t) }
 func (f *files) Close()                                          {}

@@ -15,7 +15,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/plan"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/power"
 )
 
@@ -29,7 +29,7 @@ type Outcome struct {
 // execution is one plan under way. Steps that do not wait for each other run
 // in parallel: every group is its own chain, wakes and suspends are shared.
 type execution struct {
-	*hands.Hands
+	*ops.Ops
 	power   *power.Power
 	before  cluster.Tables
 	steps   plan.Steps
@@ -79,8 +79,8 @@ func (t *task) failed() error {
 // logs the shift's beginning and its end: all clients served as planned, files
 // and power as planned. Spares whose real server stays awake are put to rest
 // behind that; Execute returns when they are.
-func Execute(ctx context.Context, h *hands.Hands, p *power.Power, before cluster.Tables, steps plan.Steps) Outcome {
-	x := &execution{Hands: h, power: p, before: before, steps: steps, wakes: map[netip.Addr]*task{}, groups: map[string]*task{},
+func Execute(ctx context.Context, h *ops.Ops, p *power.Power, before cluster.Tables, steps plan.Steps) Outcome {
+	x := &execution{Ops: h, power: p, before: before, steps: steps, wakes: map[netip.Addr]*task{}, groups: map[string]*task{},
 		out: Outcome{Failed: map[string]error{}, Reals: map[netip.Addr]error{}, Spares: map[string]error{}}}
 	begun := h.Clock.Now()
 	h.Log.Info().Strs("steps", x.words()).Msg("shift start")
@@ -175,14 +175,14 @@ func (x *execution) of(do plan.Do, group string) plan.Steps {
 // receivers are the servers that are ready to take a VIP.
 type receivers struct {
 	mu sync.Mutex
-	of map[string]*hands.Ready
+	of map[string]*ops.Ready
 }
 
-func (r *receivers) add(host string, ready *hands.Ready) {
+func (r *receivers) add(host string, ready *ops.Ready) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.of == nil {
-		r.of = map[string]*hands.Ready{}
+		r.of = map[string]*ops.Ready{}
 	}
 	r.of[host] = ready
 }
@@ -276,7 +276,7 @@ func (x *execution) realOf(host string) netip.Addr {
 	return netip.Addr{}
 }
 
-// sleeps tells whether the plan suspends real.
+// sleeps reports whether the plan suspends real.
 func (x *execution) sleeps(real netip.Addr) bool {
 	return slices.ContainsFunc(x.steps.Of(plan.SuspendReal), func(s plan.Step) bool { return s.Real == real })
 }

@@ -22,7 +22,7 @@ import (
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss/conf"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/power"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/pss/shift"
@@ -40,13 +40,13 @@ type world struct {
 	model *sim.Model
 	conf  *conffile.Dir
 	log   bytes.Buffer
-	hands *hands.Hands
+	ops   *ops.Ops
 	power *power.Power
 	fail  string // who gets no VIP
 }
 
 type flaky struct {
-	hands.Fleet
+	ops.Fleet
 	w *world
 }
 
@@ -59,9 +59,9 @@ func (f flaky) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) erro
 
 type monitors struct{}
 
-func (monitors) Ensure(context.Context, hands.ServerData) error { return nil }
-func (monitors) Stop(context.Context, string) error             { return nil }
-func (monitors) Running(string) (bool, error)                   { return false, nil }
+func (monitors) Ensure(context.Context, ops.ServerData) error { return nil }
+func (monitors) Stop(context.Context, string) error           { return nil }
+func (monitors) Running(string) (bool, error)                 { return false, nil }
 
 func play(t *testing.T, do func(w *world)) {
 	t.Helper()
@@ -74,7 +74,7 @@ func play(t *testing.T, do func(w *world)) {
 		w.open(dir)
 		defer w.model.Close()
 		for _, s := range w.tables().Spares {
-			w.ok(w.hands.Create(t.Context(), cluster.Guest{Host: s.Host, IP: s.IP, Real: ip(201)}, s.Group))
+			w.ok(w.ops.Create(t.Context(), cluster.Guest{Host: s.Host, IP: s.IP, Real: ip(201)}, s.Group))
 		}
 		do(w)
 		if v := w.model.Violations(); len(v) > 0 {
@@ -98,7 +98,7 @@ func (w *world) open(dir string) {
 	w.ok(err)
 	all, err := mgmtdata.ReadDir(dir)
 	w.ok(err)
-	var data hands.Data
+	var data ops.Data
 	for _, p := range slices.Sorted(maps.Keys(all.Servers)) {
 		data.Servers = append(data.Servers, all.Servers[p])
 	}
@@ -113,8 +113,8 @@ func (w *world) open(dir string) {
 	log := zerolog.New(zerolog.SyncWriter(&w.log))
 	free := func(context.Context) (func(), error) { return func() {}, nil }
 	files := conf.Files{Dir: w.conf}
-	w.hands = &hands.Hands{Fleet: hands.Guard(flaky{w.model, w}, clock.Clock{}), Files: files, Rescue: files, Monitors: monitors{}, Settings: set, Log: log,
-		Data: func() hands.Data { return data }, Abandoned: func() ([]string, error) { return nil, nil }, Slot: free, Spare: free}
+	w.ops = &ops.Ops{Fleet: ops.Guard(flaky{w.model, w}, clock.Clock{}), Files: files, Rescue: files, Monitors: monitors{}, Settings: set, Log: log,
+		Data: func() ops.Data { return data }, Abandoned: func() ([]string, error) { return nil, nil }, Slot: free, Spare: free}
 	w.power = &power.Power{Fleet: w.model, Files: files, Settings: set, Log: log, Wakes: record.Wakes{Dir: dir}}
 }
 
@@ -129,7 +129,7 @@ func (w *world) tables() cluster.Tables {
 func (w *world) shift(wants map[string]cluster.Condition) shift.Outcome {
 	w.Helper()
 	t := w.tables()
-	return shift.Execute(w.Context(), w.hands, w.power, t, plan.Make(t, nil, wants))
+	return shift.Execute(w.Context(), w.ops, w.power, t, plan.Make(t, nil, wants))
 }
 
 // done fails unless a plan made again is empty: the shift did all of it.
@@ -213,7 +213,7 @@ func TestCutOff(t *testing.T) {
 		ctx, cancel := context.WithCancel(w.Context())
 		time.AfterFunc(1500*time.Millisecond, cancel)
 		t := w.tables()
-		out := shift.Execute(ctx, w.hands, w.power, t, plan.Make(t, nil, all(cluster.PS1)))
+		out := shift.Execute(ctx, w.ops, w.power, t, plan.Make(t, nil, all(cluster.PS1)))
 		if len(out.Failed) != 0 || strings.Contains(w.log.String(), "undone") || strings.Contains(w.log.String(), "shift done") {
 			w.Errorf("outcome %+v", out)
 		}

@@ -14,7 +14,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
 )
@@ -111,12 +111,12 @@ type Input struct {
 	Now      time.Time
 	Tables   cluster.Tables
 	Settings settings.Settings
-	Data     hands.Data
+	Data     ops.Data
 	Running  bool // pss holds its control socket
 	Last     *record.LastCycle
 	Failed   []string
 	Moving   []ipc.Move
-	// Monitored tells whether the monitor of a server runs.
+	// Monitored reports whether the monitor of a server runs.
 	Monitored func(host string) bool
 	Budget    func(host string) Budget
 	Wake      func(real netip.Addr) record.Wake

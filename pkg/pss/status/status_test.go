@@ -12,7 +12,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/pss/status"
 	"pss-msbs/pkg/settings"
@@ -37,7 +37,7 @@ func input() status.Input {
 			Suspended:  []cluster.RealRow{{IP: ip(202)}},
 			State:      []cluster.StateRow{{Group: "Mail", Condition: cluster.PS2, Bases: []netip.Addr{ip(201), ip(202)}}},
 		},
-		Data: hands.Data{
+		Data: ops.Data{
 			Servers: []mgmtdata.Server{
 				{VIP: ip(101), Host: "M1", IP: ip(1), Group: "Mail", Backup: "Mb", BackupIP: ip(61), Real: ip(201)},
 				{VIP: ip(104), Host: "M2", IP: ip(4), Group: "Mail", Backup: "Mb2", BackupIP: ip(64), Real: ip(202)},

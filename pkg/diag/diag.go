@@ -1,5 +1,5 @@
-// Package fault spells what is wrong with an input file: FILE:LINE: message.
-package fault
+// Package diag spells what is wrong with an input file: FILE:LINE: message.
+package diag
 
 import (
 	"cmp"

@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // answers for its VIP without a row for it, or of the mark's servers has it so, and
 // takes the mark off. A VIP that only an operation row names is Settle's to put
 // right first; one in separation stays its owner's. It returns who was stripped.
-func (h *Hands) Unmark(ctx context.Context, m ipc.Move, known []cluster.Guest) ([]cluster.Guest, error) {
+func (h *Ops) Unmark(ctx context.Context, m ipc.Move, known []cluster.Guest) ([]cluster.Guest, error) {
 	vip := m.VIP
 	held, err := h.Files.Hold(ctx)
 	if err != nil {
@@ -45,7 +45,7 @@ func (h *Hands) Unmark(ctx context.Context, m ipc.Move, known []cluster.Guest) (
 }
 
 // unnamed are those of known that answer for vip and may not.
-func (h *Hands) unnamed(ctx context.Context, t cluster.Tables, vip netip.Addr, known []cluster.Guest) ([]cluster.Guest, error) {
+func (h *Ops) unnamed(ctx context.Context, t cluster.Tables, vip netip.Addr, known []cluster.Guest) ([]cluster.Guest, error) {
 	ask := []netip.Addr{vip}
 	if row, served := t.Holder(vip); served {
 		ask = append(ask, row.IP)
@@ -59,7 +59,7 @@ func (h *Hands) unnamed(ctx context.Context, t cluster.Tables, vip netip.Addr, k
 
 // withMarked adds to strays the servers of a mark that have its VIP and may not,
 // though they do not answer for it.
-func (h *Hands) withMarked(ctx context.Context, t cluster.Tables, m ipc.Move, strays []cluster.Guest) ([]cluster.Guest, error) {
+func (h *Ops) withMarked(ctx context.Context, t cluster.Tables, m ipc.Move, strays []cluster.Guest) ([]cluster.Guest, error) {
 	for _, g := range m.On {
 		if h.named(t, m.VIP, g.Host) || slices.ContainsFunc(strays, func(s cluster.Guest) bool { return s.Host == g.Host }) {
 			continue
@@ -75,9 +75,9 @@ func (h *Hands) withMarked(ctx context.Context, t cluster.Tables, m ipc.Move, st
 	return strays, nil
 }
 
-// named tells whether host may have vip: an operation or separation row says so,
+// named reports whether host may have vip: an operation or separation row says so,
 // or it is the backup of a server whose separation row does.
-func (h *Hands) named(t cluster.Tables, vip netip.Addr, host string) bool {
+func (h *Ops) named(t cluster.Tables, vip netip.Addr, host string) bool {
 	if slices.Concat(t.Operation, t.Separation).Of(host).HasVIP(vip) {
 		return true
 	}

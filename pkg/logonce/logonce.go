@@ -1,6 +1,6 @@
-// Package remark remembers what a program said last about each of its topics,
+// Package logonce remembers what a program said last about each of its topics,
 // so that an outcome is logged once and not at every attempt.
-package remark
+package logonce
 
 import "sync"
 
@@ -11,7 +11,7 @@ type Book struct {
 	last map[string]string
 }
 
-// News notes text as what is said about topic, and tells whether it is another
+// News notes text as what is said about topic, and reports whether it is another
 // than before. At first nothing, "", was said about everything.
 func (b *Book) News(topic, text string) bool {
 	b.mu.Lock()

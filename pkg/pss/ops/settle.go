@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 // Astray lists the VIPs whose holder is not the server that the operation file
 // names, as far as the network tells: servers that do not answer for their own
 // address are their monitors' business, and VIPs in separation their owner's.
-func (h *Hands) Astray(ctx context.Context, t cluster.Tables) []netip.Addr {
+func (h *Ops) Astray(ctx context.Context, t cluster.Tables) []netip.Addr {
 	ctx, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
 	var mu sync.Mutex
@@ -43,7 +43,7 @@ func sameHolder(vip, own []cluster.MAC) bool { return len(vip) == 1 && slices.Eq
 // Settle makes reality follow the operation row of vip: under the lock it asks
 // again, strips whoever of known else holds it and puts it back. It tells
 // whether there was anything to mend.
-func (h *Hands) Settle(ctx context.Context, vip netip.Addr, known []cluster.Guest) (bool, error) {
+func (h *Ops) Settle(ctx context.Context, vip netip.Addr, known []cluster.Guest) (bool, error) {
 	held, err := h.Files.Hold(ctx)
 	if err != nil {
 		return false, fmt.Errorf("cannot mend %v: %w", vip, err)
@@ -85,7 +85,7 @@ func hosts(guests []cluster.Guest) []string {
 
 // strays are the servers, other than the row's own, that answer for its VIP
 // with one of macs.
-func (h *Hands) strays(ctx context.Context, known []cluster.Guest, row cluster.ServerRow, macs []cluster.MAC) ([]cluster.Guest, error) {
+func (h *Ops) strays(ctx context.Context, known []cluster.Guest, row cluster.ServerRow, macs []cluster.MAC) ([]cluster.Guest, error) {
 	others := slices.DeleteFunc(slices.Clone(known), func(g cluster.Guest) bool { return g.Host == row.Host })
 	out := h.atMACs(ctx, others, macs)
 	own, err := h.Fleet.WhoHas(ctx, row.IP)
@@ -98,7 +98,7 @@ func (h *Hands) strays(ctx context.Context, known []cluster.Guest, row cluster.S
 
 // Known lists the guests that may hold a VIP, where they are: those of the
 // three files, the backups, and spares wherever they run.
-func (h *Hands) Known(ctx context.Context, t cluster.Tables) []cluster.Guest {
+func (h *Ops) Known(ctx context.Context, t cluster.Tables) []cluster.Guest {
 	var out []cluster.Guest
 	add := func(g cluster.Guest) {
 		if !slices.ContainsFunc(out, func(o cluster.Guest) bool { return o.Host == g.Host }) {
@@ -131,7 +131,7 @@ type Place struct {
 // Placed asks every real server that is not asleep which guests are up on it,
 // those too that their dsrs has taken out of the files: cut off, they may run
 // what they ran. The error joins those of real servers that did not say.
-func (h *Hands) Placed(ctx context.Context, t cluster.Tables) (map[string]Place, error) {
+func (h *Ops) Placed(ctx context.Context, t cluster.Tables) (map[string]Place, error) {
 	ctx, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
 	out := map[string]Place{}
@@ -156,7 +156,7 @@ func (h *Hands) Placed(ctx context.Context, t cluster.Tables) (map[string]Place,
 }
 
 // awake are the real servers that may run something.
-func (h *Hands) awake(t cluster.Tables) []netip.Addr {
+func (h *Ops) awake(t cluster.Tables) []netip.Addr {
 	out := t.Real.IPs()
 	for _, d := range h.Data().Reals {
 		if !t.IsAsleep(d.IP) && !slices.Contains(out, d.IP) {

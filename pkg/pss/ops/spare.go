@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"context"
@@ -19,7 +19,7 @@ var ErrSpent = errors.New("the spare failed and is thrown away first")
 
 // StartSpare brings a spare up on real; it returns once its services answer.
 // The caller must Close the answer, and has Watch run beside this.
-func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr) (*Ready, error) {
+func (h *Ops) StartSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr) (*Ready, error) {
 	begun := h.Clock.Now()
 	if err := h.spent(s.Host); err != nil {
 		return nil, fmt.Errorf("cannot start spare %s: %w", s.Host, err)
@@ -35,7 +35,7 @@ func (h *Hands) StartSpare(ctx context.Context, s cluster.SpareRow, real netip.A
 }
 
 // spent refuses a spare that failed, although it may run and answer.
-func (h *Hands) spent(host string) error {
+func (h *Ops) spent(host string) error {
 	abandoned, err := h.Abandoned()
 	if err == nil && slices.Contains(abandoned, host) {
 		err = ErrSpent
@@ -45,14 +45,14 @@ func (h *Hands) spent(host string) error {
 
 // Watch has a spare monitored by a sif and dbss of its own (paper, Fig. 10(b)).
 // vip is what it is about to serve.
-func (h *Hands) Watch(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) error {
+func (h *Ops) Watch(ctx context.Context, s cluster.SpareRow, real, vip netip.Addr) error {
 	ctx, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
 	return h.Monitors.Ensure(ctx, h.Data().Spare(s, real, vip))
 }
 
 // bringUp restores a spare, or takes the one that runs there already.
-func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
+func (h *Ops) bringUp(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
 	long, end := h.whileActive(long, g.Real)
@@ -78,7 +78,7 @@ func (h *Hands) bringUp(ctx context.Context, g cluster.Guest, group string) (*Re
 // StopSpare puts a spare to rest: its VIPs off, saved to shared storage. Its
 // sif and dbss end and its access-stop rows go, unless keep says that only its
 // real server goes to sleep (PS2).
-func (h *Hands) StopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr, keep bool) error {
+func (h *Ops) StopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr, keep bool) error {
 	begun := h.Clock.Now()
 	if err := h.stopSpare(ctx, s, real, keep); err != nil {
 		return fmt.Errorf("cannot stop spare %s: %w", s.Host, err)
@@ -88,7 +88,7 @@ func (h *Hands) StopSpare(ctx context.Context, s cluster.SpareRow, real netip.Ad
 	return nil
 }
 
-func (h *Hands) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr, keep bool) error {
+func (h *Ops) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr, keep bool) error {
 	if err := h.idle(ctx, s); err != nil {
 		return err
 	}
@@ -107,7 +107,7 @@ func (h *Hands) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Ad
 }
 
 // idle refuses to stop a spare that serves or is in trouble.
-func (h *Hands) idle(ctx context.Context, s cluster.SpareRow) error {
+func (h *Ops) idle(ctx context.Context, s cluster.SpareRow) error {
 	t, err := h.Files.View(ctx)
 	if err != nil {
 		return err
@@ -124,7 +124,7 @@ func (h *Hands) idle(ctx context.Context, s cluster.SpareRow) error {
 // Rest saves a guest without any VIP: a saved guest keeps what it had. One
 // whose services do not answer is thrown away instead, since it would come
 // back as it is; it is created anew. It returns whether it is saved.
-func (h *Hands) Rest(ctx context.Context, g cluster.Guest, group string) (saved bool, err error) {
+func (h *Ops) Rest(ctx context.Context, g cluster.Guest, group string) (saved bool, err error) {
 	st, err := h.stateOf(ctx, g)
 	if err != nil || st == cluster.GuestSaved || st.Dead() {
 		return st == cluster.GuestSaved, err
@@ -145,7 +145,7 @@ func (h *Hands) Rest(ctx context.Context, g cluster.Guest, group string) (saved 
 }
 
 // Discard destroys a guest.
-func (h *Hands) Discard(ctx context.Context, g cluster.Guest) error {
+func (h *Ops) Discard(ctx context.Context, g cluster.Guest) error {
 	short, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.StepDeadline.D())
 	defer cancel()
 	return h.Fleet.Destroy(short, g)
@@ -153,7 +153,7 @@ func (h *Hands) Discard(ctx context.Context, g cluster.Guest) error {
 
 // strip takes every VIP of the system off g, which must serve none: where there
 // is one, under the exclusive lock.
-func (h *Hands) strip(ctx context.Context, g cluster.Guest) error {
+func (h *Ops) strip(ctx context.Context, g cluster.Guest) error {
 	t, err := h.Files.View(ctx)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"context"
@@ -14,7 +14,7 @@ import (
 
 // mark notes, under the lock, that VIPs are about to be moved. One that an earlier
 // move may still bring to a server that runs is not.
-func (h *Hands) mark(ctx context.Context, vips ...netip.Addr) error {
+func (h *Ops) mark(ctx context.Context, vips ...netip.Addr) error {
 	var marks []ipc.Move
 	for _, vip := range vips {
 		old, _ := h.Moving.Get(vip)
@@ -28,7 +28,7 @@ func (h *Hands) mark(ctx context.Context, vips ...netip.Addr) error {
 }
 
 // still are the servers of a mark that have its VIP, or may when they run on.
-func (h *Hands) still(ctx context.Context, m ipc.Move) (on []cluster.Guest, err error) {
+func (h *Ops) still(ctx context.Context, m ipc.Move) (on []cluster.Guest, err error) {
 	for _, g := range m.On {
 		h.Fleet.Expect(g, m.VIP, m.Given)
 		has := h.Fleet.Rests(ctx, g)
@@ -45,7 +45,7 @@ func (h *Hands) still(ctx context.Context, m ipc.Move) (on []cluster.Guest, err 
 }
 
 // give gives a marked VIP to g, which the mark names from then on.
-func (h *Hands) give(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
+func (h *Ops) give(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
 	m, _ := h.Moving.Get(vip)
 	m.VIP, m.Given = vip, h.Clock.Now()
 	m.On = append(slices.DeleteFunc(m.On, func(o cluster.Guest) bool { return o.Host == g.Host }), g)
@@ -59,7 +59,7 @@ func (h *Hands) give(ctx context.Context, g cluster.Guest, vip netip.Addr) error
 }
 
 // settled is nil once it is known of every server of a mark whether it has the VIP.
-func (h *Hands) settled(ctx context.Context, m ipc.Move) error {
+func (h *Ops) settled(ctx context.Context, m ipc.Move) error {
 	errs := make([]error, len(m.On))
 	var all sync.WaitGroup
 	for i, g := range m.On {
@@ -76,7 +76,7 @@ func (h *Hands) settled(ctx context.Context, m ipc.Move) error {
 
 // moved takes the marks of VIPs off that are where the files say; one that stays
 // is looked at in the next cycle.
-func (h *Hands) moved(vips ...netip.Addr) {
+func (h *Ops) moved(vips ...netip.Addr) {
 	if err := h.Moving.Remove(vips...); err != nil {
 		h.Log.Warn().Err(err).Msg("mark of a moved VIP stays")
 	}
@@ -87,7 +87,7 @@ const finishTime = 2 * cluster.AddressLimit
 
 // finishAll ends moves that could neither be done nor undone under the lock, as
 // far as that is possible at once; the next cycle looks at the others.
-func (h *Hands) finishAll(ctx context.Context, t cluster.Tables, vips []netip.Addr) {
+func (h *Ops) finishAll(ctx context.Context, t cluster.Tables, vips []netip.Addr) {
 	for _, vip := range vips {
 		if m, marked := h.Moving.Get(vip); marked && ctx.Err() == nil {
 			_, _ = h.Finish(ctx, t, m)
@@ -98,14 +98,14 @@ func (h *Hands) finishAll(ctx context.Context, t cluster.Tables, vips []netip.Ad
 // Finish ends a move that pss was killed in, or that it could not end: it waits
 // until no server of its mark can get the VIP late any more, puts the VIP where the
 // files have it, and takes the mark off. It reports whether there was anything to mend.
-func (h *Hands) Finish(ctx context.Context, t cluster.Tables, m ipc.Move) (mended bool, err error) {
+func (h *Ops) Finish(ctx context.Context, t cluster.Tables, m ipc.Move) (mended bool, err error) {
 	if mended, err = h.finish(ctx, t, m); err != nil {
 		err = fmt.Errorf("cannot end the move of %v: %w", m.VIP, err)
 	}
 	return mended, err
 }
 
-func (h *Hands) finish(ctx context.Context, t cluster.Tables, m ipc.Move) (mended bool, err error) {
+func (h *Ops) finish(ctx context.Context, t cluster.Tables, m ipc.Move) (mended bool, err error) {
 	for _, g := range m.On {
 		if h.Fleet.Away(ctx, g) {
 			return false, fmt.Errorf("%s may get it once its real server is back", g.Host)

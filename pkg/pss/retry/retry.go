@@ -1,6 +1,6 @@
-// Package patience waits for what is about to answer, and gives undoing the time
+// Package retry waits for what is about to answer, and gives undoing the time
 // that its cause no longer has.
-package patience
+package retry
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
-	"pss-msbs/pkg/pss/patience"
+	"pss-msbs/pkg/pss/retry"
 )
 
 // gather is how long the first of several changes waits for the others: groups
@@ -43,7 +43,7 @@ type changing struct {
 // gratuitous ARP), verify, commit. On failure all address changes are undone
 // before the lock is given back. Changes that are asked for at the same time
 // share one hold and one transaction.
-func (h *Hands) Change(ctx context.Context, c edits.Change, ready map[string]*Ready) error {
+func (h *Ops) Change(ctx context.Context, c edits.Change, ready map[string]*Ready) error {
 	j := &changing{Change: c, begun: h.Clock.Now(), ready: ready, done: make(chan struct{})}
 	h.queue.mu.Lock()
 	h.queue.waiting = append(h.queue.waiting, j)
@@ -70,7 +70,7 @@ func (h *Hands) Change(ctx context.Context, c edits.Change, ready map[string]*Re
 
 // lead carries out the waiting changes until there is none. Between two holds it
 // gathers again, so that whoever waited for the first goes on before the second.
-func (h *Hands) lead(ctx context.Context) {
+func (h *Ops) lead(ctx context.Context) {
 	for more := true; more; {
 		_ = h.Clock.Sleep(ctx, gather)
 		batch := h.queue.take()
@@ -91,7 +91,7 @@ func (q *queue) take() []*changing {
 	return batch
 }
 
-// more tells whether others wait; if not, the next to come leads.
+// more reports whether others wait; if not, the next to come leads.
 func (q *queue) more() bool {
 	q.mu.Lock()
 	defer q.mu.Unlock()
@@ -100,7 +100,7 @@ func (q *queue) more() bool {
 }
 
 // carry carries out changes under one hold.
-func (h *Hands) carry(ctx context.Context, batch []*changing) {
+func (h *Ops) carry(ctx context.Context, batch []*changing) {
 	held, err := h.Files.Hold(ctx)
 	if err != nil {
 		for _, j := range batch {
@@ -156,7 +156,7 @@ func each(batch []*changing, do func(j *changing) error) {
 }
 
 // commit writes the changes that have not failed.
-func (h *Hands) commit(held Held, batch []*changing) error {
+func (h *Ops) commit(held Held, batch []*changing) error {
 	homes := h.Data().Homes()
 	return held.Commit(func(t *cluster.Tables) error {
 		for _, j := range batch {
@@ -170,7 +170,7 @@ func (h *Hands) commit(held Held, batch []*changing) error {
 
 // exchangeAll changes the addresses of one group, or none of them: it asks for
 // all VIPs before it touches one.
-func (h *Hands) exchangeAll(ctx context.Context, t cluster.Tables, j *changing) error {
+func (h *Ops) exchangeAll(ctx context.Context, t cluster.Tables, j *changing) error {
 	if err := all(j.Moves, func(m edits.Move) error { return h.movable(ctx, m) }); err != nil {
 		return err
 	}
@@ -200,7 +200,7 @@ func all(moves []edits.Move, do func(m edits.Move) error) error {
 }
 
 // exchange moves one VIP.
-func (h *Hands) exchange(ctx context.Context, m edits.Move, ready *Ready) error {
+func (h *Ops) exchange(ctx context.Context, m edits.Move, ready *Ready) error {
 	if err := h.Fleet.DelVIP(ctx, m.From, m.VIP); err != nil {
 		return err
 	}
@@ -214,7 +214,7 @@ func (h *Hands) exchange(ctx context.Context, m edits.Move, ready *Ready) error 
 }
 
 // movable refuses a move that could not be done once the VIP is off its holder.
-func (h *Hands) movable(ctx context.Context, m edits.Move) error {
+func (h *Ops) movable(ctx context.Context, m edits.Move) error {
 	if err := h.ask(ctx, m.VIP, m.From.IP, m.To.IP); err != nil {
 		return err
 	}
@@ -226,7 +226,7 @@ func (h *Hands) movable(ctx context.Context, m edits.Move) error {
 
 // ask refuses the move of a VIP that somebody else answers for, and a receiver
 // that does not answer for its own address.
-func (h *Hands) ask(ctx context.Context, vip, from, to netip.Addr) error {
+func (h *Ops) ask(ctx context.Context, vip, from, to netip.Addr) error {
 	macs, err := h.whoHave(ctx, vip, from, to)
 	if err != nil {
 		return err
@@ -247,8 +247,8 @@ func (h *Hands) ask(ctx context.Context, vip, from, to netip.Addr) error {
 // out of reach: behind a silent real server, whose dsrs strips it when it is back.
 // Else the old one is left without: one holder too few is mended later, one too
 // many would answer clients meanwhile.
-func (h *Hands) takeBack(ctx context.Context, t cluster.Tables, moves []edits.Move) error {
-	ctx, cancel := patience.Detached(ctx, h.Clock, undoTime)
+func (h *Ops) takeBack(ctx context.Context, t cluster.Tables, moves []edits.Move) error {
+	ctx, cancel := retry.Detached(ctx, h.Clock, undoTime)
 	defer cancel()
 	errs := make([]error, len(moves))
 	var all sync.WaitGroup
@@ -276,7 +276,7 @@ var errAway = errors.New("it is out of reach")
 
 // letGo takes vip off g, for good; errAway where it is out of reach. A server that
 // does not let go of it and serves nothing is destroyed: nothing of value is on it.
-func (h *Hands) letGo(ctx context.Context, t cluster.Tables, g cluster.Guest, vip netip.Addr) error {
+func (h *Ops) letGo(ctx context.Context, t cluster.Tables, g cluster.Guest, vip netip.Addr) error {
 	quick, cancel := h.Clock.Timeout(ctx, undoTime/2)
 	defer cancel()
 	away := make(chan bool, 1)

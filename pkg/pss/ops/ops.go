@@ -1,10 +1,10 @@
-// Package hands does the single steps of a shift on the fleet and in the files:
+// Package ops does the single steps of a shift on the fleet and in the files:
 // move a VIP, start and stop a spare, wake and suspend a real server, put a VIP
 // where the files have it (SPEC 4, "Execute"). Each step re-checks
 // the files under the lock before it touches anything, so a takeover, a hand
 // edit or a second worker that changed them meanwhile stops the step and no
 // address moves twice.
-package hands
+package ops
 
 import (
 	"context"
@@ -100,12 +100,12 @@ type Monitors interface {
 	Ensure(ctx context.Context, dat ServerData) error
 	// Stop ends both; none running is no error.
 	Stop(ctx context.Context, host string) error
-	// Running tells whether somebody monitors host.
+	// Running reports whether somebody monitors host.
 	Running(host string) (bool, error)
 }
 
-// Hands does the steps. Its methods may run in parallel.
-type Hands struct {
+// Ops does the steps. Its methods may run in parallel.
+type Ops struct {
 	Fleet    Guarded
 	Files    Files
 	Rescue   Files // the same, as taking a failed server's VIPs sees them
@@ -146,4 +146,4 @@ const silentLooks = 3
 const fine = 10 * time.Millisecond
 
 // Took is how long something has lasted since begun, as the log says it.
-func (h *Hands) Took(begun time.Time) time.Duration { return h.Clock.Since(begun).Round(fine) }
+func (h *Ops) Took(begun time.Time) time.Duration { return h.Clock.Since(begun).Round(fine) }

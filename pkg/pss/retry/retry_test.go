@@ -1,4 +1,4 @@
-package patience_test
+package retry_test
 
 import (
 	"context"
@@ -8,7 +8,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/clock"
-	"pss-msbs/pkg/pss/patience"
+	"pss-msbs/pkg/pss/retry"
 )
 
 var errNot = errors.New("not yet")
@@ -28,7 +28,7 @@ func TestUntil(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				begun := time.Now()
-				err := patience.Until(t.Context(), clock.Clock{}, func(ctx context.Context) error {
+				err := retry.Until(t.Context(), clock.Clock{}, func(ctx context.Context) error {
 					if time.Since(begun) < c.up {
 						<-ctx.Done()
 						return ctx.Err()
@@ -48,7 +48,7 @@ func TestUntilSaysWhy(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second)
 		defer cancel()
-		if err := patience.Until(ctx, clock.Clock{}, func(context.Context) error { return errNot }); !errors.Is(err, errNot) {
+		if err := retry.Until(ctx, clock.Clock{}, func(context.Context) error { return errNot }); !errors.Is(err, errNot) {
 			t.Errorf("%v", err)
 		}
 	})
@@ -57,7 +57,7 @@ func TestUntilSaysWhy(t *testing.T) {
 func TestDetached(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	d, stop := patience.Detached(ctx, clock.Clock{}, time.Minute)
+	d, stop := retry.Detached(ctx, clock.Clock{}, time.Minute)
 	defer stop()
 	if d.Err() != nil {
 		t.Errorf("ended with its cause: %v", d.Err())
@@ -65,7 +65,7 @@ func TestDetached(t *testing.T) {
 }
 
 func TestPauses(t *testing.T) {
-	var p patience.Pauses
+	var p retry.Pauses
 	now := time.Date(2026, 11, 22, 14, 0, 0, 0, time.UTC)
 	for _, long := range []time.Duration{10, 20, 40, 80, 160, 320, 600, 600} {
 		p.Failed("RS3", now, 10*time.Second, 10*time.Minute)

@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"cmp"
@@ -13,7 +13,7 @@ import (
 
 // whoHave asks for several addresses at once; the error is that of the first of
 // them that could not be asked for.
-func (h *Hands) whoHave(ctx context.Context, ips ...netip.Addr) ([][]cluster.MAC, error) {
+func (h *Ops) whoHave(ctx context.Context, ips ...netip.Addr) ([][]cluster.MAC, error) {
 	out, errs := make([][]cluster.MAC, len(ips)), make([]error, len(ips))
 	var all sync.WaitGroup
 	for i, ip := range ips {
@@ -25,7 +25,7 @@ func (h *Hands) whoHave(ctx context.Context, ips ...netip.Addr) ([][]cluster.MAC
 
 // atMACs are those of known whose own address is at one of macs; one that
 // cannot be asked is none.
-func (h *Hands) atMACs(ctx context.Context, known []cluster.Guest, macs []cluster.MAC) []cluster.Guest {
+func (h *Ops) atMACs(ctx context.Context, known []cluster.Guest, macs []cluster.MAC) []cluster.Guest {
 	found := make([]bool, len(known))
 	var all sync.WaitGroup
 	for i, g := range known {
@@ -46,7 +46,7 @@ func (h *Hands) atMACs(ctx context.Context, known []cluster.Guest, macs []cluste
 
 // hand takes a marked VIP off the old holders and puts it on the new one, and returns
 // once the new one alone answers for it.
-func (h *Hands) hand(ctx context.Context, vip netip.Addr, off []cluster.Guest, on cluster.Guest) error {
+func (h *Ops) hand(ctx context.Context, vip netip.Addr, off []cluster.Guest, on cluster.Guest) error {
 	for _, g := range off {
 		if err := h.Fleet.DelVIP(ctx, g, vip); err != nil {
 			return err
@@ -59,7 +59,7 @@ func (h *Hands) hand(ctx context.Context, vip netip.Addr, off []cluster.Guest, o
 }
 
 // verify waits until on, and nobody else, answers for vip.
-func (h *Hands) verify(ctx context.Context, vip netip.Addr, on cluster.Guest) error {
+func (h *Ops) verify(ctx context.Context, vip netip.Addr, on cluster.Guest) error {
 	var last error
 	err := h.Clock.Poll(ctx, pollTime, func() bool {
 		last = h.holds(ctx, vip, on)
@@ -72,7 +72,7 @@ func (h *Hands) verify(ctx context.Context, vip netip.Addr, on cluster.Guest) er
 }
 
 // holds is nil where on, and nobody else, answers for vip.
-func (h *Hands) holds(ctx context.Context, vip netip.Addr, on cluster.Guest) error {
+func (h *Ops) holds(ctx context.Context, vip netip.Addr, on cluster.Guest) error {
 	macs, err := h.whoHave(ctx, vip, on.IP)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"context"
@@ -11,7 +11,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
-	"pss-msbs/pkg/pss/patience"
+	"pss-msbs/pkg/pss/retry"
 )
 
 // Ready is a receiver whose services answer. Its clock, which stood still while
@@ -46,7 +46,7 @@ func (r *Ready) Close() {
 // Ready makes a receiver fit to take a VIP: running, services answering (make
 // before break). One in access stop that hangs is booted again: nobody else
 // looks after it. The caller must Close the answer.
-func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
+func (h *Ops) Ready(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
 	long, end := h.whileActive(long, g.Real)
@@ -62,13 +62,13 @@ func (h *Hands) Ready(ctx context.Context, g cluster.Guest, group string) (*Read
 }
 
 // shake boots a server again that runs, serves nothing, and does not answer.
-func (h *Hands) shake(ctx context.Context, g cluster.Guest, group string) error {
+func (h *Ops) shake(ctx context.Context, g cluster.Guest, group string) error {
 	if st, err := h.stateOf(ctx, g); err != nil || st != cluster.GuestRunning {
 		return err
 	}
 	short, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.StepDeadline.D())
 	defer cancel()
-	err := patience.Until(short, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
+	err := retry.Until(short, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
 	if err == nil || ctx.Err() != nil || !h.isIdle(ctx, g.Host) {
 		return nil // or a matter of its monitor
 	}
@@ -79,23 +79,23 @@ func (h *Hands) shake(ctx context.Context, g cluster.Guest, group string) error 
 	return h.boot(ctx, g, h.Slot)
 }
 
-// isIdle tells whether a server neither serves nor is being recovered.
-func (h *Hands) isIdle(ctx context.Context, host string) bool {
+// isIdle reports whether a server neither serves nor is being recovered.
+func (h *Ops) isIdle(ctx context.Context, host string) bool {
 	t, err := h.Files.View(ctx)
 	return err == nil && !t.Serves(host)
 }
 
 // answering waits until the services of g greet, while its clock is being set.
-func (h *Hands) answering(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
+func (h *Ops) answering(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	r := &Ready{done: make(chan struct{})}
 	ctx, r.cancel = h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	go func() {
 		defer close(r.done)
-		r.err = patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
+		r.err = retry.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Fleet.SetClock(ctx, g) })
 	}()
 	active, end := h.whileActive(ctx, g.Real)
 	defer end()
-	if err := patience.Until(active, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) }); err != nil {
+	if err := retry.Until(active, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) }); err != nil {
 		r.Close()
 		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, errors.Join(err, out(active)))
 	}
@@ -107,7 +107,7 @@ const rowPoll = time.Second
 
 // whileActive is ctx until real is out: its dsrs found it dead, and whoever
 // waits for an answer from there would keep the whole shift waiting.
-func (h *Hands) whileActive(ctx context.Context, real netip.Addr) (active context.Context, end func()) {
+func (h *Ops) whileActive(ctx context.Context, real netip.Addr) (active context.Context, end func()) {
 	active, cancel := context.WithCancelCause(ctx)
 	ended := make(chan struct{})
 	go func() {
@@ -137,7 +137,7 @@ type slots func(ctx context.Context) (release func(), err error)
 
 // up has g run. One that is off boots within the boot slots: the slot is given
 // back once its agent answers.
-func (h *Hands) up(ctx context.Context, g cluster.Guest, slot slots) error {
+func (h *Ops) up(ctx context.Context, g cluster.Guest, slot slots) error {
 	st, err := h.stateOf(ctx, g)
 	switch {
 	case err != nil:
@@ -156,7 +156,7 @@ func (h *Hands) up(ctx context.Context, g cluster.Guest, slot slots) error {
 // on a real server that has fallen silent, whose recovery needs the slot, and
 // not for a server that stays off. A start whose answer did not come in time may
 // come true yet.
-func (h *Hands) boot(ctx context.Context, g cluster.Guest, slot slots) error {
+func (h *Ops) boot(ctx context.Context, g cluster.Guest, slot slots) error {
 	release, err := slot(ctx)
 	if err != nil {
 		return err
@@ -168,7 +168,7 @@ func (h *Hands) boot(ctx context.Context, g cluster.Guest, slot slots) error {
 	ctx, giveUp := context.WithCancel(ctx)
 	defer giveUp()
 	silent, ran := 0, h.Clock.Now()
-	return patience.Booted(ctx, h.Clock, func(ctx context.Context) error {
+	return retry.Booted(ctx, h.Clock, func(ctx context.Context) error {
 		err := h.Fleet.SetClock(ctx, g)
 		if err == nil {
 			return nil
@@ -188,7 +188,7 @@ func (h *Hands) boot(ctx context.Context, g cluster.Guest, slot slots) error {
 
 // start starts g under the lock, where the files have its real server awake:
 // it may have been put to sleep while g waited for its slot.
-func (h *Hands) start(ctx context.Context, g cluster.Guest) error {
+func (h *Ops) start(ctx context.Context, g cluster.Guest) error {
 	held, err := h.Rescue.Hold(ctx)
 	if err != nil {
 		return err
@@ -205,7 +205,7 @@ func (h *Hands) start(ctx context.Context, g cluster.Guest) error {
 // Create brings a spare that no row uses to rest: booted on g.Real where it
 // does not run yet, and saved once its services have answered. One that does
 // not get so far is thrown away.
-func (h *Hands) Create(ctx context.Context, g cluster.Guest, group string) error {
+func (h *Ops) Create(ctx context.Context, g cluster.Guest, group string) error {
 	begun := h.Clock.Now()
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.DBSS.RecoverDeadline.D())
 	defer cancel()
@@ -227,21 +227,21 @@ func (h *Hands) Create(ctx context.Context, g cluster.Guest, group string) error
 	return nil
 }
 
-func (h *Hands) born(ctx context.Context, g cluster.Guest, group string) error {
+func (h *Ops) born(ctx context.Context, g cluster.Guest, group string) error {
 	if err := h.up(ctx, g, h.Spare); err != nil {
 		return err
 	}
-	return patience.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
+	return retry.Until(ctx, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
 }
 
-func (h *Hands) stateOf(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
+func (h *Ops) stateOf(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
 	ctx, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
 	return h.Fleet.GuestState(ctx, g)
 }
 
 // Greets is nil when every daemon of g answers its protocol at the own IP.
-func (h *Hands) Greets(ctx context.Context, g cluster.Guest, group string) error {
+func (h *Ops) Greets(ctx context.Context, g cluster.Guest, group string) error {
 	daemons := h.Data().Daemons(g.Host, group)
 	if len(daemons) == 0 {
 		return h.Fleet.Ping(ctx, g.IP)

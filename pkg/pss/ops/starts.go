@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"context"
@@ -32,9 +32,9 @@ func (s *starts) add(real netip.Addr, n int) {
 	s.n[real] += n
 }
 
-// Starting tells whether a spare is just being restored on real, which must not
+// Starting reports whether a spare is just being restored on real, which must not
 // sleep meanwhile.
-func (h *Hands) Starting(real netip.Addr) bool {
+func (h *Ops) Starting(real netip.Addr) bool {
 	h.starts.mu.Lock()
 	defer h.starts.mu.Unlock()
 	return h.starts.n[real] > 0
@@ -43,7 +43,7 @@ func (h *Hands) Starting(real netip.Addr) bool {
 // restore restores g where the files have its real server awake. Who puts that to
 // sleep looks under the lock whether something starts there: either this sees
 // its row gone, or that sees this.
-func (h *Hands) restore(ctx context.Context, g cluster.Guest) error {
+func (h *Ops) restore(ctx context.Context, g cluster.Guest) error {
 	defer h.starts.begin(g.Real)()
 	t, err := h.Rescue.View(ctx)
 	if err != nil {

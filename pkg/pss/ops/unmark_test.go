@@ -1,4 +1,4 @@
-package hands_test
+package ops_test
 
 import (
 	"net/netip"

@@ -1,4 +1,4 @@
-package instance
+package startup
 
 import (
 	"pss-msbs/pkg/budget"

@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"context"
@@ -9,13 +9,13 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
-	"pss-msbs/pkg/pss/patience"
+	"pss-msbs/pkg/pss/retry"
 )
 
 // Take gives a VIP that stands only in separation, and is pss's, to a server of
 // its group. Its monitor has fenced the server that failed, so nobody may
 // answer for it; somebody who does makes Take fail.
-func (h *Hands) Take(ctx context.Context, group string, vip netip.Addr, to cluster.Guest, ready *Ready) error {
+func (h *Ops) Take(ctx context.Context, group string, vip netip.Addr, to cluster.Guest, ready *Ready) error {
 	begun := h.Clock.Now()
 	if err := ready.Wait(ctx); err != nil {
 		return fmt.Errorf("cannot give %v to %s: %w", vip, to.Host, err)
@@ -33,7 +33,7 @@ func (h *Hands) Take(ctx context.Context, group string, vip netip.Addr, to clust
 	return nil
 }
 
-func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.Guest) error {
+func (h *Ops) take(ctx context.Context, held Held, vip netip.Addr, to cluster.Guest) error {
 	short, cancel := h.Clock.Timeout(ctx, lockTime)
 	defer cancel()
 	t := held.Tables()
@@ -64,7 +64,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 			return nil
 		})
 	}
-	undo, done := patience.Detached(ctx, h.Clock, undoTime)
+	undo, done := retry.Detached(ctx, h.Clock, undoTime)
 	defer done()
 	var left error // on a server that is not to have it
 	if err != nil {
@@ -78,7 +78,7 @@ func (h *Hands) take(ctx context.Context, held Held, vip netip.Addr, to cluster.
 
 // Retire throws away a spare that failed and ends its monitor; it is created
 // anew.
-func (h *Hands) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables) error {
+func (h *Ops) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables) error {
 	if err := h.idle(ctx, s); err != nil {
 		return fmt.Errorf("cannot retire spare %s: %w", s.Host, err)
 	}
@@ -102,7 +102,7 @@ func (h *Hands) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables
 
 // forget takes a spare that stands in no trouble out of the set of those whose
 // VIPs are pss's, under the lock as every change of the set.
-func (h *Hands) forget(ctx context.Context, s cluster.SpareRow) error {
+func (h *Ops) forget(ctx context.Context, s cluster.SpareRow) error {
 	held, err := h.Files.Hold(ctx)
 	if err != nil {
 		return err

@@ -1,4 +1,4 @@
-package hands_test
+package ops_test
 
 import (
 	"context"
@@ -23,7 +23,7 @@ import (
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/pss/conf"
-	"pss-msbs/pkg/pss/hands"
+	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/power"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
@@ -44,7 +44,7 @@ var errBroken = errors.New("broken on purpose")
 // world is the paper's system in Moderate, with calls that fail by name.
 type world struct {
 	*testing.T
-	*hands.Hands
+	*ops.Ops
 	ctx   context.Context
 	power *power.Power
 	model *sim.Model
@@ -58,7 +58,7 @@ type world struct {
 func free(context.Context) (func(), error) { return func() {}, nil }
 
 type flaky struct {
-	hands.Fleet
+	ops.Fleet
 	w *world
 }
 
@@ -78,9 +78,9 @@ func (f flaky) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) erro
 
 type noMonitors struct{}
 
-func (noMonitors) Ensure(context.Context, hands.ServerData) error { return nil }
-func (noMonitors) Stop(context.Context, string) error             { return nil }
-func (noMonitors) Running(string) (bool, error)                   { return false, nil }
+func (noMonitors) Ensure(context.Context, ops.ServerData) error { return nil }
+func (noMonitors) Stop(context.Context, string) error           { return nil }
+func (noMonitors) Running(string) (bool, error)                 { return false, nil }
 
 type wakes struct{ missed, woke int }
 
@@ -114,7 +114,7 @@ func (w *world) open(dir string) {
 	w.ok(err)
 	all, err := mgmtdata.ReadDir(dir)
 	w.ok(err)
-	var data hands.Data
+	var data ops.Data
 	for _, p := range slices.Sorted(maps.Keys(all.Servers)) {
 		data.Servers = append(data.Servers, all.Servers[p])
 	}
@@ -133,10 +133,10 @@ func (w *world) open(dir string) {
 	w.ok(err)
 	w.model, err = sim.New(spec, clock.Clock{})
 	w.ok(err)
-	w.Hands = &hands.Hands{Fleet: hands.Guard(flaky{w.model, w}, clock.Clock{}), Files: conf.Files{Dir: w.conf}, Rescue: conf.Rescue{Dir: w.conf, Log: zerolog.Nop()},
-		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() hands.Data { return data },
+	w.Ops = &ops.Ops{Fleet: ops.Guard(flaky{w.model, w}, clock.Clock{}), Files: conf.Files{Dir: w.conf}, Rescue: conf.Rescue{Dir: w.conf, Log: zerolog.Nop()},
+		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() ops.Data { return data },
 		Abandoned: func() ([]string, error) { return w.abandoned, nil }, Forget: func(string) error { return nil }, Moving: ipc.Moves{Dir: w.run}, Slot: free, Spare: free}
-	w.power = &power.Power{Fleet: w.model, Files: w.Files, Settings: set, Log: zerolog.Nop(), Wakes: &wakes{}, Starting: w.Hands.Starting}
+	w.power = &power.Power{Fleet: w.model, Files: w.Files, Settings: set, Log: zerolog.Nop(), Wakes: &wakes{}, Starting: w.Ops.Starting}
 }
 
 func (w *world) ok(err error) {
@@ -376,7 +376,7 @@ func TestNoFailedSpareStarts(t *testing.T) {
 			}
 			w.abandoned = []string{"Ms"}
 			_, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3)
-			if st, serr := w.model.GuestState(w.ctx, ms); !errors.Is(err, hands.ErrSpent) || serr != nil || st != want {
+			if st, serr := w.model.GuestState(w.ctx, ms); !errors.Is(err, ops.ErrSpent) || serr != nil || st != want {
 				w.Errorf("error %v; Ms is %s, %v; want %s", err, st, serr, want)
 			}
 		})

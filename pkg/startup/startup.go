@@ -1,6 +1,6 @@
-// Package instance is the beginning of every program instance: its directories,
+// Package startup is the beginning of every program instance: its directories,
 // its settings, the clock it runs by, its log and its control socket.
-package instance
+package startup
 
 import (
 	"context"

@@ -1,4 +1,4 @@
-package hands
+package ops
 
 import (
 	"cmp"
@@ -37,10 +37,10 @@ func (d Data) TargetOf(backup string) (mgmtdata.Server, bool) {
 	return d.Servers[i], true
 }
 
-// IsBackup tells whether host stands in for another server.
+// IsBackup reports whether host stands in for another server.
 func (d Data) IsBackup(host string) bool { _, ok := d.TargetOf(host); return ok }
 
-// HasBackup tells whether a backup can stand in for host.
+// HasBackup reports whether a backup can stand in for host.
 func (d Data) HasBackup(host string) bool { s, ok := d.Of(host); return ok && s.Backup != "" }
 
 // Daemons are the service daemons of host; a spare's are those of its group's
