@@ -24,7 +24,7 @@ demo: build ## the paper's evaluation with the real executables on the emulated 
 
 # Where goroutines of ours share memory outside virtual time, whose bubbles the
 # race detector slows down several times without seeing more of these packages.
-RACED := $(addprefix ./pkg/,access budget clock command conffile daemon doubt guest ipc lockedfile probe sif/... sim/... startup virt wake watch)
+RACED := $(addprefix ./pkg/,access budget clock command conffile daemon doubt guest ipc lockedfile probe sif/... sim/... startup task virt wake watch)
 # -count=1: else go test hashes every file that a test has touched, for minutes.
 GOTEST = $(GO) tool gotestsum --format pkgname-and-test-fails --format-hide-empty-pkg -- -count=1 -tags $(TAGS) -timeout 40m
 

@@ -104,6 +104,19 @@ func (c Clock) Timeout(ctx context.Context, d time.Duration) (context.Context, c
 	return context.WithTimeout(ctx, c.Wall(d))
 }
 
+// floor is the least that a call which costs this machine more than a packet
+// gets on the wall clock.
+const floor = 250 * time.Millisecond
+
+// Limit is Timeout for such a call, however fast an emulated fleet runs.
+func (c Clock) Limit(ctx context.Context, d time.Duration) (context.Context, context.CancelFunc) {
+	wall := c.Wall(d)
+	if c.Speed > 1 {
+		wall = max(wall, floor)
+	}
+	return context.WithTimeout(ctx, wall)
+}
+
 // Poll calls ok every interval d until it says true or ctx ends.
 func (c Clock) Poll(ctx context.Context, d time.Duration, ok func() bool) error {
 	for !ok() {

@@ -12,7 +12,7 @@ import (
 	"pss-msbs/pkg/lockedfile"
 )
 
-const long = 10 * time.Second // fails a test that waits in vain
+const long = 10 * time.Second // fails a test that waits for nothing
 
 func wait(t *testing.T, changes <-chan struct{}, what string) {
 	t.Helper()

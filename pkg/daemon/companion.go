@@ -80,7 +80,7 @@ func restart(ctx context.Context, cmd Command, clk clock.Clock, log zerolog.Logg
 			return p
 		}
 		if !said {
-			log.Error().Err(err).Msg("sif does not start, trying on")
+			log.Error().Err(err).Msg("sif does not start, starting it again")
 			said = true
 		}
 		_ = clk.Sleep(ctx, restartPause)

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/handover"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/task"
 )
 
 // view is what the files say of the target.
@@ -64,19 +66,8 @@ func (m *Monitor) accept(ctx context.Context, r ipc.Reply) error {
 		return err
 	}
 	m.adopt(ctx, r)
-	m.expect(r.Moving)
+	handover.Expect(m.fleet, r.Moving)
 	return nil
-}
-
-// expect reckons with the servers to which pss may have given VIPs of the target,
-// as a reply under the lock names them; it reports whether one may still get one.
-func (m *Monitor) expect(moves []ipc.Move) (open bool) {
-	for _, move := range moves {
-		for _, g := range move.On {
-			open = m.fleet.Expect(g, move.VIP, move.Given) || open
-		}
-	}
-	return open
 }
 
 // adopt makes r the monitor's view of the files.
@@ -102,20 +93,9 @@ func (m *Monitor) call(ctx context.Context, req ipc.Request) (ipc.Reply, error) 
 	return m.opt.Companion.Call(ctx, req)
 }
 
-// hold takes the lock over the files for a change of addresses. Servers that may
-// still get a VIP of the target are waited for without it.
+// hold takes the lock over the files for a change of the target's addresses.
 func (m *Monitor) hold(ctx context.Context) (*ipc.Session, error) {
-	req := ipc.Request{Verb: ipc.Hold, Host: m.opt.Target.Host, Backup: m.backupServer()}
-	s, err := m.opt.Companion.Hold(ctx, req)
-	if err != nil || !m.expect(s.Reply.Moving) {
-		return s, err
-	}
-	s.Close()
-	_ = each(ipc.VIPsOf(s.Reply.Moving), func(vip netip.Addr) error { return m.fleet.Free(ctx, m.target(), vip) })
-	if s, err = m.opt.Companion.Hold(ctx, req); err == nil {
-		m.expect(s.Reply.Moving)
-	}
-	return s, err
+	return handover.HoldFor(ctx, m.opt.Companion, m.fleet, m.target(), ipc.Request{Backup: m.backupServer()})
 }
 
 // refused reports whether sif did not do what it was asked for, since the files
@@ -149,9 +129,9 @@ func (m *Monitor) subscribe(ctx context.Context) {
 	if !m.fast || m.subbed == m.real || !m.real.IsValid() {
 		return
 	}
-	m.sub.stop()
+	m.sub.Stop()
 	m.subbed = m.real
-	m.sub = startTask(ctx, m.followEvents)
+	m.sub = task.Start(ctx, m.followEvents)
 }
 
 // followEvents passes on what concerns the target.

@@ -11,10 +11,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/task"
 	"pss-msbs/pkg/watch"
 )
 
-// Why a background job ended in vain.
+// Why a background job failed.
 var (
 	errNotBack    = errors.New("the target does not come back")
 	errHostSilent = errors.New("the real server is silent")
@@ -22,7 +23,7 @@ var (
 
 // The background job's patience with a target that runs and does not answer.
 const (
-	dumbPatience    = 10 * time.Second // resumed after a kill: it may be coming up
+	silentPatience  = 10 * time.Second // resumed after a kill: it may be coming up
 	networkPatience = 5 * time.Second  // its agent answers, so only the network is gone
 )
 
@@ -48,7 +49,7 @@ type job struct {
 	st   stamps
 	log  zerolog.Logger
 
-	idleUntil time.Time // pause after a job in vain: hands off unless it comes back by itself
+	idleUntil time.Time // pause after a job that failed: hands off unless it comes back by itself
 	handsOff  bool      // look and strip, restart nothing
 	deadline  time.Time
 	judged    judgement
@@ -65,7 +66,7 @@ type job struct {
 
 // startJob starts the background job unless it runs.
 func (m *Monitor) startJob(ctx context.Context) {
-	if m.job.running() {
+	if m.job.Running() {
 		return
 	}
 	j := &job{
@@ -81,9 +82,9 @@ func (m *Monitor) startJob(ctx context.Context) {
 		m.debt.Store(owed)
 	}
 	fencing := m.fencing
-	m.job = startTask(ctx, func(ctx context.Context) error {
+	m.job = task.Start(ctx, func(ctx context.Context) error {
 		if fencing != nil {
-			_ = fencing.wait(ctx)
+			_ = fencing.Wait(ctx)
 		}
 		defer func() { j.release() }()
 		return j.run(ctx)
@@ -127,7 +128,7 @@ func (j *job) failed() error {
 // enough reports whether the target has answered in full often enough.
 func (j *job) enough() bool { return j.good >= max(1, j.m.set.GivebackCount) }
 
-// idle leaves the target alone for a while after a job in vain.
+// idle leaves the target alone for a while after a job that failed.
 func (j *job) idle(ctx context.Context) error {
 	return j.watchUntil(ctx, j.idleUntil, j.enough)
 }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/task"
 )
 
 // fenceDebt is what a fence still owes.
@@ -35,10 +36,10 @@ const (
 // startFence makes sure, beside the takeover's other work, that the target
 // cannot answer for its VIPs any more.
 func (m *Monitor) startFence(ctx context.Context) {
-	m.fencing.stop()
+	m.fencing.Stop()
 	f := fence{m: m, g: m.target(), named: m.view.of(""), vips: slices.Clone(m.view.all), p: m.trouble.proof}
 	known := m.trouble.kind != "" // else resumed: nothing was re-examined
-	m.fencing = startTask(ctx, func(ctx context.Context) error {
+	m.fencing = task.Start(ctx, func(ctx context.Context) error {
 		if !known {
 			f.p.hostSilent = f.silent(ctx)
 		}
@@ -76,7 +77,7 @@ func (f *fence) run(ctx context.Context) fenceDebt {
 		return f.once(ctx, silentTimeout, owed)
 	}
 	answering, giveUp := context.WithCancel(ctx)
-	watch := startTask(answering, func(ctx context.Context) error {
+	watch := task.Start(answering, func(ctx context.Context) error {
 		for !f.silent(ctx) {
 			if err := f.m.clk.Sleep(ctx, silentPoll); err != nil {
 				return err
@@ -85,7 +86,7 @@ func (f *fence) run(ctx context.Context) fenceDebt {
 		giveUp()
 		return nil
 	})
-	defer watch.stop()
+	defer watch.Stop()
 	defer giveUp()
 	debt := f.answering(answering)
 	if debt == unfenced && f.silent(answering) { // at once, where that was given up
@@ -104,7 +105,7 @@ func (f *fence) answering(ctx context.Context) fenceDebt {
 	if f.p.unreached && !f.p.mute && !f.m.opt.Settings.Guest.BySSH() && f.try(ctx, muteTimeout, "link", f.cut) {
 		return linkDown
 	}
-	if !f.p.agentDumb && f.try(ctx, agentTimeout, "agent", f.strip) {
+	if !f.p.agentSilent && f.try(ctx, agentTimeout, "agent", f.strip) {
 		return noDebt
 	}
 	if f.p.mute {
@@ -114,10 +115,10 @@ func (f *fence) answering(ctx context.Context) fenceDebt {
 }
 
 // once is run where nobody has answered who could do it: everything at the same
-// time and not for long, since the clients wait. inVain is what is owed after that.
-func (f *fence) once(ctx context.Context, limit time.Duration, inVain fenceDebt) fenceDebt {
+// time and not for long, since the clients wait. otherwise is what is owed after that.
+func (f *fence) once(ctx context.Context, limit time.Duration, otherwise fenceDebt) fenceDebt {
 	other := *f
-	state := startTask(ctx, func(ctx context.Context) error {
+	state := task.Start(ctx, func(ctx context.Context) error {
 		if !other.off(ctx, limit) {
 			return cluster.ErrHostSilent
 		}
@@ -126,13 +127,13 @@ func (f *fence) once(ctx context.Context, limit time.Duration, inVain fenceDebt)
 	debt := f.force(ctx, limit)
 	switch {
 	case debt != unfenced:
-		state.stop()
+		state.Stop()
 		return debt
-	case state.wait(ctx) == nil:
+	case state.Wait(ctx) == nil:
 		f.means = other.means
 		return noDebt
 	}
-	return inVain
+	return otherwise
 }
 
 // force is the fence that needs no agent.
@@ -191,10 +192,10 @@ func (f *fence) off(ctx context.Context, timeout time.Duration) bool {
 
 // strip takes off what the target is named for while it asks what else it has.
 func (f *fence) strip(ctx context.Context) error {
-	off := startTask(ctx, func(ctx context.Context) error { return f.m.takeOff(ctx, f.g, f.named) })
-	defer off.stop()
+	off := task.Start(ctx, func(ctx context.Context) error { return f.m.takeOff(ctx, f.g, f.named) })
+	defer off.Stop()
 	has, err := f.m.fleet.Addrs(ctx, f.g)
-	if err = errors.Join(err, off.wait(ctx)); err != nil {
+	if err = errors.Join(err, off.Wait(ctx)); err != nil {
 		return err
 	}
 	return f.m.takeOff(ctx, f.g, without(common(has, f.vips), f.named))

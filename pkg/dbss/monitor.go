@@ -15,6 +15,7 @@ import (
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/logonce"
 	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/task"
 	"pss-msbs/pkg/watch"
 )
 
@@ -40,9 +41,9 @@ type Monitor struct {
 	overloadedSince time.Time // zero: it is not
 	idle            bool      // there was nothing to do from the start
 
-	backup      *standby // nil: the target has none
-	job         *task    // the background job
-	fencing     *task
+	backup      *standby   // nil: the target has none
+	job         *task.Task // the background job
+	fencing     *task.Task
 	debt        atomic.Value   // fenceDebt
 	pressed     atomic.Bool    // the background job has started or reset the target
 	unserved    atomic.Bool    // nobody serves VIPs of the target
@@ -52,12 +53,12 @@ type Monitor struct {
 	held        time.Time      // last look at its VIPs
 	announced   time.Time      // its last gratuitous ARP
 	backupWatch *watch.Watcher // of the serving backup
-	tries       int            // background jobs in vain since A3
+	tries       int            // background jobs that failed since A3
 	mendFailed  int
 
 	changed <-chan struct{}
 	events  chan cluster.Event
-	sub     *task // reads the events of m.subbed
+	sub     *task.Task // reads the events of m.subbed
 	subbed  netip.Addr
 
 	said logonce.Book
@@ -107,8 +108,8 @@ func (m *Monitor) Run(ctx context.Context) error {
 }
 
 func (m *Monitor) stopTasks() {
-	for _, t := range []*task{m.job, m.fencing, m.sub} {
-		t.stop()
+	for _, t := range []*task.Task{m.job, m.fencing, m.sub} {
+		t.Stop()
 	}
 	if m.backup != nil {
 		m.backup.stop()

@@ -41,7 +41,7 @@ func (m *Monitor) awaitJob(ctx context.Context) (next State, why string, over bo
 		select {
 		case <-ctx.Done():
 			return Recovering, "ending", true
-		case <-m.job.ended():
+		case <-m.job.Ended():
 			next, why = m.afterJob(ctx)
 			return next, why, true
 		case t := <-m.backupWatch.Told():
@@ -103,7 +103,7 @@ func (m *Monitor) dsrsTurn() bool {
 
 // endJob stops the background job and closes its entry in the budget.
 func (m *Monitor) endJob(outcome string) {
-	m.job.stop()
+	m.job.Stop()
 	m.job, m.fencing = nil, nil
 	m.debt.Store(noDebt)
 	err := error(nil)
@@ -126,7 +126,7 @@ func (m *Monitor) onlyBusy() bool { return m.trouble.proof.busy && !m.pressed.Lo
 
 // afterJob follows the background job's end.
 func (m *Monitor) afterJob(ctx context.Context) (State, string) {
-	err := m.job.err
+	err := m.job.Err()
 	switch {
 	case err == nil && m.view.state == cluster.AccessStop:
 		m.endJob(recovered)

@@ -12,17 +12,17 @@ import (
 
 // proof is what a re-examination found out.
 type proof struct {
-	dead       bool // the hypervisor says that the target cannot serve
-	unreached  bool // no ping was answered
-	hostSilent bool // neither the real server nor its hypervisor nor the target answered
-	agentDumb  bool // the guest agent did not answer
-	mute       bool // the hypervisor did not answer
-	busy       bool // the target, or its whole host, had much to do
-	work       cluster.Work
+	dead        bool // the hypervisor says that the target cannot serve
+	unreached   bool // no ping was answered
+	hostSilent  bool // neither the real server nor its hypervisor nor the target answered
+	agentSilent bool // the guest agent did not answer
+	mute        bool // the hypervisor did not answer
+	busy        bool // the target, or its whole host, had much to do
+	work        cluster.Work
 }
 
 func proofOf(v detector.Verdict) proof {
-	return proof{dead: v.Certain, unreached: !v.Pinged, hostSilent: v.HostGone, agentDumb: v.Dumb, mute: v.Mute, busy: v.Busy, work: v.Work}
+	return proof{dead: v.Certain, unreached: !v.Pinged, hostSilent: v.HostGone, agentSilent: v.AgentSilent, mute: v.Mute, busy: v.Busy, work: v.Work}
 }
 
 // reexamining proves the trouble or finds none. The backup is resumed
@@ -141,7 +141,7 @@ func (m *Monitor) unreachable(ctx context.Context) (State, string) {
 		return Reexamining, "no network reference answers"
 	}
 	m.calm(MsgHolding)
-	return m.confirmed(detector.Verdict{Trouble: detector.Cut, Dumb: true, Evidence: "its VIPs cannot be put back"})
+	return m.confirmed(detector.Verdict{Trouble: detector.Cut, AgentSilent: true, Evidence: "its VIPs cannot be put back"})
 }
 
 // confirmed names the trouble that is believed.

@@ -72,7 +72,7 @@ func (j *job) suspectFreeze(ctx context.Context) {
 }
 
 // mend is for a target that lives and does not serve. Services that froze are
-// restarted; in vain: it is reset, for nothing else is left, and it has no VIP
+// restarted; where that does not help it is reset, for nothing else is left, and it has no VIP
 // to lose (Table 5, "Recovery by server restart"). Where only its network is
 // gone it waits for it.
 func (j *job) mend(ctx context.Context) {
@@ -84,7 +84,7 @@ func (j *job) mend(ctx context.Context) {
 	case !j.mended && j.m.fast: // as published: "Recovery by server restart"
 		j.mended, j.badSince = true, now
 		j.m.restartDaemons(ctx, j.g, j.m.opt.Target.Daemons)
-		_, _ = j.room.Lacks(ctx) // the first of two readings, should that be in vain
+		_, _ = j.room.Lacks(ctx) // the first of two readings, should that not help
 	case (!j.m.fast || now.Sub(j.badSince) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
@@ -127,7 +127,7 @@ func (j *job) patience() time.Duration {
 	case j.kind == freeze: // proved already
 		return 0
 	case j.kind == "":
-		return max(j.m.set.FreezeDeadline.D(), dumbPatience)
+		return max(j.m.set.FreezeDeadline.D(), silentPatience)
 	}
 	return j.m.set.FreezeDeadline.D()
 }

@@ -11,6 +11,7 @@ import (
 	"pss-msbs/pkg/detector"
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/task"
 )
 
 // starting learns where the target stands; a target in separation is resumed.
@@ -158,15 +159,15 @@ type round struct {
 	examined   time.Time // when the target was asked for everything
 	over       <-chan time.Time
 	beat       <-chan time.Time
-	sound      bool  // it has answered in full
-	checking   *task // of its VIPs; what it asks may hang with the target
-	announcing *task
+	sound      bool       // it has answered in full
+	checking   *task.Task // of its VIPs; what it asks may hang with the target
+	announcing *task.Task
 	bad        *trouble // what checking found
 }
 
 func (r *round) end() {
-	r.checking.stop()
-	r.announcing.stop()
+	r.checking.Stop()
+	r.announcing.Stop()
 }
 
 // answered is for a target that has just answered in full: its VIPs are looked at.
@@ -181,7 +182,7 @@ func (r *round) answered(ctx context.Context) {
 		m.log.Info().Msg(MsgNormal)
 	}
 	m.weighLoad()
-	r.checking = startTask(ctx, func(ctx context.Context) error {
+	r.checking = task.Start(ctx, func(ctx context.Context) error {
 		if t, bad := m.checkVIPs(ctx); bad {
 			r.bad = &t
 		}
@@ -193,7 +194,7 @@ func (r *round) answered(ctx context.Context) {
 // looked at the view of the files stays what it is.
 func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
 	m, changed := r.m, r.m.changed
-	if r.checking != nil || r.announcing.running() {
+	if r.checking != nil || r.announcing.Running() {
 		changed = nil // they read it
 	}
 	if r.beat == nil && m.fast && m.standsIn() {
@@ -203,7 +204,7 @@ func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
 	case <-ctx.Done():
 	case <-r.over:
 		return Normal, "interval", true
-	case <-r.checking.ended():
+	case <-r.checking.Ended():
 		r.checking = nil
 		if r.bad != nil {
 			next, why = m.suspect(*r.bad, detector.Verdict{}, MsgNetworkTrouble)
@@ -230,8 +231,8 @@ func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
 // announce repeats the gratuitous ARP of a serving backup, profile fast.
 func (r *round) announce(ctx context.Context) {
 	r.beat = nil
-	if !r.announcing.running() && r.checking == nil {
-		r.announcing = startTask(ctx, func(ctx context.Context) error {
+	if !r.announcing.Running() && r.checking == nil {
+		r.announcing = task.Start(ctx, func(ctx context.Context) error {
 			r.m.announceOwn(ctx)
 			return nil
 		})

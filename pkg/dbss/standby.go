@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/task"
 	"pss-msbs/pkg/watch"
 )
 
@@ -31,12 +32,15 @@ type standby struct {
 	home   cluster.Guest // on the management server
 	guest  cluster.Guest // where it is
 	errand errand
-	task   *task
+	task   *task.Task
+	cut    bool // it was, for it did not give its VIPs
 
-	// For the errand under way only.
-	life  context.Context // the program's
-	left  netip.Addr      // a real server on which it was left behind
-	reals []netip.Addr    // where it may have been left
+	// For the errand under way only, which comes after the end of the last one.
+	life   context.Context // the program's
+	left   netip.Addr      // a real server on which it was left behind
+	reals  []netip.Addr    // where it may have been left
+	spoilt bool            // it was cut off
+	woken  bool            // it may have run since it was said to be paused
 }
 
 func newStandby(m *Monitor) *standby {
@@ -72,13 +76,16 @@ func (b *standby) found(ctx context.Context, g cluster.Guest) cluster.Guest {
 // wake makes the backup run and answer in the background; again while it does
 // or did is no new errand.
 func (b *standby) wake(ctx context.Context, s stamps) {
-	if b == nil || b.errand == waking && (b.task.running() || b.task.err == nil) {
+	if b == nil || b.errand == waking && (b.task.Running() || b.task.Err() == nil) {
 		return
 	}
 	g := b.guest
 	b.m.timed(b.m.log.Info(), s).Str("server", g.Host).Msg(MsgBackupStart)
 	foreign := without(b.m.view.all, b.m.view.of(g.Host)) // it may be serving already
-	b.send(ctx, waking, func(ctx context.Context) error { return b.rise(ctx, g, foreign, s) })
+	b.send(ctx, waking, func(ctx context.Context) error {
+		b.woken = true
+		return b.rise(ctx, g, foreign, s)
+	})
 }
 
 // send begins an errand. The old one is told to end, and what it has asked of
@@ -87,13 +94,13 @@ func (b *standby) wake(ctx context.Context, s stamps) {
 func (b *standby) send(life context.Context, e errand, do func(context.Context) error) {
 	old := b.task
 	if old != nil {
-		old.cancel()
+		old.Cancel()
 	}
 	reals := append(slices.Clone(b.m.active), b.m.opt.Target.Real)
 	b.errand = e
-	b.task = startTask(life, func(ctx context.Context) error {
+	b.task = task.Start(life, func(ctx context.Context) error {
 		if old != nil {
-			<-old.done
+			<-old.Ended()
 		}
 		b.life, b.reals = life, reals
 		return do(ctx)
@@ -112,17 +119,18 @@ func (b *standby) firmly(ctx context.Context, do func(context.Context) error) er
 }
 
 // awake waits until the backup answers.
-func (b *standby) awake(ctx context.Context) error { return b.task.wait(ctx) }
+func (b *standby) awake(ctx context.Context) error { return b.task.Wait(ctx) }
 
 // rest strips, creates where needed, and pauses the backup in the background,
 // unless the files have it serve.
 func (b *standby) rest(ctx context.Context) {
-	if b == nil || b.errand == resting && b.task.running() || len(b.m.view.of(b.home.Host)) > 0 {
+	if b == nil || b.errand == resting && b.task.Running() || len(b.m.view.of(b.home.Host)) > 0 {
 		return
 	}
-	from, all := b.guest.Real, slices.Clone(b.m.view.all)
-	b.guest = b.home
+	from, all, cut := b.guest.Real, slices.Clone(b.m.view.all), b.cut
+	b.guest, b.cut = b.home, false
 	b.send(ctx, resting, func(ctx context.Context) error {
+		b.spoilt = b.spoilt || cut
 		if from != b.home.Real {
 			b.left = from
 		}
@@ -133,7 +141,7 @@ func (b *standby) rest(ctx context.Context) {
 // keep looks whether the backup still rests, and has it created anew where it
 // died meanwhile: the next takeover would have to wait for its boot.
 func (b *standby) keep(ctx context.Context) {
-	if b == nil || b.task.running() {
+	if b == nil || b.task.Running() {
 		return
 	}
 	ctx2, cancel := b.m.guestCall(ctx)
@@ -146,7 +154,7 @@ func (b *standby) keep(ctx context.Context) {
 // stop ends the errand and waits for it.
 func (b *standby) stop() {
 	if b != nil {
-		b.task.stop()
+		b.task.Stop()
 		b.task, b.errand = nil, nothing
 	}
 }
@@ -214,20 +222,20 @@ func (b *standby) liven(ctx context.Context, g cluster.Guest, foreign []netip.Ad
 	if err != nil {
 		return err
 	}
-	timed := startTask(ctx, func(ctx context.Context) error { return m.fleet.SetClock(ctx, g) })
-	defer timed.stop()
-	stripped := startTask(ctx, func(ctx context.Context) error {
+	timed := task.Start(ctx, func(ctx context.Context) error { return m.fleet.SetClock(ctx, g) })
+	defer timed.Stop()
+	stripped := task.Start(ctx, func(ctx context.Context) error {
 		err := m.strip(ctx, g, foreign)
 		if err == nil {
 			_ = m.fleet.SetLink(ctx, g, true) // whoever cut it off was killed
 		}
 		return err
 	})
-	defer stripped.stop()
+	defer stripped.Stop()
 	if !m.answers(ctx, g.IP) {
 		return fmt.Errorf("%s does not answer: %w", g.Host, cluster.ErrNoAnswer)
 	}
-	return errors.Join(timed.wait(ctx), stripped.wait(ctx))
+	return errors.Join(timed.Wait(ctx), stripped.Wait(ctx))
 }
 
 // settleTries is how often a backup is asked to rest before it is destroyed
@@ -248,6 +256,7 @@ func (b *standby) settle(ctx context.Context, all []netip.Addr) error {
 		}
 		if err == nil {
 			m.calm("backup server cannot be paused")
+			b.rested()
 			return nil
 		}
 		if ctx.Err() != nil {
@@ -258,6 +267,15 @@ func (b *standby) settle(ctx context.Context, all []netip.Addr) error {
 			return err
 		}
 	}
+}
+
+// rested says that the backup is paused, once after each start of it: also of one
+// that was called back before it ran.
+func (b *standby) rested() {
+	if b.woken {
+		b.m.log.Info().Str("server", b.home.Host).Msg(MsgBackupPaused)
+	}
+	b.woken = false
 }
 
 func (b *standby) paused(ctx context.Context) bool {
@@ -277,6 +295,12 @@ func (b *standby) settleOnce(ctx context.Context, all []netip.Addr) error {
 	}
 	cctx, cancel := m.clk.Timeout(ctx, slowTimeout)
 	defer cancel()
+	if b.spoilt {
+		if err := m.fleet.Destroy(cctx, g); err != nil {
+			return err
+		}
+		b.spoilt = false
+	}
 	st, err := m.fleet.GuestState(cctx, g)
 	switch {
 	case err != nil:
@@ -364,18 +388,21 @@ func (b *standby) evict(ctx context.Context, g cluster.Guest) error {
 // awaitAnswer waits until the backup answers, or does not run any more: somebody
 // destroyed it, or it died.
 func (b *standby) awaitAnswer(ctx context.Context, g cluster.Guest) error {
-	ctx, cancel := b.m.clk.Timeout(ctx, b.m.set.RecoverDeadline.D())
+	long, cancel := b.m.clk.Timeout(ctx, b.m.set.RecoverDeadline.D())
 	defer cancel()
 	var dead error
-	err := b.m.clk.Poll(ctx, b.m.set.PingInterval.D(), func() bool {
-		if b.m.answers(ctx, g.IP) {
+	err := b.m.clk.Poll(long, b.m.set.PingInterval.D(), func() bool {
+		if b.m.answers(long, g.IP) {
 			return true
 		}
-		if st, err := b.m.fleet.GuestState(ctx, g); err == nil && st.Dead() {
+		if st, err := b.m.fleet.GuestState(long, g); err == nil && st.Dead() {
 			dead = fmt.Errorf("%s is %s", g.Host, st)
 		}
 		return dead != nil
 	})
+	if dead == nil && err != nil && ctx.Err() == nil {
+		b.spoilt = true // its boot hangs
+	}
 	return cmp.Or(dead, err)
 }
 
@@ -393,9 +420,7 @@ func (b *standby) pause(ctx context.Context, g cluster.Guest, all []netip.Addr) 
 	if err != nil {
 		return err
 	}
-	if err := b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Pause(ctx, g) }); err != nil {
-		return err
-	}
-	b.m.log.Info().Str("server", g.Host).Msg(MsgBackupPaused)
-	return nil
+	err = b.firmly(ctx, func(ctx context.Context) error { return b.m.fleet.Pause(ctx, g) })
+	b.woken = b.woken || err == nil // one that was made anew is told of, too
+	return err
 }

@@ -36,7 +36,7 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 		return GivingBack, "target is normal before its backup"
 	}
 	err := m.backup.awake(ctx)
-	_ = m.fencing.wait(ctx)
+	_ = m.fencing.Wait(ctx)
 	if err == nil {
 		err = m.serve(ctx, vips)
 	}
@@ -63,10 +63,10 @@ func (m *Monitor) answersWithin(ctx context.Context, d time.Duration) bool {
 // answers again.
 func (m *Monitor) targetFirst(ctx context.Context) bool {
 	select {
-	case <-m.backup.task.done:
+	case <-m.backup.task.Ended():
 	case <-ctx.Done():
-	case <-m.job.ended():
-		return m.job.err == nil
+	case <-m.job.Ended():
+		return m.job.Err() == nil
 	}
 	return false
 }
@@ -200,7 +200,7 @@ func (m *Monitor) enterBackup(ctx context.Context) (State, string) {
 // abandon is A4-failed: the VIPs are pss's from now on. Before, neither target
 // nor backup may answer for them any more.
 func (m *Monitor) abandon(ctx context.Context, why error) (State, string) {
-	_ = m.fencing.wait(ctx)
+	_ = m.fencing.Wait(ctx)
 	if m.backup != nil {
 		m.withdrawBackup(ctx)
 	}

@@ -37,20 +37,20 @@ const (
 
 // Verdict is what the answers so far amount to.
 type Verdict struct {
-	Level    Level
-	Trouble  Trouble
-	Certain  bool     // the hypervisor's own word
-	Held     string   // why what is doubtful beyond Act is not believed yet
-	Phi      float64  // of the target, or of its most doubtful service
-	Daemons  []string // silent or stopped
-	Evidence string   // in words, for people
-	Since    time.Time
-	HostGone bool         // the host answered neither by itself nor by its hypervisor
-	Mute     bool         // the hypervisor did not answer
-	Dumb     bool         // the agent did not answer
-	Pinged   bool         // the target answers pings
-	Busy     bool         // the target, or its whole host, has much to do
-	Work     cluster.Work // of both, as the hypervisor said last in this doubt
+	Level       Level
+	Trouble     Trouble
+	Certain     bool     // the hypervisor's own word
+	Held        string   // why what is doubtful beyond Act is not believed yet
+	Phi         float64  // of the target, or of its most doubtful service
+	Daemons     []string // silent or stopped
+	Evidence    string   // in words, for people
+	Since       time.Time
+	HostGone    bool         // the host answered neither by itself nor by its hypervisor
+	Mute        bool         // the hypervisor did not answer
+	AgentSilent bool         // the agent did not answer
+	Pinged      bool         // the target answers pings
+	Busy        bool         // the target, or its whole host, has much to do
+	Work        cluster.Work // of both, as the hypervisor said last in this doubt
 }
 
 // Verdict weighs all answers at now.
@@ -110,7 +110,7 @@ func (d *Detector) network(now time.Time) Verdict {
 		asked = d.called
 	}
 	v.Mute = d.hyper.heard.Before(asked) || d.hyper.heard.IsZero()
-	v.Dumb = d.agent.heard.Before(asked) || d.agent.heard.IsZero() || d.closed
+	v.AgentSilent = d.agent.heard.Before(asked) || d.agent.heard.IsZero() || d.closed
 	host := 0.0
 	if !v.Pinged {
 		host = d.phi(&d.host, now)
@@ -156,7 +156,7 @@ func (d *Detector) believed(now time.Time, v Verdict, phi, host float64, silence
 		return None
 	case v.Mute && silence >= d.cfg.HungHost:
 		return HostHung
-	case silence >= d.frozenAfter(now) && !v.Dumb:
+	case silence >= d.frozenAfter(now) && !v.AgentSilent:
 		return Cut // its agent answers, though too slowly to tell when the guest ran
 	case silence >= d.frozenAfter(now):
 		return Frozen
@@ -280,7 +280,7 @@ func (d *Detector) evidence(now time.Time, v Verdict) string {
 	switch {
 	case d.closed:
 		say("agent gone")
-	case !v.Dumb:
+	case !v.AgentSilent:
 		say("agent answers")
 	case len(d.agent.probes) > 0:
 		say("agent silent")

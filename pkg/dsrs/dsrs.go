@@ -110,10 +110,6 @@ func (d *DSRS) askWithin(ctx context.Context, verb ipc.Verb, limit time.Duration
 	return d.ask(ctx, verb)
 }
 
-// floor is the least that a call which costs this machine more than a packet
-// gets on the wall clock, however fast an emulated fleet runs.
-const floor = 250 * time.Millisecond
-
 // within runs one call with a deadline.
 func (d *DSRS) within(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
 	ctx, cancel := d.limit(ctx, limit)
@@ -121,16 +117,12 @@ func (d *DSRS) within(ctx context.Context, limit time.Duration, call func(contex
 	return call(ctx)
 }
 
-// limit is a deadline of emulated time, but no less than floor.
+// limit bounds a call of the fleet or of sif.
 func (d *DSRS) limit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	wall := d.Clock.Wall(limit)
-	if d.Clock.Speed > 1 {
-		wall = max(wall, floor)
-	}
-	return context.WithTimeout(ctx, wall)
+	return d.Clock.Limit(ctx, limit)
 }
 
-// processFloor is the same for the start or end of a process.
+// processFloor is the least on the wall clock for the start or end of a process.
 const processFloor = 10 * time.Second
 
 // patiently runs what starts or ends a process.

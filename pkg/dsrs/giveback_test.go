@@ -11,7 +11,6 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/sim"
 )
 
@@ -301,27 +300,6 @@ func TestEndedWhileMovingBackups(t *testing.T) {
 		w.start()
 		w.recovers(3 * time.Minute)
 	})
-}
-
-func TestVIPsOfAReturningServer(t *testing.T) {
-	row := func(host string, vip netip.Addr) cluster.ServerRow { return cluster.ServerRow{Host: host, VIP: vip} }
-	for name, c := range map[string]struct {
-		rows ipc.HeldRows
-		want []netip.Addr
-	}{
-		"held by its backup": {ipc.HeldRows{TargetSeparation: cluster.Rows{row("M1", vip1)},
-			BackupOperation: cluster.Rows{row("Mb", vip1)}, Operation: cluster.Rows{row("Mb", vip1)}}, []netip.Addr{vip1}},
-		"held by nobody": {ipc.HeldRows{TargetSeparation: cluster.Rows{row("M1", vip1)}}, []netip.Addr{vip1}},
-		"held by another home": {ipc.HeldRows{TargetSeparation: cluster.Rows{row("M1", vip1), row("M1", vip2)},
-			Operation: cluster.Rows{row("M2", vip2), row("Mb", vip1)}, BackupOperation: cluster.Rows{row("Mb", vip1)}}, []netip.Addr{vip1}},
-		"in operation, its dbss gone": {ipc.HeldRows{TargetOperation: cluster.Rows{row("M1", vip2), row("M1", vip1)}}, []netip.Addr{vip1, vip2}},
-		"in access stop":              {ipc.HeldRows{TargetAccessStop: cluster.Rows{row("M1", vip1)}}, nil},
-	} {
-		g := giving{srv: mgmtdata.Server{Host: "M1", Backup: "Mb"}, rows: c.rows}
-		if got := g.vips(); !slices.Equal(got, c.want) {
-			t.Errorf("%s: %v, want %v", name, got, c.want)
-		}
-	}
 }
 
 func TestRoomTakesTheFreest(t *testing.T) {

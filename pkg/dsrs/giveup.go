@@ -11,6 +11,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/task"
 )
 
 // givenUp raises the alarm once, moves the backups off the management server
@@ -23,8 +24,8 @@ func (d *DSRS) givenUp(ctx context.Context) (State, string) {
 		d.Log.Error().Str("after_detection", d.since(o.detected)).Int("packets", o.packets).Msg(MsgGivenUp)
 	}
 	for ctx.Err() == nil {
-		if !o.moves.running() {
-			o.moves = startJob(background(ctx), d.moveBackups)
+		if !o.moves.Running() {
+			o.moves = task.Go(background(ctx), d.moveBackups)
 		}
 		if next, why, moved := d.placeChanged(ctx); moved {
 			return next, why

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/task"
 )
 
 // outage is one trouble of the real server, from its detection to B4.
@@ -21,7 +22,7 @@ type outage struct {
 	packets  int           // magic packets sent
 	restarts int           // of the virtualization software
 	pause    time.Duration // between two tries, once given up
-	moves    *job          // backups moving away
+	moves    *task.Task    // backups moving away
 
 	mu     sync.Mutex
 	fenced map[string]cluster.Guest // cut off until their VIPs are off
@@ -40,7 +41,7 @@ func (d *DSRS) endOutage() {
 	if d.outage == nil {
 		return
 	}
-	d.outage.moves.end()
+	d.outage.moves.Stop()
 	for host := range d.outage.owners {
 		d.outage.take(host).Release()
 	}

@@ -10,6 +10,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/task"
 )
 
 // pollOwner is how often a lock that another monitor holds is tried again.
@@ -29,16 +30,16 @@ type restoration struct {
 // restoring starts the servers of line 4 in parallel, lets each take its VIPs
 // back as soon as it answers, and returns the real server's row.
 func (d *DSRS) restoring(ctx context.Context) (State, string) {
-	d.outage.moves.wait(ctx)
+	_ = d.outage.moves.Wait(ctx)
 	r := &restoration{DSRS: d, stopped: d.files.Load().Stopped}
 	work, cancel := context.WithCancel(ctx)
 	defer cancel()
 	var lost atomic.Bool
-	watch := startJob(work, func(ctx context.Context) { d.guard(ctx, cancel, &lost) })
+	watch := task.Go(work, func(ctx context.Context) { d.guard(ctx, cancel, &lost) })
 	r.servers(ctx, work)
 	next, why := r.finish(ctx, work, &lost)
 	r.settling.Wait()
-	watch.end()
+	watch.Stop()
 	outage := d.outage
 	d.endOutage()
 	if next == Normal {
@@ -182,7 +183,7 @@ func (d *DSRS) restoreServer(ctx context.Context, host string, fenced bool, b4 *
 			if committed {
 				b4.Store(true)
 			}
-			d.log(ctx).Info().Str("step", "B4").Str("server", host).Int("vips", len(g.vips())).
+			d.log(ctx).Info().Str("step", "B4").Str("server", host).Int("vips", len(g.back.VIPs())).
 				Str("took", d.since(began)).Msg(MsgServer)
 			return g, nil
 		}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/handover"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -254,7 +255,7 @@ func (d *DSRS) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, ow
 			return err
 		}
 		defer s.Close()
-		d.expect(s)
+		handover.Expect(d.Fleet, s.Reply.Moving)
 		stale = withoutRows(stale, s.Reply.Rows, g)
 	}
 	for _, vip := range stale {

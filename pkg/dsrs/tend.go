@@ -8,12 +8,13 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/task"
 )
 
 // tending is the care of the servers of a normal real server: one job a server
 // at most, so that none delays another or the monitoring.
 type tending struct {
-	jobs   map[string]*job
+	jobs   map[string]*task.Task
 	left   map[string]bool // monitors that were about to end when the host came back
 	seen   map[string]time.Time
 	care   map[string]*care
@@ -28,7 +29,7 @@ type care struct {
 
 func (d *DSRS) beginTending() *tending {
 	if d.tending == nil {
-		d.tending = &tending{jobs: map[string]*job{}, left: map[string]bool{},
+		d.tending = &tending{jobs: map[string]*task.Task{}, left: map[string]bool{},
 			seen: map[string]time.Time{}, care: map[string]*care{}}
 	}
 	return d.tending
@@ -40,10 +41,10 @@ func (d *DSRS) endTending() {
 		return
 	}
 	for _, j := range d.tending.jobs {
-		j.cancel()
+		j.Cancel()
 	}
 	for _, j := range d.tending.jobs {
-		j.end()
+		j.Stop()
 	}
 	d.tending = nil
 }
@@ -65,8 +66,8 @@ func (d *DSRS) adopt(ctx context.Context, o *outage, left []string) {
 // unfenceBeside strips g and lifts its fence beside all else.
 func (d *DSRS) unfenceBeside(ctx context.Context, g cluster.Guest) {
 	jobs, name := d.beginTending().jobs, "fence "+g.Host
-	if !jobs[name].running() {
-		jobs[name] = startJob(background(ctx), func(ctx context.Context) { d.unfence(ctx, g) })
+	if !jobs[name].Running() {
+		jobs[name] = task.Go(background(ctx), func(ctx context.Context) { d.unfence(ctx, g) })
 	}
 }
 
@@ -84,17 +85,17 @@ func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
 		alone := t.unbroken("monitor "+host, lonely, d.Clock.Now())
 		c, free := t.careOf(host), t.left[host]
 		switch {
-		case t.jobs[host].running():
+		case t.jobs[host].Running():
 		case lonely && alone >= d.interval():
-			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
+			t.jobs[host] = task.Go(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
 		case d.Clock.Now().Before(c.next): // another try at the server itself is not due
 		case orphan && since < soon && !free:
-			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.stripOne(ctx, p, host) })
+			t.jobs[host] = task.Go(ctx, func(ctx context.Context) { d.stripOne(ctx, p, host) })
 			hurry = true
 		case orphan:
-			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendOrphan(ctx, host, c, free) })
+			t.jobs[host] = task.Go(ctx, func(ctx context.Context) { d.tendOrphan(ctx, host, c, free) })
 		case stopped:
-			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendStopped(ctx, host, c, len(p.here) == 0) })
+			t.jobs[host] = task.Go(ctx, func(ctx context.Context) { d.tendStopped(ctx, host, c, len(p.here) == 0) })
 		case held && free && len(p.here[host]) == 0:
 			hurry = true // until its monitor has ended or recovered it
 		default:
@@ -113,8 +114,8 @@ func (d *DSRS) tendAsleep(ctx context.Context, r ipc.Reply) {
 	for _, host := range d.Data.Servers {
 		lonely := slices.Contains(r.Stopped, host) && !d.Monitors.Held(host)
 		alone := t.unbroken("monitor "+host, lonely, d.Clock.Now())
-		if lonely && alone >= d.interval() && !t.jobs[host].running() {
-			t.jobs[host] = startJob(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
+		if lonely && alone >= d.interval() && !t.jobs[host].Running() {
+			t.jobs[host] = task.Go(ctx, func(ctx context.Context) { d.tendMonitor(ctx, host) })
 		}
 	}
 }
@@ -214,7 +215,5 @@ func (d *DSRS) tendMonitor(ctx context.Context, host string) {
 		d.report(ctx, host, err)
 		return
 	}
-	g := &giving{DSRS: d, srv: srv, target: d.guest(host)}
-	g.backup = g.findBackup()
-	g.handOver(ctx, owner)
+	d.giving(srv).handOver(ctx, owner)
 }

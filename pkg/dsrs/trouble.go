@@ -9,6 +9,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/detector"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/task"
 	"pss-msbs/pkg/watch"
 )
 
@@ -184,7 +185,7 @@ func (d *DSRS) confirmed(ctx context.Context) (State, string) {
 func (d *DSRS) takeOut(ctx context.Context) (ipc.Reply, error) {
 	b3, giveUp := context.WithCancel(ctx)
 	defer giveUp()
-	meanwhile := startJob(ctx, func(ctx context.Context) {
+	meanwhile := task.Go(ctx, func(ctx context.Context) {
 		if !d.outage.silent || d.listen(ctx, b3Timeout) != nil {
 			return
 		}
@@ -193,7 +194,7 @@ func (d *DSRS) takeOut(ctx context.Context) (ipc.Reply, error) {
 			giveUp()
 		}
 	})
-	defer meanwhile.end()
+	defer meanwhile.Stop()
 	return d.askWithin(b3, ipc.B3, b3Timeout)
 }
 

@@ -6,11 +6,12 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/task"
 )
 
 const (
 	packetInterval  = 10 * time.Second // between the tries of one wake
-	firstPause      = 30 * time.Second // growing pauses, once they were in vain
+	firstPause      = 30 * time.Second // growing pauses, once they have failed
 	longestPause    = 10 * time.Minute
 	turnPoll        = time.Second      // a wake that waits for others
 	hypervisorGrace = 10 * time.Second // a host that boots answers pings first
@@ -37,8 +38,8 @@ func (d *DSRS) awaitAnswer(ctx context.Context, limit time.Duration) bool {
 // listen pings a silent host until it answers, for at most limit, and follows what
 // the files say meanwhile: somebody may hold their lock when it does.
 func (d *DSRS) listen(ctx context.Context, limit time.Duration) error {
-	look := startJob(ctx, d.keepLooking)
-	defer look.end()
+	look := task.Go(ctx, d.keepLooking)
+	defer look.Stop()
 	return d.pingFor(ctx, limit)
 }
 
@@ -142,9 +143,9 @@ func (d *DSRS) hypervisorDown(ctx context.Context) (State, string) {
 		if d.outage.restarts++; d.outage.restarts == 1 {
 			d.Log.Info().Msg(MsgHypervisor)
 		}
-		restart := startJob(ctx, d.restartHypervisor)
+		restart := task.Go(ctx, d.restartHypervisor)
 		next, why := d.awaitHypervisor(ctx, pause) // it may come back by itself, and must be stripped then
-		restart.end()
+		restart.Stop()
 		if next != HypervisorDown {
 			return next, why
 		}

@@ -2,6 +2,7 @@ package model
 
 import (
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/handover"
 	"pss-msbs/pkg/ipc"
 )
 
@@ -16,12 +17,8 @@ const (
 	dWithdraw            // the backup does not come up
 	dFailed              // A4-failed
 	dDraw                // A4 was refused
-	dOff                 // hold: off the backup
-	dOn                  // hold: on the target
-	dGive                // hold: A5
-	dBack                // hold: the addresses go back
-	dAgain               // the hold was lost: the addresses go back under another
-	ended
+	dHand                // hold: the stages of the give-back
+	ended     = dHand + uint8(handover.Done)
 )
 
 // lost marks a process whose hold expired under it.
@@ -62,8 +59,9 @@ func (g *stepper) dbss(p, x int8) {
 		g.add(p, "backup withdrawn", s)
 	case dFailed:
 		g.verb(p, x, ipc.A4Failed, dRecover, dRecover)
-	case dOff, dOn, dGive, dBack, dAgain:
-		g.giveBack(p, x)
+	case ended:
+	default:
+		g.hand(g.a5(p, x, me))
 	}
 }
 
@@ -297,11 +295,8 @@ func (g *stepper) repair(p, x int8) {
 	default:
 		if s, ok := g.open(); ok && g.look(s.files, s.failed, x).state == cluster.Separated {
 			r := g.held(s.files, x)
-			s.procs[p] = proc{pc: dOff, a: r.back, b: r.fromBackup}
-			if s.lock = p; g.scope.Broken == NoHold {
-				s.lock = nobody
-			}
-			g.add(p, "hold for A5", s)
+			s.procs[p] = proc{pc: dHand, a: r.back, b: r.fromBackup}
+			g.begin(g.a5(p, x, s.procs[p]), s)
 		}
 	}
 }

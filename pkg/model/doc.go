@@ -7,14 +7,13 @@
 // each process stands. What a process changes in the files it computes with the
 // product's own functions: pkg/sif/verbs (what a request does), pkg/edits (the
 // re-checks and edits of pss), pkg/plan and ipc.HeldRows (which VIPs a give-back
-// moves).
-// What it does in between (the order of lock, addresses and commit) is written
-// here a second time, one atomic step for each point at which another process
-// can come between:
+// moves), and what it does with addresses under the lock, in which order and how
+// that is undone, pkg/handover's machine says. The rest is written here a second
+// time, one atomic step for each point at which another process can come between:
 //
-//	pss   plan -> spares, receivers -> [lock: check, off, on, commit] -> save, [rows] -> [lock: row], sleep
-//	dbss  A1 -> [A3] -> fence -> backup, VIPs on -> [A4] -> repair -> [hold: rows, off, on, A5]
-//	dsrs  B1 -> [B3] -> wake -> locks of monitors, strip -> boot -> [hold: rows, off, on, B4]
+//	pss   plan -> spares, receivers -> [lock: check, handover] -> save, [rows] -> [lock: row], sleep
+//	dbss  A1 -> [A3] -> fence -> backup, VIPs on -> [A4] -> repair -> [hold: rows, handover, A5]
+//	dsrs  B1 -> [B3] -> wake -> locks of monitors, strip -> boot -> [hold: rows, handover, B4]
 //
 // Steps in brackets need the lock on the files. A crash may come before each
 // step and at each stage of a commit: before the journal, or behind it after

@@ -13,11 +13,9 @@ const (
 	rWait             // magic packets
 	rStrip            //
 	rBoot             // server n
-	rOff              // hold: off the backup
-	rOn               // hold: on the server
-	rGive             // hold: B4
-	rBack             // hold: the addresses go back
+	rHold             // hold: what the server gets
 	rEnd              // B4 of the host alone
+	rHand             // hold: the stages of the give-back
 )
 
 // The marks beside the number of the server in proc.n.
@@ -45,7 +43,7 @@ func (g *stepper) dsrs(p, h int8) {
 		g.stripHost(p, h)
 	case rBoot:
 		g.boot(p, h)
-	case rOff, rOn, rGive, rBack:
+	case rHold:
 		g.restore(p, h, g.server(p, h))
 	case rEnd:
 		s, ok := g.open()
@@ -54,6 +52,8 @@ func (g *stepper) dsrs(p, h int8) {
 		}
 		e := g.edit(s.files, s.failed, ipc.B4, h, nobody)
 		g.commit(p, s, e.files, e.failed, "[B4]", func(s *State) { s.procs[p] = proc{pc: started} })
+	default:
+		g.hand(g.b4(p, h, g.server(p, h), g.s.procs[p]))
 	}
 }
 
@@ -199,7 +199,7 @@ func (g *stepper) boot(p, h int8) {
 		if q := &s.guests[x]; !s.serves(x) {
 			*q = guest{at: h, power: up}
 		}
-		s.procs[p].pc = rOff
+		s.procs[p].pc = rHold
 		g.add(p, g.guests[x].Host+" runs", s)
 	}
 }
@@ -212,67 +212,27 @@ func (g *stepper) disown(s *State, p int8) {
 	}
 }
 
-// restore gives one server its VIPs back under hold.
+// restore takes the lock to give one server its VIPs back.
 func (g *stepper) restore(p, h, x int8) {
-	s, b := g.s, g.backup(x)
-	switch s.procs[p].pc {
-	case rOff:
-		var ok bool
-		if s, ok = g.open(); !ok {
-			return
-		}
-		r := g.held(s.files, x)
-		s.procs[p].a, s.procs[p].b = r.back, r.fromBackup
-		if !s.serves(x) || g.strangers(&s, r.back, 1<<x|1<<b) {
-			g.giveUp(p, x, s)
-			return
-		}
-		s.lock = p
-		if s.obeys(b) {
-			s.guests[b].vips &^= r.back
-		} else {
-			s.guests[b].cut = s.guests[b].power == up
-		}
-		s.procs[p].pc = rOn
-		g.add(p, "hold, VIPs off the backup", s)
-	case rOn:
-		s.procs[p].pc = rGive
-		if s.procs[p].n&lost != 0 && g.scope.Broken != LateCalls {
-			s.procs[p].pc = rBack
-			g.add(p, "the hold is lost", s)
-			return
-		}
-		if !s.obeys(x) {
-			s.procs[p].pc = rBack
-		} else {
-			s.guests[x].vips |= s.procs[p].a
-			if g.strangers(&s, s.procs[p].a, 1<<x) {
-				s.procs[p].pc = rBack
-			}
-		}
-		g.add(p, "VIPs on "+g.guests[x].Host, s)
-	case rGive:
-		g.b4(p, h, x)
-	case rBack:
-		g.revert(p, x)
+	s, ok := g.open()
+	if !ok {
+		return
 	}
-}
-
-// strangers reports whether others than these answer for one of the VIPs.
-func (g *stepper) strangers(s *State, some vips, these guests) bool {
-	for i := range g.vips {
-		if some&(1<<i) != 0 && g.holders(s, i)&^these != 0 {
-			return true
-		}
+	if !s.serves(x) {
+		g.giveUp(&s, p, x)
+		g.add(p, g.guests[x].Host+" does not answer", s)
+		return
 	}
-	return false
+	r := g.held(s.files, x)
+	me := &s.procs[p]
+	me.a, me.b = r.back, r.fromBackup
+	g.begin(g.b4(p, h, x, *me), s)
 }
 
 // giveUp leaves a server to another try.
-func (g *stepper) giveUp(p, x int8, s State) {
+func (g *stepper) giveUp(s *State, p, x int8) {
 	s.monitor[x] = nobody
-	g.nextServer(&s, p, nothing)
-	g.add(p, g.guests[x].Host+" does not get its VIPs", s)
+	g.nextServer(s, p, nothing)
 }
 
 func (g *stepper) nextServer(s *State, p int8, marks uint8) {
@@ -285,69 +245,14 @@ func (g *stepper) nextServer(s *State, p int8, marks uint8) {
 	s.procs[p] = proc{pc: rBoot, n: n}
 }
 
-// b4 is B4 of one server; its own dbss takes over.
-func (g *stepper) b4(p, h, x int8) {
-	s := g.s
-	if s.procs[p].n&lost != 0 {
-		s.procs[p].pc = rBack
-		g.add(p, "B4 refused: the hold was lost", s)
-		return
+// restored is a server that serves again: its own dbss takes over.
+func (g *stepper) restored(s *State, p, x int8, marks uint8) {
+	s.lock, s.monitor[x] = nobody, nobody
+	if d := slices.Index(g.scope.Monitors, g.guests[x].Host); d >= 0 {
+		s.monitor[x], s.procs[g.monitors[d]] = g.monitors[d], proc{pc: started}
 	}
-	over := func(s *State, marks uint8) {
-		s.lock, s.monitor[x] = nobody, nobody
-		if d := slices.Index(g.scope.Monitors, g.guests[x].Host); d >= 0 {
-			s.monitor[x], s.procs[g.monitors[d]] = g.monitors[d], proc{pc: started}
-		}
-		if b := g.backup(x); !g.serving(g.view(s.files), b) {
-			g.strip(s, b)
-		}
-		g.nextServer(s, p, marks)
+	if b := g.backup(x); !g.serving(g.view(s.files), b) {
+		g.strip(s, b)
 	}
-	if !g.held(s.files, x).separated {
-		over(&s, nothing)
-		g.add(p, "release, nothing to commit", s)
-		return
-	}
-	e := g.edit(s.files, s.failed, ipc.B4, h, x)
-	if !e.ok {
-		s.procs[p].pc = rBack
-		g.add(p, "B4 refused", s)
-		return
-	}
-	g.commit(p, s, e.files, e.failed, "B4, release", func(s *State) { over(s, hasRow) })
-}
-
-// revert undoes the addresses, under another hold where the first was lost.
-func (g *stepper) revert(p, x int8) {
-	s := g.s
-	if s.procs[p].n&lost != 0 && g.scope.Broken != UndoUnheld {
-		var ok bool
-		if s, ok = g.open(); !ok {
-			return
-		}
-		r := g.held(s.files, x)
-		s.procs[p].b &= r.fromBackup
-		if !r.separated {
-			g.giveUp(p, x, s)
-			return
-		}
-	} else if s.lock == p {
-		s.lock = nobody
-	}
-	q := &s.guests[x]
-	switch {
-	case s.obeys(x):
-		q.vips &^= s.procs[p].a
-	case g.scope.Broken == DeafUndo:
-	case s.hosts[q.at] != awake:
-		g.giveUp(p, x, s)
-		return
-	default:
-		q.cut = q.power == up
-	}
-	if b := g.backup(x); s.guests[b].power == up {
-		s.guests[b].cut = false
-		s.guests[b].vips |= s.procs[p].b
-	}
-	g.giveUp(p, x, s)
+	g.nextServer(s, p, marks)
 }

@@ -6,6 +6,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
+	"pss-msbs/pkg/handover"
 	"pss-msbs/pkg/plan"
 )
 
@@ -22,10 +23,11 @@ const (
 const (
 	tBegin = 1 + iota
 	tLock
-	tOff  // lock held
-	tOn   // lock held
-	tBack // lock held: address changes are to be undone
-	tUndo // spares are to be stopped again
+	tHand // lock held: the stages of a handover
+)
+
+const (
+	tUndo = tHand + uint8(handover.Done) + iota // spares are to be stopped again
 	tRow
 	tSleep
 	tOK

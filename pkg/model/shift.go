@@ -4,6 +4,7 @@ import (
 	"slices"
 
 	"pss-msbs/pkg/edits"
+	"pss-msbs/pkg/handover"
 	"pss-msbs/pkg/plan"
 )
 
@@ -19,25 +20,48 @@ func (g *stepper) chain(p int8, group string) {
 		g.receive(p, c)
 	case tLock:
 		g.checked(p, c)
-	case tOff:
-		g.moveOff(p, c)
-	case tOn:
-		g.moveOn(p, c)
-	case tRow:
-		s := g.s
-		t := g.tables.all[s.files].Clone()
-		c.Make(&t, g.homes)
-		g.commit(p, s, g.intern(t), s.failed, "commit, unlock", func(s *State) {
-			s.lock, s.procs[p].pc = nobody, tOK
-			for _, m := range c.Moves {
-				s.moving &^= g.mask1(m)
-			}
-		})
-	case tBack:
-		g.takeBack(p, c)
 	case tUndo:
 		g.undoSpares(p, group)
+	default:
+		g.hand(g.moving(p, c))
 	}
+}
+
+// moving is the handover of a group's change.
+func (g *stepper) moving(p int8, c edits.Change) handing {
+	move := func(vip int) edits.Move {
+		return c.Moves[slices.IndexFunc(c.Moves, func(m edits.Move) bool { return g.vip(m.VIP) == vip })]
+	}
+	var shape handover.Shape
+	for _, wave := range c.Waves(g.tables.all[g.s.files]) {
+		var set handover.Set
+		for _, m := range wave {
+			set |= handover.Set(g.mask1(m))
+		}
+		shape.Waves, shape.Returns = append(shape.Waves, set), shape.Returns|set
+	}
+	return handing{p: p, base: tHand, shape: shape,
+		from:  func(vip int) int8 { return g.guest(move(vip).From.Host) },
+		to:    func(vip int) int8 { return g.guest(move(vip).To.Host) },
+		begun: func(s *State) { s.moving |= vips(shape.Returns) },
+		undone: func(s *State) {
+			for _, m := range c.Moves {
+				if s.procs[p].moved != 0 && s.guests[g.guest(m.To.Host)].vips&g.mask1(m) == 0 {
+					s.moving &^= g.mask1(m)
+				}
+			}
+			s.lock, s.procs[p] = nobody, proc{pc: tUndo, plan: s.procs[p].plan}
+		},
+		commit: func(s State, _ handover.State) {
+			t := g.tables.all[s.files].Clone()
+			c.Make(&t, g.homes)
+			g.commit(p, s, g.intern(t), s.failed, "commit, unlock", func(s *State) {
+				s.lock, s.procs[p] = nobody, proc{pc: tOK, plan: s.procs[p].plan}
+				for _, m := range c.Moves {
+					s.moving &^= g.mask1(m)
+				}
+			})
+		}}
 }
 
 // receive makes every receiver ready: wakes are waited for, spares restored.
@@ -93,90 +117,10 @@ func (g *stepper) checked(p int8, c edits.Change) {
 		g.add(p, "lock, refused: "+err.Error(), s)
 		return
 	}
-	for _, m := range c.Moves {
-		from, to := g.guest(m.From.Host), g.guest(m.To.Host)
-		if !s.reachable(to) || g.holders(&s, g.vip(m.VIP))&^(1<<from|1<<to) != 0 {
-			s.lock, s.procs[p].pc = nobody, tUndo
-			g.add(p, "lock, refused: who answers does not fit", s)
-			return
-		}
-	}
-	for _, m := range c.Moves {
-		s.moving |= g.mask1(m)
-	}
-	s.procs[p].pc, s.procs[p].n = tOff, 0
-	if len(c.Moves) == 0 {
-		s.procs[p].pc = tRow
-	}
-	if g.scope.Broken == OnBeforeOff && len(c.Moves) > 0 {
-		s.procs[p].pc = tOn
-	}
-	g.add(p, "lock, the files fit", s)
-}
-
-// moveOff takes the VIPs of a wave off their holders.
-func (g *stepper) moveOff(p int8, c edits.Change) {
-	s := g.s
-	s.procs[p].pc = tOn
-	for _, m := range c.Waves(g.tables.all[s.files])[s.procs[p].n] {
-		from := g.guest(m.From.Host)
-		if !s.obeys(from) {
-			s.procs[p].pc = tBack
-			g.add(p, m.From.Host+" does not give "+m.VIP.String(), s)
-			return
-		}
-		s.guests[from].vips &^= g.mask1(m)
-	}
-	if g.scope.Broken == OnBeforeOff {
-		s.procs[p].pc = tRow
-	}
-	g.add(p, "VIPs off", s)
+	g.begin(g.moving(p, c), s)
 }
 
 func (g *stepper) mask1(m edits.Move) vips { return 1 << g.vip(m.VIP) }
-
-// moveOn puts the VIPs of a wave on their receivers and asks who answers.
-func (g *stepper) moveOn(p int8, c edits.Change) {
-	s := g.s
-	waves := c.Waves(g.tables.all[s.files])
-	fit := true
-	for _, m := range waves[s.procs[p].n] {
-		to := g.guest(m.To.Host)
-		if fit = fit && s.obeys(to); fit {
-			s.guests[to].vips |= g.mask1(m)
-			fit = g.scope.Broken == OnBeforeOff || g.holders(&s, g.vip(m.VIP)) == 1<<to
-		}
-	}
-	s.procs[p].n++
-	switch {
-	case !fit:
-		s.procs[p].pc = tBack
-	case int(s.procs[p].n) < len(waves):
-		s.procs[p].pc = tOff
-	case g.scope.Broken == OnBeforeOff:
-		s.procs[p].pc, s.procs[p].n = tOff, 0
-	default:
-		s.procs[p].pc = tRow
-	}
-	g.add(p, "VIPs on", s)
-}
-
-// takeBack undoes all address changes and gives the lock back.
-func (g *stepper) takeBack(p int8, c edits.Change) {
-	s := g.s
-	for _, m := range c.Moves {
-		from, to := g.guest(m.From.Host), g.guest(m.To.Host)
-		if s.obeys(to) {
-			s.guests[to].vips &^= g.mask1(m)
-			s.moving &^= g.mask1(m)
-			if s.obeys(from) {
-				s.guests[from].vips |= g.mask1(m)
-			}
-		}
-	}
-	s.lock, s.procs[p].pc = nobody, tUndo
-	g.add(p, "VIPs back, unlock", s)
-}
 
 // undoSpares saves the spares that the shift started and nobody uses.
 func (g *stepper) undoSpares(p int8, group string) {

@@ -52,6 +52,8 @@ type proc struct {
 	n    uint8 // a counter, or a second mark
 	a, b vips  // what it is about to move: to the target, back to the backup
 	plan int16 // pss: the plan
+
+	turn, moved, kept uint8 // of a handover under way: see handing
 }
 
 // State is one state of the system; it can be compared.

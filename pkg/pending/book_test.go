@@ -118,7 +118,7 @@ func (f *fleet) list(host string) []netip.Addr {
 	return out
 }
 
-// lose gives vip to m1 in vain: it comes true late after the deadline of a second.
+// lose gives vip to m1 without an answer: it comes true late after the deadline of a second.
 func (f *fleet) lose(b *Book, late time.Duration) {
 	f.t.Helper()
 	f.hang["M1"] = late

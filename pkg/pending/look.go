@@ -58,6 +58,12 @@ func (b *Book) Rests(ctx context.Context, g cluster.Guest) bool {
 	return is == rests || is == away
 }
 
+// Idle reports whether g answers for nothing, for it does not run, or boots.
+func (b *Book) Idle(ctx context.Context, g cluster.Guest) bool {
+	is := b.look(ctx, g)
+	return is == rests || is == gone
+}
+
 // pinged reports whether ip answers before ctx ends.
 func (b *Book) pinged(ctx context.Context, ip netip.Addr) <-chan bool {
 	answers := make(chan bool, 1)

@@ -135,7 +135,7 @@ func (t *trouble) reply(p *Proc) (late time.Duration, lost bool) {
 var errLost = errors.New("connection reset by peer")
 
 // received is what becomes of the reply to a call of p to the fleet: nil, or
-// the error of a caller who waited in vain.
+// the error of a caller that waited and got no answer.
 func (p *Proc) received(ctx context.Context, silent error) error {
 	late, lost := p.w.Trouble.reply(p)
 	if !lost && late == 0 {

@@ -79,7 +79,7 @@ func (s *Server) answer(req ipc.Request, r result) ipc.Reply {
 		log.Info().Str("why", no.Why).Msg("refused")
 	case errors.Is(r.err, context.Canceled): // the asker has gone
 	case s.failed.News(asked, cause(r.err)): // who asked asks again
-		log.Error().Err(r.err).Msg("not done")
+		log.Error().Err(r.err).Msg("request not carried out")
 	}
 	return reply
 }

@@ -170,7 +170,7 @@ func (k *keeper) restart(ctx context.Context) {
 	defer cancel()
 	mon, err := k.Start(ctx, *k.dat)
 	if err != nil {
-		k.Log.Error().Err(err).Msg("dbss does not start, trying on")
+		k.Log.Error().Err(err).Msg("dbss does not start, starting it again")
 		k.again = k.Clock.After(restartPause)
 		return
 	}

@@ -56,7 +56,7 @@ func TestFullDiskIsSaidOnce(t *testing.T) {
 				t.Fatal("A3 on a full disk was done")
 			}
 		}
-		if n := strings.Count(r.log.String(), "not done"); n != 1 {
+		if n := strings.Count(r.log.String(), "not carried out"); n != 1 {
 			t.Errorf("%d notes of one full disk, want 1:\n%s", n, r.log)
 		}
 	})

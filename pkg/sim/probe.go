@@ -18,7 +18,7 @@ type answer struct {
 	refused bool          // by the machine, for its program
 }
 
-// probe waits for the answer to a question, or in vain as long as the caller may.
+// probe waits for the answer to a question; where none comes, as long as the caller may.
 func (m *Model) probe(ctx context.Context, ask func() answer) error {
 	limit, cancel := m.patient(ctx)
 	defer cancel()

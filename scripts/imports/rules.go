@@ -17,6 +17,7 @@ var rules = []rule{
 	{"pkg/cluster", nil},
 	{"pkg/clock", nil},
 	{"pkg/diag", nil},
+	{"pkg/task", nil},    // work beside its owner
 	{"pkg/logonce", nil}, // what a program said last
 	{"pkg/notes", nil},   // small files by which programs leave word
 	{"pkg/load", []string{"pkg/cluster"}},
@@ -27,31 +28,32 @@ var rules = []rule{
 	{"pkg/mgmtdata", []string{"pkg/cluster", "pkg/diag"}},
 	{"pkg/settings", []string{"pkg/cluster", "pkg/diag"}},
 	{"pkg/ipc", with("pkg/notes")},
-	{"pkg/pending", nouns},                                                                   // who may still get a VIP
-	{"pkg/command", nil},                                                                     // command templates of the settings
-	{"pkg/model", with("pkg/edits", "pkg/sif/verbs", "pkg/plan", "pkg/ipc", "pkg/conffile")}, // every interleaving of the managers, by the same functions
+	{"pkg/pending", nouns},            // who may still get a VIP
+	{"pkg/handover", with("pkg/ipc")}, // how VIPs change their server; the model walks its machine
+	{"pkg/command", nil},              // command templates of the settings
+	{"pkg/model", with("pkg/edits", "pkg/sif/verbs", "pkg/plan", "pkg/ipc", "pkg/handover", "pkg/conffile")}, // every interleaving of the managers, by the same functions
 	{"pkg/virt", nouns},
 	{"pkg/guest", with("pkg/command")},
 	{"pkg/probe", nouns},
 	{"pkg/wake", nouns},
 	{"pkg/access", with("pkg/command")},
-	{"pkg/sim", with("pkg/settings")},                                                 // the emulated fleet is built from the same files as the real one
+	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
 	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")}, // the commands of pss fleet
-	{"pkg/daemon", with("pkg/ipc")},                                                   // companions and monitors are started ready to talk
-	{"pkg/doubt", with("pkg/notes")},                                                  // what monitors tell each other of their targets
-	{"pkg/detector", []string{"pkg/cluster"}},                                         // a step machine without clock or network
-	{"pkg/watch", with("pkg/detector", "pkg/settings")},                               // its questions to real servers
-	{"pkg/startup", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget")},    // how every program begins, and what they share
-	{"pkg/ahead", with("pkg/load", "pkg/plan", "pkg/settings")},                       // loads as they would be, for pss and replay alike
+	{"pkg/daemon", with("pkg/ipc")},                                                // companions and monitors are started ready to talk
+	{"pkg/doubt", with("pkg/notes")},                                               // what monitors tell each other of their targets
+	{"pkg/detector", []string{"pkg/cluster"}},                                      // a step machine without clock or network
+	{"pkg/watch", with("pkg/detector", "pkg/settings")},                            // its questions to real servers
+	{"pkg/startup", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget")}, // how every program begins, and what they share
+	{"pkg/ahead", with("pkg/load", "pkg/plan", "pkg/settings")},                    // loads as they would be, for pss and replay alike
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings", "pkg/ahead")},
 	{"pkg/weeks", with("pkg/load", "pkg/settings", "pkg/replay")}, // generated traces
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
 	{"pkg/handedit", with("pkg/conffile", "pkg/check")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
 	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")}, // what every driver must do; its own test is on the emulated one
-	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/pending", "pkg/settings", "pkg/doubt", "pkg/notes")},
-	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/doubt", "pkg/detector", "pkg/watch")},
-	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/doubt", "pkg/detector", "pkg/watch")},
+	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/settings", "pkg/doubt", "pkg/notes")},
+	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/doubt", "pkg/detector", "pkg/watch")},
+	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/doubt", "pkg/detector", "pkg/watch")},
 	{"pkg/sif", with("pkg/conffile", "pkg/ipc", "pkg/edits")},
 	{"pkg/sif/verbs", with("pkg/ipc", "pkg/edits")}, // pure: the model sends its requests through them too
 	{"pkg/budget", []string{"pkg/clock", "pkg/notes"}},

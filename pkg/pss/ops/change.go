@@ -2,18 +2,14 @@ package ops
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 	"sync"
 	"time"
 
-	"golang.org/x/sync/errgroup"
-
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
-	"pss-msbs/pkg/pss/retry"
+	"pss-msbs/pkg/handover"
 )
 
 // gather is how long the first of several changes waits for the others: groups
@@ -31,18 +27,17 @@ type queue struct {
 // changing is a change under way.
 type changing struct {
 	edits.Change
-	begun  time.Time
-	before cluster.Tables
-	ready  map[string]*Ready // by receiver
-	err    error
-	done   chan struct{}
+	begun    time.Time
+	before   cluster.Tables
+	ready    map[string]*Ready // by receiver
+	handover *handover.Handover
+	err      error
+	done     chan struct{}
 }
 
-// Change carries out one group's part of a shift: under the exclusive lock
-// re-check, ask who holds each VIP, off the old holder, on the new one (with
-// gratuitous ARP), verify, commit. On failure all address changes are undone
-// before the lock is given back. Changes that are asked for at the same time
-// share one hold and one transaction.
+// Change carries out one group's part of a shift: under the exclusive lock a
+// re-check and the handover of its VIPs. Changes that are asked for at the same
+// time share one hold and one transaction.
 func (h *Ops) Change(ctx context.Context, c edits.Change, ready map[string]*Ready) error {
 	j := &changing{Change: c, begun: h.Clock.Now(), ready: ready, done: make(chan struct{})}
 	h.queue.mu.Lock()
@@ -117,7 +112,9 @@ func (h *Ops) carry(ctx context.Context, batch []*changing) {
 		if err := j.Check(t); err != nil {
 			return err
 		}
-		return h.exchangeAll(short, t, j)
+		j.handover = h.shift(t, j)
+		_, err := j.handover.Advance(short)
+		return err
 	})
 	whole := h.commit(held, batch)
 	for _, j := range batch {
@@ -128,11 +125,9 @@ func (h *Ops) carry(ctx context.Context, batch []*changing) {
 		if err != nil { // one that the files refuse must not spoil the others
 			err = h.commit(held, []*changing{j})
 		}
-		if err != nil {
-			j.err = errors.Join(err, h.takeBack(ctx, t, j.Moves))
-			continue
+		if j.err = j.handover.Committed(ctx, err); j.err == nil {
+			h.moved(vipsOf(j.Moves)...)
 		}
-		h.moved(vipsOf(j.Moves)...)
 	}
 }
 
@@ -166,139 +161,4 @@ func (h *Ops) commit(held Held, batch []*changing) error {
 		}
 		return nil
 	})
-}
-
-// exchangeAll changes the addresses of one group, or none of them: it asks for
-// all VIPs before it touches one.
-func (h *Ops) exchangeAll(ctx context.Context, t cluster.Tables, j *changing) error {
-	if err := all(j.Moves, func(m edits.Move) error { return h.movable(ctx, m) }); err != nil {
-		return err
-	}
-	if err := h.mark(ctx, vipsOf(j.Moves)...); err != nil {
-		return err
-	}
-	for _, wave := range j.Waves(t) {
-		if err := all(wave, func(m edits.Move) error { return h.exchange(ctx, m, j.ready[m.To.Host]) }); err != nil {
-			return errors.Join(err, h.takeBack(ctx, t, j.Moves))
-		}
-	}
-	return nil
-}
-
-// all does the same for every move, in parallel.
-func all(moves []edits.Move, do func(m edits.Move) error) error {
-	var all errgroup.Group
-	for _, m := range moves {
-		all.Go(func() error {
-			if err := do(m); err != nil {
-				return fmt.Errorf("cannot move %v from %s to %s: %w", m.VIP, m.From.Host, m.To.Host, err)
-			}
-			return nil
-		})
-	}
-	return all.Wait()
-}
-
-// exchange moves one VIP.
-func (h *Ops) exchange(ctx context.Context, m edits.Move, ready *Ready) error {
-	if err := h.Fleet.DelVIP(ctx, m.From, m.VIP); err != nil {
-		return err
-	}
-	if err := ready.Wait(ctx); err != nil {
-		return err
-	}
-	if err := h.give(ctx, m.To, m.VIP); err != nil {
-		return err
-	}
-	return h.verify(ctx, m.VIP, m.To)
-}
-
-// movable refuses a move that could not be done once the VIP is off its holder.
-func (h *Ops) movable(ctx context.Context, m edits.Move) error {
-	if err := h.ask(ctx, m.VIP, m.From.IP, m.To.IP); err != nil {
-		return err
-	}
-	if err := h.Fleet.Quiet(ctx, m.To); err != nil {
-		return err
-	}
-	return h.Fleet.Free(ctx, m.To, m.VIP)
-}
-
-// ask refuses the move of a VIP that somebody else answers for, and a receiver
-// that does not answer for its own address.
-func (h *Ops) ask(ctx context.Context, vip, from, to netip.Addr) error {
-	macs, err := h.whoHave(ctx, vip, from, to)
-	if err != nil {
-		return err
-	}
-	if len(macs[2]) == 0 {
-		return fmt.Errorf("%v does not answer: %w", to, cluster.ErrNoAnswer)
-	}
-	for _, mac := range macs[0] {
-		if !slices.Contains(macs[1], mac) && !slices.Contains(macs[2], mac) {
-			return fmt.Errorf("%v is held by %v", vip, mac)
-		}
-	}
-	return nil
-}
-
-// takeBack undoes moves whose addresses may have changed. Where the new holder
-// cannot be stripped the old one gets the VIP all the same if only the new one is
-// out of reach: behind a silent real server, whose dsrs strips it when it is back.
-// Else the old one is left without: one holder too few is mended later, one too
-// many would answer clients meanwhile.
-func (h *Ops) takeBack(ctx context.Context, t cluster.Tables, moves []edits.Move) error {
-	ctx, cancel := retry.Detached(ctx, h.Clock, undoTime)
-	defer cancel()
-	errs := make([]error, len(moves))
-	var all sync.WaitGroup
-	for i, m := range moves {
-		all.Go(func() {
-			err := h.letGo(ctx, t, m.To, m.VIP)
-			if err != nil && (!errors.Is(err, errAway) || h.Fleet.Away(ctx, m.From)) {
-				errs[i] = fmt.Errorf("cannot take %v off %s: %w", m.VIP, m.To.Host, err)
-				return
-			}
-			if errs[i] = h.give(ctx, m.From, m.VIP); errs[i] == nil && err == nil {
-				h.moved(m.VIP) // else its mark stays until the new holder is heard
-			}
-		})
-	}
-	all.Wait()
-	if err := errors.Join(errs...); err != nil {
-		return fmt.Errorf("cannot undo: %w", err)
-	}
-	return nil
-}
-
-// errAway says that a server is out of reach.
-var errAway = errors.New("it is out of reach")
-
-// letGo takes vip off g, for good; errAway where it is out of reach. A server that
-// does not let go of it and serves nothing is destroyed: nothing of value is on it.
-func (h *Ops) letGo(ctx context.Context, t cluster.Tables, g cluster.Guest, vip netip.Addr) error {
-	quick, cancel := h.Clock.Timeout(ctx, undoTime/2)
-	defer cancel()
-	away := make(chan bool, 1)
-	go func() {
-		is := h.Fleet.Away(quick, g)
-		if is {
-			cancel()
-		}
-		away <- is
-	}()
-	err := h.Fleet.DelVIP(quick, g, vip)
-	switch {
-	case err == nil:
-		return nil
-	case <-away:
-		return errAway
-	case t.Serves(g.Host):
-		return err
-	}
-	if derr := h.Fleet.Destroy(ctx, g); derr != nil {
-		return errors.Join(err, derr)
-	}
-	h.Log.Warn().Str("server", g.Host).Stringer("vip", vip).Err(err).Msg("server that does not let go of a VIP destroyed")
-	return nil
 }

@@ -130,12 +130,11 @@ type Ops struct {
 	starts starts
 }
 
-// lockTime bounds one step under the lock, undoTime its undoing; together they
-// stay below the five seconds that nobody may exceed (SPEC 3).
+// lockTime bounds one step under the lock, undoTime each of the two steps of its
+// undoing; together they stay below the five seconds that nobody may exceed (SPEC 3).
 const (
 	lockTime = 3 * time.Second
-	undoTime = 1500 * time.Millisecond
-	pollTime = 50 * time.Millisecond
+	undoTime = 900 * time.Millisecond
 	callTime = 3 * time.Second
 )
 

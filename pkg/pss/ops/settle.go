@@ -62,10 +62,7 @@ func (h *Ops) Settle(ctx context.Context, vip netip.Addr, known []cluster.Guest)
 	}
 	strays, err := h.strays(ctx, known, row, macs[0])
 	if err == nil {
-		err = h.mark(ctx, vip)
-	}
-	if err == nil {
-		err = h.hand(ctx, vip, strays, row.Guest())
+		err = h.put(ctx, t, vip, strays, row.Guest(), macs)
 	}
 	if err != nil {
 		return false, fmt.Errorf("cannot mend %v: %w", vip, err)

@@ -2,14 +2,11 @@ package ops
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
-	"slices"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
-	"pss-msbs/pkg/pss/retry"
 )
 
 // Take gives a VIP that stands only in separation, and is pss's, to a server of
@@ -31,49 +28,6 @@ func (h *Ops) Take(ctx context.Context, group string, vip netip.Addr, to cluster
 	h.Log.Warn().Str("group", group).Stringer("vip", vip).Str("to", to.Host).
 		Stringer("took", h.Took(begun)).Msg("VIP taken from a failed server")
 	return nil
-}
-
-func (h *Ops) take(ctx context.Context, held Held, vip netip.Addr, to cluster.Guest) error {
-	short, cancel := h.Clock.Timeout(ctx, lockTime)
-	defer cancel()
-	t := held.Tables()
-	abandoned, err := h.Abandoned() // the set changes only under this lock
-	if err != nil {
-		return err
-	}
-	if !t.LeftToPSS(vip, abandoned) {
-		return fmt.Errorf("%w: %v is not ours to give", edits.ErrStale, vip)
-	}
-	if err := edits.Receivable(t, to); err != nil {
-		return err
-	}
-	macs, err := h.whoHave(short, vip, to.IP)
-	if err != nil {
-		return err
-	}
-	if len(macs[0]) > 0 && !slices.Equal(macs[0], macs[1]) {
-		return fmt.Errorf("%v is held by %v", vip, macs[0])
-	}
-	if err := h.mark(short, vip); err != nil {
-		return err
-	}
-	err = h.hand(short, vip, nil, to)
-	if err == nil {
-		err = held.Commit(func(t *cluster.Tables) error {
-			edits.Move{VIP: vip, To: to}.Make(t, t.Homes(h.Data().Homes()))
-			return nil
-		})
-	}
-	undo, done := retry.Detached(ctx, h.Clock, undoTime)
-	defer done()
-	var left error // on a server that is not to have it
-	if err != nil {
-		left = h.letGo(undo, t, to, vip)
-	}
-	if left == nil {
-		h.moved(vip)
-	}
-	return errors.Join(err, left)
 }
 
 // Retire throws away a spare that failed and ends its monitor; it is created

@@ -149,7 +149,7 @@ func TestSecondWakeEndsWithItsContext(t *testing.T) {
 }
 
 // Who waited for somebody else's wake is not told that the host is awake when
-// that was in vain.
+// that failed.
 func TestSecondWakeFailsWithTheFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, f := &host{asleep: true, deaf: true}, &files{t: cluster.Tables{Suspended: []cluster.RealRow{rs3}}}

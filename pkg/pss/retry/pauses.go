@@ -31,7 +31,7 @@ func (p *Pauses) Failed(what string, now time.Time, first, longest time.Duration
 // Clear ends the row of failures.
 func (p *Pauses) Clear(what string) { p.mu.Lock(); defer p.mu.Unlock(); delete(p.of, what) }
 
-// Waits reports whether a pause lasts.
+// Waits tells whether a pause lasts.
 func (p *Pauses) Waits(what string, now time.Time) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()

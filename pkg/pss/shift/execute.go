@@ -6,6 +6,7 @@ package shift
 import (
 	"context"
 	"errors"
+	"maps"
 	"net/netip"
 	"slices"
 	"sync"
@@ -17,6 +18,7 @@ import (
 	"pss-msbs/pkg/plan"
 	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/power"
+	"pss-msbs/pkg/task"
 )
 
 // Outcome says what did not work. Groups in Failed are as they were before.
@@ -33,8 +35,8 @@ type execution struct {
 	power   *power.Power
 	before  cluster.Tables
 	steps   plan.Steps
-	wakes   map[netip.Addr]*task
-	groups  map[string]*task
+	wakes   map[netip.Addr]*task.Task
+	groups  map[string]*task.Task
 	watches sync.WaitGroup // monitors of spares starting beside the shift
 	idle    sync.WaitGroup // spares put to rest behind it
 
@@ -42,54 +44,21 @@ type execution struct {
 	out Outcome
 }
 
-// task is something that others wait for.
-type task struct {
-	done chan struct{}
-	err  error
-}
-
-func begin(wait *sync.WaitGroup, do func() error) *task {
-	t := &task{done: make(chan struct{})}
-	wait.Go(func() {
-		defer close(t.done)
-		t.err = do()
-	})
-	return t
-}
-
-func (t *task) wait() error {
-	if t == nil {
-		return nil
-	}
-	<-t.done
-	return t.err
-}
-
-// failed is the task's error if it has ended by now.
-func (t *task) failed() error {
-	select {
-	case <-t.done:
-		return t.err
-	default:
-		return nil
-	}
-}
-
 // Execute carries out a plan made from the files as they were in before. It
 // logs the shift's beginning and its end: all clients served as planned, files
 // and power as planned. Spares whose real server stays awake are put to rest
 // behind that; Execute returns when they are.
 func Execute(ctx context.Context, h *ops.Ops, p *power.Power, before cluster.Tables, steps plan.Steps) Outcome {
-	x := &execution{Ops: h, power: p, before: before, steps: steps, wakes: map[netip.Addr]*task{}, groups: map[string]*task{},
+	x := &execution{Ops: h, power: p, before: before, steps: steps, wakes: map[netip.Addr]*task.Task{}, groups: map[string]*task.Task{},
 		out: Outcome{Failed: map[string]error{}, Reals: map[netip.Addr]error{}, Spares: map[string]error{}}}
 	begun := h.Clock.Now()
 	h.Log.Info().Strs("steps", x.words()).Msg("shift start")
 	var all sync.WaitGroup
 	for _, s := range steps.Of(plan.WakeReal) {
-		x.wakes[s.Real] = begin(&all, func() error { return note(x, x.out.Reals, s.Real, x.power.Wake(ctx, s.Real)) })
+		x.wakes[s.Real] = task.Start(ctx, func(ctx context.Context) error { return note(x, x.out.Reals, s.Real, x.power.Wake(ctx, s.Real)) })
 	}
 	for _, g := range x.groupsOf() {
-		x.groups[g] = begin(&all, func() error { return x.group(ctx, g) })
+		x.groups[g] = task.Start(ctx, func(ctx context.Context) error { return x.group(ctx, g) })
 	}
 	for _, s := range steps.Of(plan.StopSpare) {
 		if !x.sleeps(x.realOf(s.Spare)) {
@@ -98,6 +67,9 @@ func Execute(ctx context.Context, h *ops.Ops, p *power.Power, before cluster.Tab
 	}
 	for _, s := range steps.Of(plan.SuspendReal) {
 		all.Go(func() { x.suspend(ctx, s.Real) })
+	}
+	for _, t := range slices.Concat(slices.Collect(maps.Values(x.wakes)), slices.Collect(maps.Values(x.groups))) {
+		_ = t.Result() // noted
 	}
 	all.Wait()
 	x.watches.Wait()
@@ -208,7 +180,7 @@ func (x *execution) receive(ctx context.Context, g string, undo *revert, ready *
 		}
 		seen[s.To.Host] = true
 		all.Go(func() error {
-			if err := x.wakes[s.To.Real].wait(); err != nil {
+			if err := x.wakes[s.To.Real].Result(); err != nil {
 				return err
 			}
 			r, err := x.Ready(ctx, s.To, g)
@@ -223,7 +195,7 @@ func (x *execution) receive(ctx context.Context, g string, undo *revert, ready *
 // ready when VIPs move, for starting two processes takes as long as restoring
 // a server; but a group whose monitor is known to have failed does not shift.
 func (x *execution) startSpare(ctx context.Context, s plan.Step, undo *revert, ready *receivers) error {
-	if err := x.wakes[s.Real].wait(); err != nil {
+	if err := x.wakes[s.Real].Result(); err != nil {
 		return err
 	}
 	row, at := x.spare(s.Spare), x.realOf(s.Spare)
@@ -233,21 +205,21 @@ func (x *execution) startSpare(ctx context.Context, s plan.Step, undo *revert, r
 		}
 		at = netip.Addr{}
 	}
-	watch := begin(&x.watches, func() error { return x.Watch(ctx, row, s.Real, x.firstVIP(s)) })
+	watch := task.Start(ctx, func(ctx context.Context) error { return x.Watch(ctx, row, s.Real, x.firstVIP(s)) })
 	if !at.IsValid() {
 		undo.push(func(ctx context.Context) error {
-			_ = watch.wait() // told where it counts
+			_ = watch.Result() // told where it counts
 			return x.StopSpare(ctx, row, s.Real, false)
 		})
 	}
 	r, err := x.StartSpare(ctx, row, s.Real)
 	ready.add(s.Spare, r)
 	x.watches.Go(func() {
-		if err := watch.wait(); err != nil && ctx.Err() == nil {
+		if err := watch.Result(); err != nil && ctx.Err() == nil {
 			x.Log.Error().Str("spare", s.Spare).Err(err).Msg("spare server has no monitor, tried again each cycle")
 		}
 	})
-	return errors.Join(err, watch.failed())
+	return errors.Join(err, watch.Err())
 }
 
 // firstVIP is the VIP that a spare is started for.
@@ -282,8 +254,8 @@ func (x *execution) sleeps(real netip.Addr) bool {
 }
 
 // stop puts a spare to rest once its group is through.
-func (x *execution) stop(ctx context.Context, s plan.Step, group *task) error {
-	if err := errors.Join(group.wait(), ctx.Err()); err != nil {
+func (x *execution) stop(ctx context.Context, s plan.Step, group *task.Task) error {
+	if err := errors.Join(group.Result(), ctx.Err()); err != nil {
 		return err
 	}
 	err := note(x, x.out.Spares, s.Spare, x.StopSpare(ctx, x.spare(s.Spare), x.realOf(s.Spare), s.Keep))
@@ -297,7 +269,7 @@ func (x *execution) stop(ctx context.Context, s plan.Step, group *task) error {
 // through and the spares on it are saved.
 func (x *execution) suspend(ctx context.Context, real netip.Addr) {
 	for _, s := range x.steps.Of(plan.MoveVIP) {
-		if s.From.Real == real && x.groups[s.Group].wait() != nil {
+		if s.From.Real == real && x.groups[s.Group].Result() != nil {
 			return // its own failure was told; the real server is still needed
 		}
 	}
