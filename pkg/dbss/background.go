@@ -53,11 +53,13 @@ type job struct {
 	handsOff  bool      // look and strip, restart nothing
 	deadline  time.Time
 	judged    judgement
-	stripped  bool       // the VIPs are off and the link is up since the last boot
-	restarted bool       // by us, and it has not answered yet
-	reset     bool       // a reset was tried
-	mended    bool       // its frozen services were restarted
-	badSince  time.Time  // boots, or runs and gives no sign of life
+	stripped  bool          // the VIPs are off and the link is up since the last boot
+	restarted bool          // by us, and it has not answered yet
+	reset     bool          // a reset was tried
+	mended    bool          // its frozen services were restarted
+	bad       watch.Silence // boots, or runs and gives no sign of life
+	hearing   watch.Hearing
+	unheard   bool       // its host was silent since the trouble was proved
 	booted    time.Time  // first seen booting; it has not answered yet
 	good      int        // full answers in a row
 	release   func()     // of the boot slot
@@ -87,6 +89,8 @@ func (m *Monitor) startJob(ctx context.Context) {
 			_ = fencing.Wait(ctx)
 		}
 		defer func() { j.release() }()
+		meter := task.Go(ctx, func(ctx context.Context) { j.hearing.Measure(ctx, m.clk) })
+		defer meter.Stop()
 		return j.run(ctx)
 	})
 }
@@ -194,11 +198,13 @@ func (j *job) judge(as judgement) {
 
 // look asks the hypervisor and does what the answer calls for.
 func (j *job) look(ctx context.Context) {
+	j.bad = j.hearing.Step(j.bad, j.m.clk.Now())
 	st, err := j.ask(ctx)
 	if err != nil {
 		j.good, j.stripped = 0, false
 		if ctx.Err() == nil {
 			j.judge(judgedSilent)
+			j.unheard = true
 		}
 		return
 	}
@@ -280,10 +286,8 @@ func (j *job) lookAtBooting(ctx context.Context) {
 	if !j.restarted && j.judged != judgedFrozen { // it hangs, and may not be reset yet
 		j.judge(judgedBoot)
 	}
-	if j.badSince.IsZero() {
-		j.badSince = now
-	}
-	if !j.stripsOnly() && now.Sub(j.badSince) >= j.patience() {
+	silent := j.silent(now)
+	if !j.stripsOnly() && silent >= j.patience() {
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
 	}
@@ -318,7 +322,7 @@ func (j *job) restart(ctx context.Context, how func(context.Context, cluster.Gue
 	if j.stripsOnly() {
 		return
 	}
-	j.good, j.stripped, j.badSince = 0, false, time.Time{}
+	j.good, j.stripped, j.bad = 0, false, watch.Silence{}
 	j.release()
 	j.release = func() {}
 	release, err := j.m.opt.BootSlot(ctx)

@@ -47,6 +47,7 @@ type Monitor struct {
 	debt        atomic.Value   // fenceDebt
 	pressed     atomic.Bool    // the background job has started or reset the target
 	unserved    atomic.Bool    // nobody serves VIPs of the target
+	agentless   atomic.Bool    // its agent was gone when it was sound
 	unwanted    atomic.Bool    // the target is in no file and still has VIPs: it is stripped only
 	active      []netip.Addr   // active real servers, as sif last named them
 	beat        time.Time      // last full look at the serving backup

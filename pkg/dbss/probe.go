@@ -38,7 +38,12 @@ func (m *Monitor) ping(ctx context.Context, ip netip.Addr) error {
 
 // ungreeted greets every daemon at ip and names those that do not greet in time.
 func (m *Monitor) ungreeted(ctx context.Context, ip netip.Addr) (daemons []string) {
-	ctx, cancel := m.clk.Timeout(ctx, m.set.GreetTimeout.D())
+	return m.silentWithin(ctx, ip, m.set.GreetTimeout.D())
+}
+
+// silentWithin is ungreeted with another patience.
+func (m *Monitor) silentWithin(ctx context.Context, ip netip.Addr, limit time.Duration) (daemons []string) {
+	ctx, cancel := m.clk.Timeout(ctx, limit)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup

@@ -48,7 +48,7 @@ func (j *job) sound(ctx context.Context) {
 	if j.restarted || !j.booted.IsZero() && j.good == 0 {
 		j.m.timed(j.log.Info(), j.st).Msg(MsgRestarted)
 	}
-	j.restarted, j.booted, j.badSince, j.mended = false, time.Time{}, time.Time{}, false
+	j.restarted, j.booted, j.bad, j.mended = false, time.Time{}, watch.Silence{}, false
 	j.good++
 	if err := j.m.opt.Resets.Answered(ctx, j.g.Host); err != nil {
 		j.m.alarm("resets cannot be counted", err)
@@ -65,8 +65,8 @@ func (j *job) agentAnswers(ctx context.Context) bool {
 // suspectFreeze takes a target for frozen that answers pings and whose services
 // have said nothing for freeze_deadline: the monitor that proved it may be gone.
 func (j *job) suspectFreeze(ctx context.Context) {
-	if j.kind != freeze && !j.restarted && j.booted.IsZero() && !j.badSince.IsZero() &&
-		j.m.clk.Since(j.badSince) >= j.m.set.FreezeDeadline.D() && j.m.ping(ctx, j.g.IP) == nil {
+	if j.kind != freeze && !j.restarted && j.booted.IsZero() && j.bad.On() &&
+		j.hearing.Heard(j.bad, j.m.clk.Now()) >= j.m.set.FreezeDeadline.D() && j.m.ping(ctx, j.g.IP) == nil {
 		j.kind = freeze
 	}
 }
@@ -82,37 +82,41 @@ func (j *job) mend(ctx context.Context) {
 	case j.kind != freeze || j.reset || j.restarted || !j.booted.IsZero():
 		j.judgeCut(ctx, now)
 	case !j.mended && j.m.fast: // as published: "Recovery by server restart"
-		j.mended, j.badSince = true, now
+		j.mended, j.bad = true, j.hearing.Begin(now)
 		j.m.restartDaemons(ctx, j.g, j.m.opt.Target.Daemons)
 		_, _ = j.room.Lacks(ctx) // the first of two readings, should that not help
-	case (!j.m.fast || now.Sub(j.badSince) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
+	case (!j.m.fast && !j.unheard || j.silent(now) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
 	}
+}
+
+// silent is for how long the target has said nothing, which begins now if it did not
+// before.
+func (j *job) silent(now time.Time) time.Duration {
+	if !j.bad.On() {
+		j.bad = j.hearing.Begin(now)
+	}
+	return j.hearing.Heard(j.bad, now)
 }
 
 // judgeCut says so once a target that lives has been out of reach for a while.
 // One that is still out of reach after a third of recover_deadline is reset:
 // nothing else is left, and nobody reaches what it has.
 func (j *job) judgeCut(ctx context.Context, now time.Time) {
-	if j.badSince.IsZero() {
-		j.badSince = now
-	}
-	if now.Sub(j.badSince) >= networkPatience {
+	silent := j.silent(now)
+	if silent >= networkPatience {
 		j.judge(judgedCut)
 	}
-	if !j.stripsOnly() && !j.reset && now.Sub(j.badSince) >= j.m.set.RecoverDeadline.D()/3 {
+	if !j.stripsOnly() && !j.reset && silent >= j.m.set.RecoverDeadline.D()/3 {
 		j.tryReset(ctx)
 	}
 }
 
 // lookAtDead resets a target without any sign of life for long enough.
 func (j *job) lookAtDead(ctx context.Context) {
-	now := j.m.clk.Now()
-	if j.badSince.IsZero() {
-		j.badSince = now
-	}
-	if j.stripsOnly() || j.reset || now.Sub(j.badSince) < j.patience() {
+	silent := j.silent(j.m.clk.Now())
+	if j.stripsOnly() || j.reset || silent < j.patience() {
 		return
 	}
 	j.judge(judgedFrozen)
@@ -124,7 +128,7 @@ func (j *job) patience() time.Duration {
 	switch {
 	case j.restarted || !j.booted.IsZero(): // its services may still be starting
 		return j.m.set.RecoverDeadline.D() / 3
-	case j.kind == freeze: // proved already
+	case j.kind == freeze && !j.unheard: // proved already
 		return 0
 	case j.kind == "":
 		return max(j.m.set.FreezeDeadline.D(), silentPatience)

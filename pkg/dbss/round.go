@@ -206,6 +206,7 @@ func (r *round) wait(ctx context.Context) (next State, why string, over bool) {
 		return Normal, "interval", true
 	case <-r.checking.Ended():
 		r.checking = nil
+		m.watcher.Agentless(m.agentless.Load())
 		if r.bad != nil {
 			next, why = m.suspect(*r.bad, detector.Verdict{}, MsgNetworkTrouble)
 			return next, why, true

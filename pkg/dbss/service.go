@@ -47,13 +47,15 @@ func (m *Monitor) restartDaemons(ctx context.Context, g cluster.Guest, daemons [
 	}
 }
 
-// awaitGreetings waits up to greet_timeout and returns the daemons that still
-// do not greet.
+// awaitGreetings waits for as long as a service may say nothing before it is
+// frozen, and returns the daemons that do not greet by then: one on a busy server
+// greets slowly.
 func (m *Monitor) awaitGreetings(ctx context.Context) []string {
-	ctx, cancel := m.clk.Timeout(ctx, m.set.GreetTimeout.D())
+	limit := max(m.set.GreetTimeout.D(), m.set.FreezeDeadline.D())
+	ctx, cancel := m.clk.Timeout(ctx, limit)
 	defer cancel()
 	for {
-		daemons := m.ungreeted(ctx, m.opt.Target.IP)
+		daemons := m.silentWithin(ctx, m.opt.Target.IP, limit)
 		if len(daemons) == 0 || m.clk.Sleep(ctx, 50*time.Millisecond) != nil {
 			return daemons
 		}

@@ -19,7 +19,7 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 	if err := m.separate(ctx); err != nil {
 		return m.notSeparated(ctx, err)
 	}
-	if serving && m.clk.Since(began) > patientA3 && m.answersWithin(ctx, time.Second) {
+	if serving && m.clk.Since(began) > patientA3 && m.answersWithin(ctx, time.Second) || m.trouble.kind == "" && m.soundAfterAll(ctx) {
 		return GivingBack, "target answers again"
 	}
 	vips := slices.Concat(m.view.of(""), m.view.of(m.opt.Target.Backup))
@@ -50,6 +50,12 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 // patientA3 is how long A3 may take before the target is looked at once more:
 // whoever held the lock may have held it until the trouble was over.
 const patientA3 = time.Second
+
+// soundAfterAll looks at a target that a predecessor took for dead before it was
+// killed: it may have come back since, and greet slowly.
+func (m *Monitor) soundAfterAll(ctx context.Context) bool {
+	return m.ping(ctx, m.opt.Target.IP) == nil && m.answersWithin(ctx, m.set.GreetTimeout.D())
+}
 
 // answersWithin reports whether the target answers in full within d.
 func (m *Monitor) answersWithin(ctx context.Context, d time.Duration) bool {

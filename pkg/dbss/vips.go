@@ -81,6 +81,7 @@ func (m *Monitor) compareVIPs(ctx context.Context) (stray, missing []netip.Addr,
 	cctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
 	defer cancel()
 	has, err := m.fleet.Addrs(cctx, m.target())
+	m.agentless.Store(errors.Is(err, cluster.ErrAgentGone))
 	if err == nil {
 		stray = without(common(has, m.view.all), m.view.vips)
 		missing = without(m.view.vips, has)

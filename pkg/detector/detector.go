@@ -74,6 +74,7 @@ type Detector struct {
 
 	word   cluster.GuestState // the hypervisor's last word in this doubt
 	closed bool               // the agent's channel was closed in this doubt
+	mute   bool               // it was closed before, of a target that was well
 	called time.Time          // since when witnesses are asked in this doubt
 	told   bool               // an alarm was, and it is not over
 
@@ -116,6 +117,10 @@ func (d *Detector) forget() {
 		d.services[i].due = time.Time{}
 	}
 }
+
+// Agentless says whether the agent's channel is closed of a target that is well: that
+// it is closed in a doubt then proves nothing.
+func (d *Detector) Agentless(is bool) { d.mute = is }
 
 // dismiss sends the witnesses away that are asked in doubt only.
 func (d *Detector) dismiss() {
@@ -209,7 +214,7 @@ func (d *Detector) hear(w *witness, a Answer, now time.Time) {
 	case Ping, Greet:
 		d.reached(p.sent, now)
 	case Agent:
-		d.closed = false
+		d.closed, d.mute = false, false
 	case Work:
 		d.work.note(a.Work)
 		d.hyper.heard = now // who answers is not hung
@@ -272,10 +277,12 @@ func (d *Detector) refuse(w *witness, a Answer, now time.Time) {
 	if !ok {
 		return
 	}
-	switch a.Kind {
-	case Agent:
+	switch {
+	case a.Kind == Agent && d.mute:
+		return // as it was when all was well
+	case a.Kind == Agent:
 		d.closed = true
-	case Greet:
+	case a.Kind == Greet:
 		d.reached(p.sent, now)
 	}
 	w.live(p.sent, now)

@@ -175,3 +175,19 @@ func TestOverloadEnds(t *testing.T) {
 		t.Errorf("overloaded after a quick greeting: %v", slow)
 	}
 }
+
+// An agent whose channel was closed while all was well says nothing of a guest
+// that is held up for a moment.
+func TestAgentlessGuest(t *testing.T) {
+	for _, agentless := range []bool{false, true} {
+		w := sound()
+		w.agent, w.closed = false, true
+		d, at := trained(config(), w)
+		d.Agentless(agentless)
+		w.ping, w.greet = false, false
+		v, took := play(d, w, at, 20*time.Second, believes)
+		if soon := took < 2*time.Second; soon == agentless {
+			t.Errorf("agentless %t: %s after %v: %s", agentless, v.Trouble, took, v.Evidence)
+		}
+	}
+}

@@ -16,7 +16,10 @@ import (
 // once its services answer: within the limits over all programs, of which the
 // one of its group passes as soon as the other server answers.
 func (d *DSRS) reset(ctx context.Context, srv mgmtdata.Server, limit time.Duration, ours bool) error {
-	if err := d.permit(ctx, srv); err != nil {
+	switch err := d.permit(ctx, srv, ours); {
+	case errors.Is(err, errBack):
+		return nil
+	case err != nil:
 		return fmt.Errorf("cannot reset %s: %w", srv.Host, err)
 	}
 	g := d.guest(srv.Host)
@@ -49,14 +52,22 @@ func (d *DSRS) room(ctx context.Context, srv mgmtdata.Server, last time.Time) er
 	}
 }
 
+// errBack says that a server has come back while its reset waited.
+var errBack = errors.New("it has come back")
+
 // permit waits until srv may be reset, for as long as another server of its
-// group may take; its backup serves meanwhile.
-func (d *DSRS) permit(ctx context.Context, srv mgmtdata.Server) error {
-	last := d.Clock.Now().Add(d.Settings.Brake.ResetPause.D())
+// group may take; its backup serves meanwhile. One that is behind a fence of ours
+// cannot come back by itself.
+func (d *DSRS) permit(ctx context.Context, srv mgmtdata.Server, ours bool) error {
+	began := d.Clock.Now()
+	last := began.Add(d.Settings.Brake.ResetPause.D())
 	if err := d.room(ctx, srv, last); err != nil {
 		return err
 	}
 	for {
+		if !ours && d.Clock.Since(began) >= permitPoll && d.answers(ctx, srv) == nil {
+			return errBack
+		}
 		due, err := d.Resets.Permit(ctx, srv.Host, srv.Group)
 		if err != nil || due.IsZero() {
 			return err

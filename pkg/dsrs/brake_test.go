@@ -142,3 +142,21 @@ func TestNoResetLeft(t *testing.T) {
 		}
 	})
 }
+
+// Nor one that has come back while it waited.
+func TestReturnsWhileItsResetWaits(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.start()
+		time.Sleep(15 * time.Second)
+		w.fault(sim.ServiceFreeze, "M1:postfix")
+		w.lim.forbid(time.Now().Add(60 * time.Second))
+		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 20 * time.Second}))
+		w.takeOverBoth()
+		w.awaitLog(MsgResetWaits, time.Minute)
+		w.heal("M1")
+		w.awaitLog(MsgRecovered, 3*time.Minute)
+		if resets, _ := w.lim.ledger(); len(resets) > 0 {
+			t.Errorf("resets %v", resets)
+		}
+	})
+}

@@ -335,3 +335,28 @@ func TestWithoutRows(t *testing.T) {
 		t.Errorf("to be removed: %v", got)
 	}
 }
+
+// Somebody else has paused the backup as it served: it would answer again the
+// moment it is resumed, so it is cut off.
+func TestGiveBackFromPausedBackup(t *testing.T) {
+	in(t, nil, func(w *world) {
+		w.restart()
+		var paused sync.Once
+		w.run.fleet.hook = func(call string) {
+			if call == "DelVIP Mb" {
+				paused.Do(func() {
+					w.must(w.model.Inject(sim.Fault{Kind: sim.VMStall, Target: "Mb", For: 5 * time.Second, Says: cluster.GuestPaused}))
+				})
+			}
+		}
+		w.awaitLog(MsgRecovered, 2*time.Minute)
+		w.awaitState(Normal, time.Minute)
+		time.Sleep(10 * time.Second)
+		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M1"}) {
+			t.Errorf("%s is held by %v", vip1, got)
+		}
+		if v := w.model.Violations(); len(v) > 0 {
+			t.Errorf("violations: %+v", v)
+		}
+	})
+}

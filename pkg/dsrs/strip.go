@@ -254,7 +254,7 @@ func (d *DSRS) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, ow
 		if err != nil {
 			return err
 		}
-		defer s.Close()
+		defer func() { _ = s.Release(hctx) }() // nothing was given to anybody
 		handover.Expect(d.Fleet, s.Reply.Moving)
 		stale = withoutRows(stale, s.Reply.Rows, g)
 	}

@@ -7,6 +7,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/task"
+	"pss-msbs/pkg/watch"
 )
 
 const (
@@ -174,7 +175,10 @@ func (d *DSRS) awaitHypervisor(ctx context.Context, limit time.Duration) (State,
 	looks, end := d.looks(ctx, int(limit/d.beat()), d.beat())
 	defer end()
 	patience := time.Duration(d.Settings.DSRS.ReexamineCount) * d.Settings.DSRS.PingTimeout.D()
-	for heard := d.Clock.Now(); ; {
+	var hearing watch.Hearing
+	meter := task.Go(ctx, func(ctx context.Context) { hearing.Measure(ctx, d.Clock) })
+	defer meter.Stop()
+	for silence := hearing.Begin(d.Clock.Now()); ; silence = hearing.Step(silence, d.Clock.Now()) {
 		select {
 		case <-ctx.Done():
 			return HypervisorDown, "no answer yet"
@@ -186,8 +190,8 @@ func (d *DSRS) awaitHypervisor(ctx context.Context, limit time.Duration) (State,
 				return Stripping, "the virtualization software answers"
 			case ctx.Err() != nil:
 			case h.ping == nil:
-				heard = d.Clock.Now()
-			case d.Clock.Since(heard) >= patience:
+				silence = hearing.Begin(d.Clock.Now())
+			case hearing.Heard(silence, d.Clock.Now()) >= patience:
 				d.outage.silent = true
 				return Waiting, "the network is silent too"
 			}

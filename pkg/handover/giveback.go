@@ -22,7 +22,8 @@ type Servers interface {
 	AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
 	DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
 	Quiet(ctx context.Context, g cluster.Guest) error
-	Idle(ctx context.Context, g cluster.Guest) bool
+	Gone(ctx context.Context, g cluster.Guest) bool
+	Rests(ctx context.Context, g cluster.Guest) bool
 	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
 	SetLink(ctx context.Context, g cluster.Guest, up bool) error
 	Destroy(ctx context.Context, g cluster.Guest) error
@@ -76,7 +77,18 @@ func (g *GiveBack) Run(ctx context.Context) error {
 	g.find(held)
 	g.turn = make(chan struct{}, 1)
 	h := &Handover{Network: g.Servers, Clock: g.Clock, Legs: g.legs(), Rows: g, Acts: g, Undo: callTime}
-	return h.Run(held)
+	err := h.Run(held)
+	if err != nil && !errors.Is(err, ErrNotUndone) {
+		g.release(ctx)
+	}
+	return err
+}
+
+// release says that nothing is left of what was begun: else sif marks it.
+func (g *GiveBack) release(ctx context.Context) {
+	ctx, cancel := g.Clock.Limit(context.WithoutCancel(ctx), callTime)
+	defer cancel()
+	_ = g.session.Release(ctx) // it may have ended
 }
 
 // Cut reports whether the backup was cut off, or destroyed.
@@ -222,14 +234,18 @@ func (g *GiveBack) Begin(context.Context, []Leg) error { return nil }
 // On implements Acts.
 func (g *GiveBack) On(ctx context.Context, l Leg) error { return g.Servers.AddVIP(ctx, l.To, l.VIP) }
 
-// Off implements Acts: a backup that does not run answers for nothing, and one
-// that runs and does not obey is cut off.
+// Off implements Acts: a backup that is off answers for nothing, and one that does
+// not obey is cut off. One that is paused was stripped before, unless it served:
+// then somebody else has paused it, and may resume it at any moment.
 func (g *GiveBack) Off(ctx context.Context, l Leg) error {
 	if len(l.From) == 0 {
 		return nil
 	}
 	why := g.takeOff(ctx, g.Backup, l.VIP)
 	if why == nil {
+		return nil
+	}
+	if !l.Returns && g.Servers.Rests(ctx, g.Backup) {
 		return nil
 	}
 	if err := g.inTurn(ctx, g.force); err != nil {
@@ -251,7 +267,7 @@ func (g *GiveBack) inTurn(ctx context.Context, do func(context.Context) error) e
 
 // force makes sure that the backup answers for nothing.
 func (g *GiveBack) force(ctx context.Context) error {
-	if g.Cut() || g.Servers.Idle(ctx, g.Backup) {
+	if g.Cut() || g.Servers.Gone(ctx, g.Backup) {
 		return nil
 	}
 	var err error

@@ -41,7 +41,7 @@ func HoldFor(ctx context.Context, sif Sif, a Account, g cluster.Guest, req ipc.R
 	if err != nil || !Expect(a, s.Reply.Moving) {
 		return s, err
 	}
-	s.Close()
+	_ = s.Release(ctx)
 	var all sync.WaitGroup
 	for _, vip := range ipc.VIPsOf(s.Reply.Moving) {
 		all.Go(func() { _ = a.Free(ctx, g, vip) })

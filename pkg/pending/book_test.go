@@ -282,3 +282,27 @@ func TestQuiet(t *testing.T) {
 		}
 	})
 }
+
+// What was told to run on another real server must not once it runs here.
+func TestQuietElsewhere(t *testing.T) {
+	there := m2.On(rs1)
+	for name, c := range map[string]struct {
+		state  cluster.GuestState // there, some seconds later
+		host   bool               // that real server answers pings
+		refuse bool
+	}{
+		"it comes up there":            {cluster.GuestRunning, true, true},
+		"it does not":                  {cluster.GuestOff, true, false},
+		"its hypervisor does not say":  {"", true, true},
+		"that real server is silent":   {"", false, false},
+		"it is there as a saved image": {cluster.GuestSaved, true, false},
+	} {
+		play(t, func(t *testing.T, f *fleet, b *Book) {
+			_ = b.Job(t.Context(), there, cluster.Unknown(errRefused))
+			f.state["M2"], f.pinged[rs1] = c.state, c.host
+			if err := b.Quiet(within(t, time.Minute), m2); (err != nil) != c.refuse {
+				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}

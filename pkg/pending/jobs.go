@@ -35,25 +35,38 @@ func (b *Book) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestSt
 // quietGap is how often the hypervisor is asked while one of its jobs is waited for.
 const quietGap = 200 * time.Millisecond
 
-// Quiet returns once no older job of g's hypervisor can have an effect any more.
+// Quiet returns once no older job of a hypervisor can have an effect on g any more:
+// may still stop it, or have it run on another real server, on which it then must not.
 func (b *Book) Quiet(ctx context.Context, g cluster.Guest) error {
-	for b.busy(g) {
-		_, err := b.GuestState(ctx, g)
-		if err == nil && b.busy(g) {
+	for {
+		at, busy := b.busy(g)
+		if !busy {
+			return nil
+		}
+		state, err := b.GuestState(ctx, at)
+		if err != nil && at != g && b.unheard(ctx, at.Real) {
+			return nil // whoever hears that real server again removes what should not run there
+		}
+		if err == nil && at != g && !state.Dead() && state != cluster.GuestSaved {
+			return fmt.Errorf("%s is %s on %v", g.Host, state, at.Real)
+		}
+		if _, still := b.busy(g); err == nil && still {
 			err = b.clk.Sleep(ctx, quietGap)
 		}
 		if err != nil {
-			return fmt.Errorf("%s may still be stopped: %w", g.Host, ErrPending)
+			return fmt.Errorf("%s may still be stopped, or start on %v: %w", g.Host, at.Real, ErrPending)
 		}
 	}
-	return nil
 }
 
-func (b *Book) busy(g cluster.Guest) bool {
+// busy is where a job for g may still have an effect.
+func (b *Book) busy(g cluster.Guest) (at cluster.Guest, is bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e := b.jobs[g.Host]
-	return e != nil && e.guest == g
+	if e := b.jobs[g.Host]; e != nil {
+		return e.guest, true
+	}
+	return cluster.Guest{}, false
 }
 
 // How long a migration of unknown outcome is waited for: as long as one lasts that

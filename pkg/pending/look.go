@@ -58,10 +58,14 @@ func (b *Book) Rests(ctx context.Context, g cluster.Guest) bool {
 	return is == rests || is == away
 }
 
-// Idle reports whether g answers for nothing, for it does not run, or boots.
-func (b *Book) Idle(ctx context.Context, g cluster.Guest) bool {
-	is := b.look(ctx, g)
-	return is == rests || is == gone
+// Gone reports whether g has no VIP, for it is off, or boots.
+func (b *Book) Gone(ctx context.Context, g cluster.Guest) bool { return b.look(ctx, g) == gone }
+
+// unheard reports whether nobody answers at a real server.
+func (b *Book) unheard(ctx context.Context, real netip.Addr) bool {
+	ctx, cancel := b.clk.Timeout(ctx, lookTime)
+	defer cancel()
+	return !<-b.pinged(ctx, real)
 }
 
 // pinged reports whether ip answers before ctx ends.

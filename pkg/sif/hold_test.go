@@ -203,3 +203,37 @@ func TestCallsEndBeforeTheHold(t *testing.T) {
 		}
 	})
 }
+
+// What a holder may have left behind who did not say that he was through is
+// marked; one who released the hold has left nothing.
+func TestHoldThatIsCutOffIsMarked(t *testing.T) {
+	for name, c := range map[string]struct {
+		end    func(ctx context.Context, h *ipc.Session)
+		marked bool
+	}{
+		"release":           {func(ctx context.Context, h *ipc.Session) { _ = h.Release(ctx) }, false},
+		"A5":                {func(ctx context.Context, h *ipc.Session) { _, _ = h.Call(ctx, a5(ipc.Recovered)) }, false},
+		"closed connection": {func(_ context.Context, h *ipc.Session) { h.Close() }, true},
+		"it takes too long": {func(context.Context, *ipc.Session) { time.Sleep(DefaultHold + time.Second) }, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			inBubble(t, func(ctx context.Context, r *rig) {
+				r.opt.Moving = ipc.Moves{Dir: t.TempDir()}
+				r.serve(ctx)
+				r.call(ctx, ask(ipc.A3, "M1"))
+				r.call(ctx, a4For("M1"))
+				h := r.hold(ctx)
+				defer h.Close()
+				c.end(ctx, h)
+				look := r.call(ctx, ask(ipc.A1, "M1"))
+				move, marked := r.opt.Moving.Get(look.VIPs[0])
+				if marked != c.marked {
+					t.Fatalf("marked %t: %+v", marked, move)
+				}
+				if marked && (len(move.On) != 1 || move.On[0].Host != "M1" || !move.On[0].Real.IsValid()) {
+					t.Errorf("marked as on %+v", move.On)
+				}
+			})
+		})
+	}
+}

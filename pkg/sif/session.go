@@ -3,6 +3,7 @@ package sif
 import (
 	"context"
 	"errors"
+	"slices"
 	"syscall"
 	"time"
 
@@ -32,6 +33,8 @@ type session struct {
 	timer   *time.Timer
 	until   time.Time // when it expires
 	expired bool      // the last hold of this connection ran out of time
+
+	holds, backup string // the target that it was taken for, and its backup
 }
 
 // Handle implements ipc.Handler.
@@ -47,7 +50,13 @@ func (c *session) Handle(ctx context.Context, req ipc.Request, reply func(ipc.Re
 }
 
 // Close implements ipc.Handler: a closed connection releases its hold unchanged.
-func (c *session) Close() { c.release() }
+// Whoever held it has not said that he was through.
+func (c *session) Close() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.leave()
+	c.drop()
+}
 
 // result is a reply or an error.
 type result struct {
@@ -153,6 +162,7 @@ func (c *session) hold(ctx context.Context, req ipc.Request) result {
 		c.held, c.expired, c.until = held, false, time.Now().Add(c.s.holdTime())
 		c.timer = time.AfterFunc(c.s.holdTime(), func() { c.expire(held) })
 	}
+	c.holds, c.backup = req.Host, req.Backup.Name()
 	reply := c.s.facts().LookHeld(c.held.Tables(), req.Host, req.Backup.Name())
 	reply.UntilMS = c.until.UnixMilli()
 	return result{reply: reply}
@@ -172,6 +182,7 @@ func (c *session) expire(held *conffile.Held) {
 	if c.held != held {
 		return
 	}
+	c.leave()
 	c.drop()
 	c.expired = true
 	c.s.opt.Log.Error().Msg("a hold took too long and was released unchanged")
@@ -182,6 +193,27 @@ func (c *session) release() {
 	defer c.mu.Unlock()
 	c.drop()
 	c.expired = false
+}
+
+// leave marks the VIPs that the holder of the lock may have been giving to its
+// target, or may still give by a command that comes true late; c.mu is held.
+func (c *session) leave() {
+	if c.held == nil {
+		return
+	}
+	t := c.held.Tables()
+	var moves []ipc.Move
+	for _, r := range t.Separation.Of(c.holds) {
+		old, _ := c.s.opt.Moving.Get(r.VIP)
+		if h, served := t.Holder(r.VIP); served && h.Host != c.backup {
+			continue
+		}
+		on := slices.DeleteFunc(old.On, func(g cluster.Guest) bool { return g.Host == r.Host })
+		moves = append(moves, ipc.Move{VIP: r.VIP, On: append(on, r.Guest()), Given: c.s.opt.Clock.Now()})
+	}
+	if err := c.s.opt.Moving.Add(moves...); err != nil {
+		c.s.opt.Log.Error().Err(err).Msg("a change of addresses that was cut off is not marked")
+	}
 }
 
 // drop gives the lock back; c.mu is held.

@@ -2,6 +2,7 @@ package sim
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -70,9 +71,20 @@ func (m *Model) answers(i *instance, v view) bool {
 	return (from+to)/2 <= m.patience()
 }
 
-// knowable reports whether the management server could find out that i answers.
+// knowable reports whether the management server could find out that i answers, and
+// that it costs nobody more than it saves: not of a guest that is held on a host whose
+// hypervisor says nothing, nor of one whose agent is dead while others wait for a VIP.
 func (m *Model) knowable(i *instance) bool {
+	switch {
+	case i.stall != nil && i.at.hypervisor != running, i.agentDead && m.unserved():
+		return false
+	}
 	return m.answers(i, fromManagement) && m.toGuest(i).Loss() < hopeless
+}
+
+// unserved reports whether a VIP is held by nobody.
+func (m *Model) unserved() bool {
+	return slices.ContainsFunc(m.held, func(vip netip.Addr) bool { return len(m.answering(vip, fromClients)) == 0 })
 }
 
 // settleSound notes since when every guest has answered.

@@ -127,12 +127,17 @@ func (m *Model) isLate(g cluster.Guest) bool {
 // lateUntil is until when commands for a guest on h hang; zero: they do not.
 // Held: m.mu.
 func (m *Model) lateUntil(guest string, h *host) (until time.Time) {
+	if until = m.lastLate(guest, h); !m.now.Before(until) {
+		return time.Time{}
+	}
+	return until
+}
+
+// lastLate is until when commands for a guest on h hang, or hung at last.
+func (m *Model) lastLate(guest string, h *host) (until time.Time) {
 	until = m.lates[guest]
 	if h != nil && m.lates[h.Name].After(until) {
 		until = m.lates[h.Name]
-	}
-	if !m.now.Before(until) {
-		return time.Time{}
 	}
 	return until
 }

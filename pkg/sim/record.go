@@ -80,6 +80,7 @@ type conflict struct {
 	left      *instance  // the holder on it
 	violation *Violation // nil while it is excused
 	limited   bool       // the end of the excuse is on the agenda
+	repeats   int        // how often a bad path has put it off
 }
 
 func (r *record) begin(now time.Time) {

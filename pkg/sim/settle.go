@@ -140,10 +140,16 @@ func (m *Model) excuse(vip netip.Addr, a, b *instance) *instance {
 }
 
 // limit ends the excuse of a conflict that lasts. Nobody strips a server for which
-// commands hang.
+// commands hang, nor in time over a path on which all has to be repeated.
 func (m *Model) limit(key string, c *conflict) {
-	if until := m.lateUntil(c.left.Host, c.excused); m.record.conflicts[key] == c && !until.IsZero() {
-		m.at(until.Add(latest+m.spec.StripDeadline), func() { m.limit(key, c) })
+	until := m.lastLate(c.left.Host, c.excused).Add(patience + latest + m.spec.StripDeadline)
+	switch lasts := m.record.conflicts[key] == c; {
+	case lasts && m.now.Before(until):
+		m.at(until, func() { m.limit(key, c) })
+		return
+	case lasts && c.repeats < mostRepeats && m.through(partManagement, c.excused.Name) != m.spec.Path:
+		c.repeats++
+		m.at(m.now.Add(m.spec.StripDeadline), func() { m.limit(key, c) })
 		return
 	}
 	if m.record.conflicts[key] == c && !c.excused.silent {
@@ -153,6 +159,11 @@ func (m *Model) limit(key string, c *conflict) {
 	}
 	c.limited = false
 }
+
+const (
+	patience    = 3 * time.Second // of the caller of a command that hangs, who may have begun it a moment before the end of that
+	mostRepeats = 3               // strip_deadlines that a bad path is allowed besides
+)
 
 func (m *Model) endConflict(c *conflict) {
 	if c.violation != nil {

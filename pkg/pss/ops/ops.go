@@ -77,6 +77,21 @@ func (f Guarded) Save(ctx context.Context, g cluster.Guest) error {
 	return f.Job(ctx, g, f.others.Save(ctx, g))
 }
 
+// Restore implements Fleet. One of unknown outcome may yet have a second g run.
+func (f Guarded) Restore(ctx context.Context, g cluster.Guest) error {
+	return f.Job(ctx, g, f.others.Restore(ctx, g))
+}
+
+// Start implements Fleet; see Restore.
+func (f Guarded) Start(ctx context.Context, g cluster.Guest) error {
+	return f.Job(ctx, g, f.others.Start(ctx, g))
+}
+
+// Resume implements Fleet; see Restore.
+func (f Guarded) Resume(ctx context.Context, g cluster.Guest) error {
+	return f.Job(ctx, g, f.others.Resume(ctx, g))
+}
+
 // Files are the seven PSS files; every change is one transaction.
 type Files interface {
 	View(ctx context.Context) (cluster.Tables, error)
@@ -136,6 +151,8 @@ const (
 	lockTime = 3 * time.Second
 	undoTime = 900 * time.Millisecond
 	callTime = 3 * time.Second
+	// quietTime bounds the wait for what a hypervisor may still do.
+	quietTime = callTime + cluster.AddressLimit
 )
 
 // silentLooks in a row show that a real server has fallen silent.

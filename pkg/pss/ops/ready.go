@@ -138,7 +138,7 @@ type slots func(ctx context.Context) (release func(), err error)
 // up has g run. One that is off boots within the boot slots: the slot is given
 // back once its agent answers.
 func (h *Ops) up(ctx context.Context, g cluster.Guest, slot slots) error {
-	st, err := h.stateOf(ctx, g)
+	st, err := h.quietState(ctx, g)
 	switch {
 	case err != nil:
 		return err
@@ -238,6 +238,17 @@ func (h *Ops) stateOf(ctx context.Context, g cluster.Guest) (cluster.GuestState,
 	ctx, cancel := h.Clock.Timeout(ctx, callTime)
 	defer cancel()
 	return h.Fleet.GuestState(ctx, g)
+}
+
+// quietState is stateOf once no older job of the hypervisor can change it: what was
+// told to run may do so after it was found saved.
+func (h *Ops) quietState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
+	quiet, cancel := h.Clock.Timeout(ctx, quietTime)
+	defer cancel()
+	if err := h.Fleet.Quiet(quiet, g); err != nil {
+		return "", err
+	}
+	return h.stateOf(ctx, g)
 }
 
 // Greets is nil when every daemon of g answers its protocol at the own IP.

@@ -125,7 +125,7 @@ func (h *Ops) idle(ctx context.Context, s cluster.SpareRow) error {
 // whose services do not answer is thrown away instead, since it would come
 // back as it is; it is created anew. It returns whether it is saved.
 func (h *Ops) Rest(ctx context.Context, g cluster.Guest, group string) (saved bool, err error) {
-	st, err := h.stateOf(ctx, g)
+	st, err := h.quietState(ctx, g)
 	if err != nil || st == cluster.GuestSaved || st.Dead() {
 		return st == cluster.GuestSaved, err
 	}

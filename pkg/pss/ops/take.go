@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
@@ -41,6 +42,9 @@ func (h *Ops) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables) 
 	if found || err == nil { // else its dbss strips it once its real server answers
 		err = h.Monitors.Stop(ctx, s.Host)
 	}
+	if !found && err == nil {
+		p, found, err = h.comesUp(ctx, s.Host, t)
+	}
 	if found && err == nil {
 		err = h.Discard(ctx, cluster.Guest{Host: s.Host, IP: s.IP, Real: p.Real})
 	}
@@ -53,6 +57,24 @@ func (h *Ops) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables) 
 	h.Log.Warn().Str("spare", s.Host).Msg("failed spare server thrown away")
 	return nil
 }
+
+// comesUp reports where a spare runs after all, whose monitor has just ended: what
+// that told a hypervisor may come true a little later.
+func (h *Ops) comesUp(ctx context.Context, host string, t cluster.Tables) (p Place, found bool, err error) {
+	for ended := h.Clock.Now(); ; {
+		asked := h.Clock.Now()
+		placed, err := h.Placed(ctx, t)
+		if p, found := placed[host]; found || err != nil || asked.Sub(ended) >= cluster.AddressLimit {
+			return p, found, err
+		}
+		if err := h.Clock.Sleep(ctx, comesGap); err != nil {
+			return Place{}, false, err
+		}
+	}
+}
+
+// comesGap is how often hypervisors are asked for what may come up.
+const comesGap = 500 * time.Millisecond
 
 // forget takes a spare that stands in no trouble out of the set of those whose
 // VIPs are pss's, under the lock as every change of the set.
