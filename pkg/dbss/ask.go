@@ -42,60 +42,60 @@ func (v view) of(host string) []netip.Addr {
 }
 
 // lookBeforeMonitor is A1: access stop? Which VIPs, which real server?
-func (m *Monitor) lookBeforeMonitor(ctx context.Context) (view, error) { return m.look(ctx, ipc.A1) }
+func (c *care) lookBeforeMonitor(ctx context.Context) (view, error) { return c.look(ctx, ipc.A1) }
 
 // lookAfterTrouble is A2: access stop by now?
-func (m *Monitor) lookAfterTrouble(ctx context.Context) (view, error) { return m.look(ctx, ipc.A2) }
+func (c *care) lookAfterTrouble(ctx context.Context) (view, error) { return c.look(ctx, ipc.A2) }
 
-func (m *Monitor) look(ctx context.Context, verb ipc.Verb) (view, error) {
-	r, err := m.call(ctx, ipc.Request{Verb: verb})
+func (c *care) look(ctx context.Context, verb ipc.Verb) (view, error) {
+	r, err := c.call(ctx, ipc.Request{Verb: verb})
 	if err != nil && ctx.Err() == nil {
-		m.alarm("files cannot be asked", err)
+		c.alarm("files cannot be asked", err)
 	}
 	if err != nil {
 		return view{}, err
 	}
-	m.calm("files cannot be asked")
-	return m.adopt(ctx, r), nil
+	c.calm("files cannot be asked")
+	return c.adopt(ctx, r), nil
 }
 
 // accept takes over what the reply of an edit says of the target.
-func (m *Monitor) accept(ctx context.Context, r ipc.Reply) error {
+func (c *care) accept(ctx context.Context, r ipc.Reply) error {
 	if r.State == "" {
-		_, err := m.lookBeforeMonitor(ctx)
+		_, err := c.lookBeforeMonitor(ctx)
 		return err
 	}
-	m.adopt(ctx, r)
-	handover.Expect(m.fleet, r.Moving)
+	c.adopt(ctx, r)
+	handover.Expect(c.fleet, r.Moving)
 	return nil
 }
 
 // adopt makes r the monitor's view of the files.
-func (m *Monitor) adopt(ctx context.Context, r ipc.Reply) view {
+func (c *care) adopt(ctx context.Context, r ipc.Reply) view {
 	v := view{state: r.State, vips: r.VIPs, all: r.AllVIPs, serving: r.Serving, failed: r.Failed, moving: ipc.VIPsOf(r.Moving), out: r.Real == string(cluster.RealOutside)}
 	if real, err := netip.ParseAddr(r.Real); err == nil {
-		m.real = real
+		c.real = real
 	}
 	if len(r.Active) > 0 {
-		m.active = r.Active
+		c.active = r.Active
 	}
-	m.view = v
-	m.subscribe(ctx)
-	if m.backup != nil {
-		m.backup.locate(v)
+	c.view = v
+	c.subscribe(ctx)
+	if c.backup != nil {
+		c.backup.locate(v)
 	}
 	return v
 }
 
 // call asks sif for the target.
-func (m *Monitor) call(ctx context.Context, req ipc.Request) (ipc.Reply, error) {
-	req.Host = m.opt.Target.Host
-	return m.opt.Companion.Call(ctx, req)
+func (f *files) call(ctx context.Context, req ipc.Request) (ipc.Reply, error) {
+	req.Host = f.opt.Target.Host
+	return f.opt.Companion.Call(ctx, req)
 }
 
 // hold takes the lock over the files for a change of the target's addresses.
-func (m *Monitor) hold(ctx context.Context) (*ipc.Session, error) {
-	return handover.HoldFor(ctx, m.opt.Companion, m.fleet, m.target(), ipc.Request{Backup: m.backupServer()})
+func (f *files) hold(ctx context.Context) (*ipc.Session, error) {
+	return handover.HoldFor(ctx, f.opt.Companion, f.fleet, f.target(), ipc.Request{Backup: f.backupServer()})
 }
 
 // refused reports whether sif did not do what it was asked for, since the files
@@ -106,18 +106,18 @@ func refused(err error) bool {
 }
 
 // route is where the files put a monitor that has no trouble under way.
-func (m *Monitor) route(v view) (State, string) {
+func (f *files) route(v view) (State, string) {
 	switch v.state {
 	case cluster.Operating:
 		return Normal, "in operation"
 	case cluster.Separated:
-		return m.routeSeparated(v)
+		return f.routeSeparated(v)
 	}
 	return Waiting, string(v.state)
 }
 
 // routeSeparated resumes a recovery: takeover first if nobody serves.
-func (m *Monitor) routeSeparated(v view) (State, string) {
+func (f *files) routeSeparated(v view) (State, string) {
 	if len(v.of("")) > 0 && !v.failed {
 		return TakingOver, "in separation, nobody serves"
 	}
@@ -125,36 +125,36 @@ func (m *Monitor) routeSeparated(v view) (State, string) {
 }
 
 // subscribe follows the events of the target's real server (profile fast).
-func (m *Monitor) subscribe(ctx context.Context) {
-	if !m.fast || m.subbed == m.real || !m.real.IsValid() {
+func (e *ear) subscribe(ctx context.Context) {
+	if !e.fast || e.subbed == e.real || !e.real.IsValid() {
 		return
 	}
-	m.sub.Stop()
-	m.subbed = m.real
-	m.sub = task.Start(ctx, m.followEvents)
+	e.sub.Stop()
+	e.subbed = e.real
+	e.sub = task.Start(ctx, e.followEvents)
 }
 
 // followEvents passes on what concerns the target.
-func (m *Monitor) followEvents(ctx context.Context) error {
+func (e *ear) followEvents(ctx context.Context) error {
 	for ctx.Err() == nil {
-		events, err := m.fleet.Events(ctx, m.subbed)
+		events, err := e.fleet.Events(ctx, e.subbed)
 		if err == nil {
 			for ev := range events {
-				if ev.Host == m.opt.Target.Host || ev.Host == "" {
-					m.pass(ev)
+				if ev.Host == e.opt.Target.Host || ev.Host == "" {
+					e.pass(ev)
 				}
 			}
 		}
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+		_ = e.clk.Sleep(ctx, e.set.PingInterval.D())
 	}
 	return nil
 }
 
 // pass hands an event to the monitor; one that finds it busy is not news, for
 // what the monitor is doing looks at the hypervisor anyway.
-func (m *Monitor) pass(ev cluster.Event) {
+func (e *ear) pass(ev cluster.Event) {
 	select {
-	case m.events <- ev:
+	case e.events <- ev:
 	default:
 	}
 }

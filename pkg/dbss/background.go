@@ -42,7 +42,7 @@ const (
 // job brings the target back, in parallel with the takeover (paper, Fig. 9(a)
 // "background job"). It never gives back: that is A5's.
 type job struct {
-	m    *Monitor
+	m    *care
 	g    cluster.Guest
 	all  []netip.Addr
 	kind kind
@@ -72,7 +72,7 @@ func (m *Monitor) startJob(ctx context.Context) {
 		return
 	}
 	j := &job{
-		m: m, g: m.target(), all: slices.Clone(m.view.all), kind: m.trouble.kind, st: m.trouble.stamps,
+		m: m.care, g: m.target(), all: slices.Clone(m.view.all), kind: m.trouble.kind, st: m.trouble.stamps,
 		room: m.roomOf(m.target(), m.trouble.proof.work),
 		log:  m.log.With().Str("job", "bg").Logger(), release: func() {},
 	}

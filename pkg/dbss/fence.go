@@ -35,26 +35,25 @@ const (
 
 // startFence makes sure, beside the takeover's other work, that the target
 // cannot answer for its VIPs any more.
-func (m *Monitor) startFence(ctx context.Context) {
-	m.fencing.Stop()
-	f := fence{m: m, g: m.target(), named: m.view.of(""), vips: slices.Clone(m.view.all), p: m.trouble.proof}
-	known := m.trouble.kind != "" // else resumed: nothing was re-examined
-	m.fencing = task.Start(ctx, func(ctx context.Context) error {
+func (c *care) startFence(ctx context.Context, p proof, known bool) {
+	c.fencing.Stop()
+	f := fence{m: c, g: c.target(), named: c.view.of(""), vips: slices.Clone(c.view.all), p: p}
+	c.fencing = task.Start(ctx, func(ctx context.Context) error {
 		if !known {
 			f.p.hostSilent = f.silent(ctx)
 		}
 		debt := f.run(ctx)
-		m.debt.Store(debt)
+		c.debt.Store(debt)
 		if debt == owed || debt == unfenced { // nobody answers for its VIPs, or the takeover waits
-			m.fleet.Excuse(f.g)
+			c.fleet.Excuse(f.g)
 		}
 		switch debt {
 		case owed:
-			m.log.Warn().Msg(MsgFenceOwed)
+			c.log.Warn().Msg(MsgFenceOwed)
 		case unfenced:
-			m.log.Warn().Msg(MsgNotFenced)
+			c.log.Warn().Msg(MsgNotFenced)
 		default:
-			m.log.Info().Str("by", f.means).Msg(MsgFenced)
+			c.log.Info().Str("by", f.means).Msg(MsgFenced)
 		}
 		return nil
 	})
@@ -62,7 +61,7 @@ func (m *Monitor) startFence(ctx context.Context) {
 
 // fence cuts the old holder off without destroying evidence or a boot under way.
 type fence struct {
-	m     *Monitor
+	m     *care
 	g     cluster.Guest
 	named []netip.Addr // the VIPs that the files name it for
 	vips  []netip.Addr // all VIPs of the system: it may have more
@@ -205,7 +204,7 @@ func (f *fence) reset(ctx context.Context) error { return f.m.fleet.Reset(ctx, f
 func (f *fence) cut(ctx context.Context) error   { return f.m.fleet.SetLink(ctx, f.g, false) }
 
 // owes reports whether the old holder may still come back with its VIPs.
-func (m *Monitor) owes() bool {
-	debt := m.debt.Load()
+func (d *debts) owes() bool {
+	debt := d.debt.Load()
 	return debt == owed || debt == unfenced
 }

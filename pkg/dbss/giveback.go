@@ -58,21 +58,21 @@ func (m *Monitor) giveBack(ctx context.Context) (cluster.Standing, error) {
 
 // repelled notes what a target owes that did not let go of its VIPs: it is cut
 // off, or err says why it could not be.
-func (m *Monitor) repelled(err error) {
-	if m.debt.Store(linkDown); err != nil {
-		m.debt.Store(unfenced)
+func (d *debts) repelled(err error) {
+	if d.debt.Store(linkDown); err != nil {
+		d.debt.Store(unfenced)
 	}
 }
 
 // under is ctx while calls under a hold may last.
-func (m *Monitor) under(ctx context.Context, s *ipc.Session) (context.Context, context.CancelFunc) {
-	return s.Within(ctx, m.opt.Settings.Lock.Hold.D())
+func (f *files) under(ctx context.Context, s *ipc.Session) (context.Context, context.CancelFunc) {
+	return s.Within(ctx, f.opt.Settings.Lock.Hold.D())
 }
 
 // reseat puts the VIPs that the files have the backup serve on it again, under
 // the lock; one that the target answers for is taken off that first.
-func (m *Monitor) reseat(ctx context.Context) error {
-	s, err := m.hold(ctx)
+func (c *care) reseat(ctx context.Context) error {
+	s, err := c.hold(ctx)
 	if err != nil {
 		return err
 	}
@@ -80,25 +80,25 @@ func (m *Monitor) reseat(ctx context.Context) error {
 	if s.Reply.Rows == nil {
 		return nil
 	}
-	ctx, cancel := m.under(ctx, s)
+	ctx, cancel := c.under(ctx, s)
 	defer cancel()
-	err = each(s.Reply.Rows.BackupOperation.VIPs(), func(vip netip.Addr) error { return m.reseatOne(ctx, vip) })
+	err = each(s.Reply.Rows.BackupOperation.VIPs(), func(vip netip.Addr) error { return c.reseatOne(ctx, vip) })
 	if err != nil {
 		return err
 	}
 	return s.Release(ctx)
 }
 
-func (m *Monitor) reseatOne(ctx context.Context, vip netip.Addr) error {
-	mine, others, err := m.holds(ctx, m.backup.guest, vip)
-	if err == nil && others && !m.owes() {
-		err = m.fleet.DelVIP(ctx, m.target(), vip)
+func (c *care) reseatOne(ctx context.Context, vip netip.Addr) error {
+	mine, others, err := c.holds(ctx, c.backup.guest, vip)
+	if err == nil && others && !c.owes() {
+		err = c.fleet.DelVIP(ctx, c.target(), vip)
 	}
 	if err != nil || mine && !others {
 		return err
 	}
-	if err := m.fleet.AddVIP(ctx, m.backup.guest, vip); err != nil {
+	if err := c.fleet.AddVIP(ctx, c.backup.guest, vip); err != nil {
 		return err
 	}
-	return m.verify(ctx, vip)
+	return c.verify(ctx, vip)
 }

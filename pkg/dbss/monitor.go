@@ -3,34 +3,24 @@ package dbss
 import (
 	"context"
 	"fmt"
-	"net/netip"
 	"sync"
-	"sync/atomic"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/logonce"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/task"
 	"pss-msbs/pkg/watch"
 )
 
-// Monitor is the DBSS of one target.
+// Monitor is the DBSS of one target. What it embeds are its layers: each knows those
+// before it only.
 type Monitor struct {
-	opt   Options
-	set   settings.DBSS
-	fast  bool
-	clk   clock.Clock
-	log   zerolog.Logger
-	fleet guarded
+	*files
+	*care // and in it the addresses, and what fences owe
+	board
 
 	state   State
-	view    view // what the files said last
-	real    netip.Addr
 	trouble trouble
 	ready   sync.Once
 	watcher *watch.Watcher
@@ -41,42 +31,18 @@ type Monitor struct {
 	overloadedSince time.Time // zero: it is not
 	idle            bool      // there was nothing to do from the start
 
-	backup      *standby   // nil: the target has none
-	job         *task.Task // the background job
-	fencing     *task.Task
-	debt        atomic.Value   // fenceDebt
-	pressed     atomic.Bool    // the background job has started or reset the target
-	unserved    atomic.Bool    // nobody serves VIPs of the target
-	agentless   atomic.Bool    // its agent was gone when it was sound
-	unwanted    atomic.Bool    // the target is in no file and still has VIPs: it is stripped only
-	active      []netip.Addr   // active real servers, as sif last named them
-	beat        time.Time      // last full look at the serving backup
-	held        time.Time      // last look at its VIPs
-	announced   time.Time      // its last gratuitous ARP
-	backupWatch *watch.Watcher // of the serving backup
-	tries       int            // background jobs that failed since A3
-	mendFailed  int
+	job   *task.Task // the background job
+	tries int        // background jobs that failed since A3
 
 	changed <-chan struct{}
-	events  chan cluster.Event
-	sub     *task.Task // reads the events of m.subbed
-	subbed  netip.Addr
-
-	said logonce.Book
 }
 
 // New returns a monitor in state Starting.
 func New(opt Options) *Monitor {
-	m := &Monitor{
-		opt: opt, set: opt.Settings.DBSS, fast: opt.Settings.Profile != settings.Paper,
-		clk: opt.Clock, log: opt.Log, fleet: guard(opt.Fleet, opt.Clock),
-		state: Starting, real: opt.Target.Real,
-		events: make(chan cluster.Event, 16),
-	}
-	m.debt.Store(noDebt)
-	if opt.Target.Backup != "" {
-		m.backup = newStandby(m)
-	}
+	k := &kit{opt: opt, set: opt.Settings.DBSS, fast: opt.Settings.Profile != settings.Paper, clk: opt.Clock, log: opt.Log,
+		fleet: guard(opt.Fleet, opt.Clock)}
+	f := &files{senses: &senses{kit: k}, real: opt.Target.Real}
+	m := &Monitor{files: f, care: newCare(f), board: board{f}, state: Starting}
 	return m
 }
 
@@ -179,10 +145,10 @@ func (m *Monitor) observe() {
 }
 
 // forgetEvents drops what hypervisors reported of the trouble that is over.
-func (m *Monitor) forgetEvents() {
+func (e *ear) forgetEvents() {
 	for {
 		select {
-		case <-m.events:
+		case <-e.events:
 		default:
 			return
 		}
@@ -190,13 +156,13 @@ func (m *Monitor) forgetEvents() {
 }
 
 // target is the monitored server where the files place it.
-func (m *Monitor) target() cluster.Guest {
-	return cluster.Guest{Host: m.opt.Target.Host, IP: m.opt.Target.IP, Real: m.real}
+func (f *files) target() cluster.Guest {
+	return cluster.Guest{Host: f.opt.Target.Host, IP: f.opt.Target.IP, Real: f.real}
 }
 
 // backupServer is the backup as requests name it; nil where there is none.
-func (m *Monitor) backupServer() *ipc.Server {
-	t := m.opt.Target
+func (k *kit) backupServer() *ipc.Server {
+	t := k.opt.Target
 	if t.Backup == "" {
 		return nil
 	}
@@ -205,4 +171,4 @@ func (m *Monitor) backupServer() *ipc.Server {
 
 // standsIn reports whether the target is itself a serving backup: its .dat names
 // neither VIP nor real server (paper, section 2.9).
-func (m *Monitor) standsIn() bool { return !m.opt.Target.VIP.IsValid() && !m.opt.Target.Real.IsValid() }
+func (k *kit) standsIn() bool { return !k.opt.Target.VIP.IsValid() && !k.opt.Target.Real.IsValid() }

@@ -29,20 +29,20 @@ func (m *Monitor) moving(ctx context.Context) (State, string) {
 }
 
 // destinations are the active real servers with room, the target's own first.
-func (m *Monitor) destinations(ctx context.Context) []netip.Addr {
-	need := m.opt.Settings.ServerOf(m.opt.Target.Backup).MemoryKB
+func (c *care) destinations(ctx context.Context) []netip.Addr {
+	need := c.opt.Settings.ServerOf(c.opt.Target.Backup).MemoryKB
 	free := map[netip.Addr]int64{}
-	for _, real := range m.active {
-		cctx, cancel := m.guestCall(ctx)
-		if kb, err := m.fleet.FreeMemoryKB(cctx, real); err == nil && kb >= need {
+	for _, real := range c.active {
+		cctx, cancel := c.guestCall(ctx)
+		if kb, err := c.fleet.FreeMemoryKB(cctx, real); err == nil && kb >= need {
 			free[real] = kb
 		}
 		cancel()
 	}
-	out := slices.DeleteFunc(slices.Clone(m.active), func(real netip.Addr) bool { return free[real] == 0 })
+	out := slices.DeleteFunc(slices.Clone(c.active), func(real netip.Addr) bool { return free[real] == 0 })
 	slices.SortStableFunc(out, func(a, b netip.Addr) int {
-		if a == m.real || b == m.real {
-			return map[bool]int{true: -1, false: 1}[a == m.real]
+		if a == c.real || b == c.real {
+			return map[bool]int{true: -1, false: 1}[a == c.real]
 		}
 		return cmp.Compare(free[b], free[a])
 	})
@@ -51,55 +51,55 @@ func (m *Monitor) destinations(ctx context.Context) []netip.Addr {
 
 // migrate is A5 moving, the migration, A5 moved; a failed migration puts the
 // row back.
-func (m *Monitor) migrate(ctx context.Context, to netip.Addr) error {
-	from := m.backup.guest
-	if err := m.relocate(ctx, ipc.Moving, to); err != nil {
+func (c *care) migrate(ctx context.Context, to netip.Addr) error {
+	from := c.backup.guest
+	if err := c.relocate(ctx, ipc.Moving, to); err != nil {
 		return err
 	}
-	m.log.Info().Str("step", string(ipc.A5)).Stringer("to", to).Msg(MsgMigration)
-	err := m.migrateInTurn(ctx, from, to)
-	if err == nil || m.fleet.Arrives(ctx, from.On(to), err) {
-		m.backup.guest = from.On(to)
-		_ = m.relocate(ctx, ipc.Moved, to) // the row says so since Moving
-		m.log.Info().Str("step", string(ipc.A5)).Stringer("to", to).Msg(MsgMigrated)
+	c.log.Info().Str("step", string(ipc.A5)).Stringer("to", to).Msg(MsgMigration)
+	err := c.migrateInTurn(ctx, from, to)
+	if err == nil || c.fleet.Arrives(ctx, from.On(to), err) {
+		c.backup.guest = from.On(to)
+		_ = c.relocate(ctx, ipc.Moved, to) // the row says so since Moving
+		c.log.Info().Str("step", string(ipc.A5)).Stringer("to", to).Msg(MsgMigrated)
 		return nil
 	}
-	m.backup.guest = from
-	m.log.Warn().Str("step", string(ipc.A5)).Stringer("to", to).Str("error", err.Error()).Msg(MsgNotMigrated)
-	return fmt.Errorf("cannot move the backup to %s: %w", to, errors.Join(err, m.relocate(ctx, ipc.Moved, from.Real)))
+	c.backup.guest = from
+	c.log.Warn().Str("step", string(ipc.A5)).Stringer("to", to).Str("error", err.Error()).Msg(MsgNotMigrated)
+	return fmt.Errorf("cannot move the backup to %s: %w", to, errors.Join(err, c.relocate(ctx, ipc.Moved, from.Real)))
 }
 
 // migrateInTurn migrates within the slots that all programs share.
-func (m *Monitor) migrateInTurn(ctx context.Context, from cluster.Guest, to netip.Addr) error {
-	release, err := m.opt.MoveSlot(ctx)
+func (c *care) migrateInTurn(ctx context.Context, from cluster.Guest, to netip.Addr) error {
+	release, err := c.opt.MoveSlot(ctx)
 	if err != nil {
 		return err
 	}
 	defer release()
-	ctx, cancel := m.clk.Timeout(ctx, migrateTimeout)
+	ctx, cancel := c.clk.Timeout(ctx, migrateTimeout)
 	defer cancel()
-	return m.fleet.Migrate(ctx, from, to)
+	return c.fleet.Migrate(ctx, from, to)
 }
 
 // endMove puts the row right of a move in which a predecessor was killed.
-func (m *Monitor) endMove(ctx context.Context) {
-	if m.backup == nil || len(m.view.of(m.opt.Target.Backup)) == 0 {
+func (c *care) endMove(ctx context.Context) {
+	if c.backup == nil || len(c.view.of(c.opt.Target.Backup)) == 0 {
 		return
 	}
-	is := m.backup.found(ctx, m.backup.guest)
-	if is == m.backup.guest {
+	is := c.backup.found(ctx, c.backup.guest)
+	if is == c.backup.guest {
 		return
 	}
-	if err := m.relocate(ctx, ipc.Moved, is.Real); err != nil {
-		m.alarm("the backup's row cannot be put right", err)
+	if err := c.relocate(ctx, ipc.Moved, is.Real); err != nil {
+		c.alarm("the backup's row cannot be put right", err)
 		return
 	}
-	m.log.Info().Str("step", string(ipc.A5)).Stringer("on", is.Real).Msg(MsgNotMigrated)
-	m.backup.guest = is
+	c.log.Info().Str("step", string(ipc.A5)).Stringer("on", is.Real).Msg(MsgNotMigrated)
+	c.backup.guest = is
 }
 
-func (m *Monitor) relocate(ctx context.Context, outcome ipc.Outcome, to netip.Addr) error {
-	_, err := m.call(ctx, ipc.Request{Verb: ipc.A5, Backup: m.backupServer(), Outcome: outcome, Real: to})
+func (f *files) relocate(ctx context.Context, outcome ipc.Outcome, to netip.Addr) error {
+	_, err := f.call(ctx, ipc.Request{Verb: ipc.A5, Backup: f.backupServer(), Outcome: outcome, Real: to})
 	return err
 }
 

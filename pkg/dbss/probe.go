@@ -30,26 +30,26 @@ type trouble struct {
 }
 
 // ping asks ip once.
-func (m *Monitor) ping(ctx context.Context, ip netip.Addr) error {
-	ctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
+func (s *senses) ping(ctx context.Context, ip netip.Addr) error {
+	ctx, cancel := s.clk.Timeout(ctx, s.set.PingTimeout.D())
 	defer cancel()
-	return m.fleet.Ping(ctx, ip)
+	return s.fleet.Ping(ctx, ip)
 }
 
 // ungreeted greets every daemon at ip and names those that do not greet in time.
-func (m *Monitor) ungreeted(ctx context.Context, ip netip.Addr) (daemons []string) {
-	return m.silentWithin(ctx, ip, m.set.GreetTimeout.D())
+func (s *senses) ungreeted(ctx context.Context, ip netip.Addr) (daemons []string) {
+	return s.silentWithin(ctx, ip, s.set.GreetTimeout.D())
 }
 
 // silentWithin is ungreeted with another patience.
-func (m *Monitor) silentWithin(ctx context.Context, ip netip.Addr, limit time.Duration) (daemons []string) {
-	ctx, cancel := m.clk.Timeout(ctx, limit)
+func (s *senses) silentWithin(ctx context.Context, ip netip.Addr, limit time.Duration) (daemons []string) {
+	ctx, cancel := s.clk.Timeout(ctx, limit)
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
-	for _, d := range m.opt.Target.Daemons {
+	for _, d := range s.opt.Target.Daemons {
 		wg.Go(func() {
-			if m.fleet.Greet(ctx, ip, d) != nil {
+			if s.fleet.Greet(ctx, ip, d) != nil {
 				mu.Lock()
 				defer mu.Unlock()
 				daemons = append(daemons, d)
@@ -62,16 +62,16 @@ func (m *Monitor) silentWithin(ctx context.Context, ip netip.Addr, limit time.Du
 }
 
 // answers reports whether the server at ip answers ping and every daemon greets.
-func (m *Monitor) answers(ctx context.Context, ip netip.Addr) bool {
-	if m.ping(ctx, ip) != nil {
+func (s *senses) answers(ctx context.Context, ip netip.Addr) bool {
+	if s.ping(ctx, ip) != nil {
 		return false
 	}
-	return len(m.ungreeted(ctx, ip)) == 0
+	return len(s.ungreeted(ctx, ip)) == 0
 }
 
 // holds asks by ARP whether g, and nobody else, answers for vip.
-func (m *Monitor) holds(ctx context.Context, g cluster.Guest, vip netip.Addr) (mine, others bool, err error) {
-	own, macs, err := m.whoHave(ctx, g.IP, vip)
+func (s *senses) holds(ctx context.Context, g cluster.Guest, vip netip.Addr) (mine, others bool, err error) {
+	own, macs, err := s.whoHave(ctx, g.IP, vip)
 	for _, mac := range macs {
 		if slices.Contains(own, mac) {
 			mine = true
@@ -84,19 +84,19 @@ func (m *Monitor) holds(ctx context.Context, g cluster.Guest, vip netip.Addr) (m
 
 // lacks reports whether the target does not answer for vip while it answers for
 // its own address: of one that does not, or not in time, nothing is proved.
-func (m *Monitor) lacks(ctx context.Context, vip netip.Addr) bool {
-	own, macs, err := m.whoHave(ctx, m.opt.Target.IP, vip)
+func (s *senses) lacks(ctx context.Context, vip netip.Addr) bool {
+	own, macs, err := s.whoHave(ctx, s.opt.Target.IP, vip)
 	return err == nil && len(own) > 0 && !slices.ContainsFunc(macs, func(mac cluster.MAC) bool { return slices.Contains(own, mac) })
 }
 
 // whoHave asks by ARP who answers for a server's own address and for vip, at once.
-func (m *Monitor) whoHave(ctx context.Context, ip, vip netip.Addr) (own, macs []cluster.MAC, err error) {
-	ctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
+func (s *senses) whoHave(ctx context.Context, ip, vip netip.Addr) (own, macs []cluster.MAC, err error) {
+	ctx, cancel := s.clk.Timeout(ctx, s.set.PingTimeout.D())
 	defer cancel()
 	var ownErr, macErr error
 	var wg sync.WaitGroup
-	wg.Go(func() { own, ownErr = m.fleet.WhoHas(ctx, ip) })
-	wg.Go(func() { macs, macErr = m.fleet.WhoHas(ctx, vip) })
+	wg.Go(func() { own, ownErr = s.fleet.WhoHas(ctx, ip) })
+	wg.Go(func() { macs, macErr = s.fleet.WhoHas(ctx, vip) })
 	wg.Wait()
 	if err := cmp.Or(ownErr, macErr); err != nil {
 		return nil, nil, err
@@ -105,8 +105,8 @@ func (m *Monitor) whoHave(ctx context.Context, ip, vip netip.Addr) (own, macs []
 }
 
 // guestCall bounds one call into a guest or to a hypervisor.
-func (m *Monitor) guestCall(ctx context.Context) (context.Context, context.CancelFunc) {
-	return m.clk.Timeout(ctx, callTimeout)
+func (k *kit) guestCall(ctx context.Context) (context.Context, context.CancelFunc) {
+	return k.clk.Timeout(ctx, callTimeout)
 }
 
 // callTimeout bounds a quick call (a state, an address); slowTimeout one that

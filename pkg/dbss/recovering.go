@@ -97,8 +97,8 @@ func (m *Monitor) followFiles(ctx context.Context, v view) (State, string) {
 
 // dsrsTurn reports whether the target's real server is out: its dsrs brings the
 // target back with it.
-func (m *Monitor) dsrsTurn() bool {
-	return m.view.state == cluster.Separated && m.view.out && !m.standsIn()
+func (f *files) dsrsTurn() bool {
+	return f.view.state == cluster.Separated && f.view.out && !f.standsIn()
 }
 
 // endJob stops the background job and closes its entry in the budget.
@@ -160,27 +160,27 @@ func (m *Monitor) leave(context.Context) (State, string) {
 }
 
 // backupHolds reports whether the files have the backup serve something.
-func (m *Monitor) backupHolds() bool {
-	return m.backup != nil && len(m.view.of(m.opt.Target.Backup)) > 0
+func (c *care) backupHolds() bool {
+	return c.backup != nil && len(c.view.of(c.opt.Target.Backup)) > 0
 }
 
 // backupServes checks that the backup does what the files say it does; where
 // it serves nothing, or its own monitor runs, there is nothing to check.
-func (m *Monitor) backupServes(ctx context.Context, v view) bool {
-	vips := v.of(m.opt.Target.Backup)
-	if m.backup == nil || len(vips) == 0 || m.backupMonitored() {
+func (c *care) backupServes(ctx context.Context, v view) bool {
+	vips := v.of(c.opt.Target.Backup)
+	if c.backup == nil || len(vips) == 0 || c.backupMonitored() {
 		return true
 	}
-	if !m.answers(ctx, m.backup.guest.IP) {
+	if !c.answers(ctx, c.backup.guest.IP) {
 		return false
 	}
-	return m.backupAnswersFor(ctx, vips)
+	return c.backupAnswersFor(ctx, vips)
 }
 
 // backupAnswersFor asks by ARP whether the backup answers for all of vips.
-func (m *Monitor) backupAnswersFor(ctx context.Context, vips []netip.Addr) bool {
+func (c *care) backupAnswersFor(ctx context.Context, vips []netip.Addr) bool {
 	return each(vips, func(vip netip.Addr) error {
-		mine, _, err := m.holds(ctx, m.backup.guest, vip)
+		mine, _, err := c.holds(ctx, c.backup.guest, vip)
 		if err == nil && !mine {
 			return cluster.ErrNoAnswer
 		}
@@ -188,18 +188,18 @@ func (m *Monitor) backupAnswersFor(ctx context.Context, vips []netip.Addr) bool 
 	}) == nil
 }
 
-func (m *Monitor) backupMonitored() bool {
-	running, err := m.opt.Monitors.Running(m.opt.Target.Backup)
+func (f *files) backupMonitored() bool {
+	running, err := f.opt.Monitors.Running(f.opt.Target.Backup)
 	return err == nil && running
 }
 
 // backupCared reports whether the backup needs nothing of this monitor: it serves
 // nothing, or its own monitor runs.
-func (m *Monitor) backupCared() bool { return !m.backupHolds() || m.backupMonitored() }
+func (c *care) backupCared() bool { return !c.backupHolds() || c.backupMonitored() }
 
 // watchBackup monitors the serving backup until A5, as the target is monitored:
 // all of it each monitor_interval, and its gratuitous ARP while a fence is owed.
-func (m *Monitor) watchBackup(ctx context.Context) error {
+func (m *care) watchBackup(ctx context.Context) error {
 	vips := m.view.of(m.opt.Target.Backup)
 	if m.backup == nil || len(vips) == 0 || m.backupMonitored() {
 		m.unwatchBackup()
@@ -225,83 +225,83 @@ func (m *Monitor) watchBackup(ctx context.Context) error {
 	return m.mendBackup(ctx)
 }
 
-func (m *Monitor) unwatchBackup() {
-	m.backupWatch.Stop()
-	m.backupWatch = nil
+func (c *care) unwatchBackup() {
+	c.backupWatch.Stop()
+	c.backupWatch = nil
 }
 
 // backupLostVIPs asks once a beat whether the backup still answers for its VIPs.
-func (m *Monitor) backupLostVIPs(ctx context.Context, vips []netip.Addr) bool {
-	if !m.beat.After(m.held) {
+func (c *care) backupLostVIPs(ctx context.Context, vips []netip.Addr) bool {
+	if !c.beat.After(c.held) {
 		return false
 	}
-	m.held = m.beat
-	defer m.backupWatch.Pause()
-	return !m.backupAnswersFor(ctx, vips)
+	c.held = c.beat
+	defer c.backupWatch.Pause()
+	return !c.backupAnswersFor(ctx, vips)
 }
 
 // mendBackup restarts the backup's daemons, then the backup; its VIPs are put
 // on again.
-func (m *Monitor) mendBackup(ctx context.Context) error {
-	g := m.backup.guest
+func (c *care) mendBackup(ctx context.Context) error {
+	g := c.backup.guest
 	for _, cure := range []func(context.Context) error{
-		func(ctx context.Context) error { return m.restartBackupDaemons(ctx, g) },
-		func(ctx context.Context) error { return m.resetBackup(ctx, g) },
+		func(ctx context.Context) error { return c.restartBackupDaemons(ctx, g) },
+		func(ctx context.Context) error { return c.resetBackup(ctx, g) },
 	} {
 		err := cure(ctx)
-		if err == nil && m.reseat(ctx) == nil {
-			m.calm(MsgNoBackupReset)
-			m.log.Info().Str("server", g.Host).Msg(MsgBackupMended)
+		if err == nil && c.reseat(ctx) == nil {
+			c.calm(MsgNoBackupReset)
+			c.log.Info().Str("server", g.Host).Msg(MsgBackupMended)
 			return nil
 		}
 		if errors.Is(err, watch.ErrNoRoom) { // it is busy: nobody else is likelier to serve
-			m.alarm(MsgNoBackupReset, err)
+			c.alarm(MsgNoBackupReset, err)
 			return nil
 		}
 	}
 	return fmt.Errorf("cannot mend the backup server %s", g.Host)
 }
 
-func (m *Monitor) restartBackupDaemons(ctx context.Context, g cluster.Guest) error {
-	ctx, cancel := m.guestCall(ctx)
+func (c *care) restartBackupDaemons(ctx context.Context, g cluster.Guest) error {
+	ctx, cancel := c.guestCall(ctx)
 	defer cancel()
-	if err := m.ping(ctx, g.IP); err != nil {
+	if err := c.ping(ctx, g.IP); err != nil {
 		return err
 	}
-	for _, d := range m.ungreeted(ctx, g.IP) {
-		if err := m.fleet.RestartDaemon(ctx, g, d); err != nil {
+	for _, d := range c.ungreeted(ctx, g.IP) {
+		if err := c.fleet.RestartDaemon(ctx, g, d); err != nil {
 			return err
 		}
 	}
-	if len(m.ungreeted(ctx, g.IP)) > 0 {
+	if len(c.ungreeted(ctx, g.IP)) > 0 {
 		return cluster.ErrNoAnswer
 	}
 	return nil
 }
 
 // resetBackup restarts the backup where it stands and waits for its services.
-func (m *Monitor) resetBackup(ctx context.Context, g cluster.Guest) error {
-	sctx, cancel := m.guestCall(ctx)
-	st, err := m.fleet.GuestState(sctx, g)
+func (c *care) resetBackup(ctx context.Context, g cluster.Guest) error {
+	sctx, cancel := c.guestCall(ctx)
+	st, err := c.fleet.GuestState(sctx, g)
 	cancel()
 	if err == nil && !st.Dead() && st != cluster.GuestPaused {
-		err = m.pressReset(ctx, g)
+		err = c.pressReset(ctx, g)
 	}
 	if err != nil {
 		return err
 	}
-	m.backup.stop()
-	m.backup.wake(ctx, stamps{})
-	return m.backup.awake(ctx)
+	c.backup.stop()
+	c.backup.wake(ctx, stamps{})
+	return c.backup.awake(ctx)
 }
 
 // pressReset resets g where there is room for its boot.
-func (m *Monitor) pressReset(ctx context.Context, g cluster.Guest) error {
-	room := m.roomOf(g, cluster.Work{})
-	if err := room.Await(ctx, m.clk); err != nil {
+func (c *care) pressReset(ctx context.Context, g cluster.Guest) error {
+	room := c.roomOf(g, cluster.Work{})
+	if err := room.Await(ctx, c.clk); err != nil {
 		return err
 	}
-	ctx, cancel := m.guestCall(ctx)
+	ctx, cancel := c.guestCall(ctx)
 	defer cancel()
-	return m.fleet.Reset(ctx, g)
+	return c.fleet.Reset(ctx, g)
 }

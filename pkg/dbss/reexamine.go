@@ -59,7 +59,7 @@ func (m *Monitor) prove(ctx context.Context) (State, string) {
 			m.alarm(MsgBusy, errors.New("it is not taken for frozen yet"))
 		}
 		if !v.Certain {
-			m.doubt(v)
+			m.doubt(v, m.trouble.detected)
 		}
 		if v.Level == detector.Believe && (v.Certain || !m.storm()) {
 			m.calm(MsgHolding)
@@ -92,19 +92,19 @@ func (m *Monitor) dispelled(ctx context.Context) (State, string) {
 
 // storm reports whether a takeover must wait: where many servers turn doubtful at
 // once the cause is likely ours.
-func (m *Monitor) storm() bool {
-	storm, err := m.opt.Doubts.Storm()
+func (b *board) storm() bool {
+	storm, err := b.opt.Doubts.Storm()
 	if err != nil {
-		m.alarm("doubts of others cannot be read", err)
+		b.alarm("doubts of others cannot be read", err)
 	}
 	if storm.On {
-		m.alarm(MsgHolding, errors.New("many servers are doubtful at once"))
+		b.alarm(MsgHolding, errors.New("many servers are doubtful at once"))
 	}
 	return storm.On
 }
 
 // doubt posts what is doubted of the target.
-func (m *Monitor) doubt(v detector.Verdict) {
+func (b *board) doubt(v detector.Verdict, since time.Time) {
 	kind := doubt.Silent
 	switch {
 	case v.Certain:
@@ -114,20 +114,20 @@ func (m *Monitor) doubt(v detector.Verdict) {
 	case v.Pinged:
 		kind = doubt.Mute
 	}
-	m.post(doubt.Doubt{Kind: kind, HostSilent: v.HostGone, Phi: v.Phi, Evidence: v.Evidence, Since: m.trouble.detected})
+	b.post(doubt.Doubt{Kind: kind, HostSilent: v.HostGone, Phi: v.Phi, Evidence: v.Evidence, Since: since})
 }
 
-func (m *Monitor) post(d doubt.Doubt) {
-	d.Target, d.Group, d.Host = m.opt.Target.Host, m.opt.Target.Group, m.real
-	if err := m.opt.Doubts.Post(d); err != nil {
-		m.alarm("doubt cannot be posted", err)
+func (b *board) post(d doubt.Doubt) {
+	d.Target, d.Group, d.Host = b.opt.Target.Host, b.opt.Target.Group, b.real
+	if err := b.opt.Doubts.Post(d); err != nil {
+		b.alarm("doubt cannot be posted", err)
 	}
 }
 
 // undoubt takes the target off the board.
-func (m *Monitor) undoubt() {
-	if err := m.opt.Doubts.Clear(m.opt.Target.Host); err != nil {
-		m.alarm("doubt cannot be posted", err)
+func (b *board) undoubt() {
+	if err := b.opt.Doubts.Clear(b.opt.Target.Host); err != nil {
+		b.alarm("doubt cannot be posted", err)
 	}
 }
 

@@ -55,14 +55,14 @@ const (
 )
 
 // alarm logs a failure once: again only when its text changes or after calm.
-func (m *Monitor) alarm(key string, err error) {
-	if m.said.News(key, err.Error()) {
-		m.log.Warn().Str("error", err.Error()).Msg(key)
+func (k *kit) alarm(key string, err error) {
+	if k.said.News(key, err.Error()) {
+		k.log.Warn().Str("error", err.Error()).Msg(key)
 	}
 }
 
 // calm forgets an alarm, so that its return is news.
-func (m *Monitor) calm(key string) { m.said.Forget(key) }
+func (k *kit) calm(key string) { k.said.Forget(key) }
 
 // stamps are the instants that Table 5 counts from.
 type stamps struct {
@@ -71,16 +71,16 @@ type stamps struct {
 }
 
 // timed adds the time since the trouble was detected and since the fault.
-func (m *Monitor) timed(e *zerolog.Event, s stamps) *zerolog.Event {
+func (k *kit) timed(e *zerolog.Event, s stamps) *zerolog.Event {
 	if !s.detected.IsZero() {
-		e = e.Str("after_detection", m.since(s.detected))
+		e = e.Str("after_detection", k.since(s.detected))
 	}
 	if !s.fault.IsZero() {
-		e = e.Str("after_fault", m.since(s.fault))
+		e = e.Str("after_fault", k.since(s.fault))
 	}
 	return e
 }
 
-func (m *Monitor) since(t time.Time) string {
-	return m.clk.Since(t).Round(10 * time.Millisecond).String()
+func (k *kit) since(t time.Time) string {
+	return k.clk.Since(t).Round(10 * time.Millisecond).String()
 }

@@ -129,7 +129,7 @@ func (m *Monitor) suspect(t trouble, v detector.Verdict, msg string) (State, str
 		e = e.Str("evidence", v.Evidence)
 	}
 	e.Msg(msg)
-	m.doubt(v)
+	m.doubt(v, m.trouble.detected)
 	return Reexamining, string(t.kind)
 }
 

@@ -33,30 +33,30 @@ func (m *Monitor) restarting(ctx context.Context) (State, string) {
 }
 
 // restartDaemons restarts the daemons in g at once.
-func (m *Monitor) restartDaemons(ctx context.Context, g cluster.Guest, daemons []string) {
-	ctx, cancel := m.guestCall(ctx)
+func (s *senses) restartDaemons(ctx context.Context, g cluster.Guest, daemons []string) {
+	ctx, cancel := s.guestCall(ctx)
 	defer cancel()
 	errs := make([]error, len(daemons))
 	var wg sync.WaitGroup
 	for i, d := range daemons {
-		wg.Go(func() { errs[i] = m.fleet.RestartDaemon(ctx, g, d) })
+		wg.Go(func() { errs[i] = s.fleet.RestartDaemon(ctx, g, d) })
 	}
 	wg.Wait()
 	if err := errors.Join(errs...); err != nil {
-		m.alarm("service program cannot be restarted", err)
+		s.alarm("service program cannot be restarted", err)
 	}
 }
 
 // awaitGreetings waits for as long as a service may say nothing before it is
 // frozen, and returns the daemons that do not greet by then: one on a busy server
 // greets slowly.
-func (m *Monitor) awaitGreetings(ctx context.Context) []string {
-	limit := max(m.set.GreetTimeout.D(), m.set.FreezeDeadline.D())
-	ctx, cancel := m.clk.Timeout(ctx, limit)
+func (s *senses) awaitGreetings(ctx context.Context) []string {
+	limit := max(s.set.GreetTimeout.D(), s.set.FreezeDeadline.D())
+	ctx, cancel := s.clk.Timeout(ctx, limit)
 	defer cancel()
 	for {
-		daemons := m.silentWithin(ctx, m.opt.Target.IP, limit)
-		if len(daemons) == 0 || m.clk.Sleep(ctx, 50*time.Millisecond) != nil {
+		daemons := s.silentWithin(ctx, s.opt.Target.IP, limit)
+		if len(daemons) == 0 || s.clk.Sleep(ctx, 50*time.Millisecond) != nil {
 			return daemons
 		}
 	}

@@ -28,7 +28,7 @@ const (
 // a new one ends the old one first. All methods are for the monitor's own
 // goroutine and safe on nil, a target without backup.
 type standby struct {
-	m      *Monitor
+	m      *files
 	home   cluster.Guest // on the management server
 	guest  cluster.Guest // where it is
 	errand errand
@@ -43,7 +43,7 @@ type standby struct {
 	woken  bool            // it may have run since it was said to be paused
 }
 
-func newStandby(m *Monitor) *standby {
+func newStandby(m *files) *standby {
 	t := m.opt.Target
 	g := cluster.Guest{Host: t.Backup, IP: t.BackupIP, Real: m.opt.Settings.Management.IP}
 	return &standby{m: m, home: g, guest: g}

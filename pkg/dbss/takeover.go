@@ -23,7 +23,7 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 		return GivingBack, "target answers again"
 	}
 	vips := slices.Concat(m.view.of(""), m.view.of(m.opt.Target.Backup))
-	m.startFence(ctx)
+	m.startFence(ctx, m.trouble.proof, m.trouble.kind != "") // else resumed: nothing was re-examined
 	m.startJob(ctx)
 	if m.view.failed {
 		return Recovering, "the VIPs are pss's"
@@ -53,15 +53,15 @@ const patientA3 = time.Second
 
 // soundAfterAll looks at a target that a predecessor took for dead before it was
 // killed: it may have come back since, and greet slowly.
-func (m *Monitor) soundAfterAll(ctx context.Context) bool {
-	return m.ping(ctx, m.opt.Target.IP) == nil && m.answersWithin(ctx, m.set.GreetTimeout.D())
+func (s *senses) soundAfterAll(ctx context.Context) bool {
+	return s.ping(ctx, s.opt.Target.IP) == nil && s.answersWithin(ctx, s.set.GreetTimeout.D())
 }
 
 // answersWithin reports whether the target answers in full within d.
-func (m *Monitor) answersWithin(ctx context.Context, d time.Duration) bool {
-	ctx, cancel := m.clk.Timeout(ctx, d)
+func (s *senses) answersWithin(ctx context.Context, d time.Duration) bool {
+	ctx, cancel := s.clk.Timeout(ctx, d)
 	defer cancel()
-	return m.answers(ctx, m.opt.Target.IP)
+	return s.answers(ctx, s.opt.Target.IP)
 }
 
 // targetFirst waits for the backup, and reports whether the background job was
@@ -126,18 +126,18 @@ func (m *Monitor) notSeparated(ctx context.Context, err error) (State, string) {
 
 // serve gives the backup the VIPs and makes sure that it, and no old holder,
 // answers for them.
-func (m *Monitor) serve(ctx context.Context, vips []netip.Addr) error {
-	ctx, cancel := m.clk.Timeout(ctx, m.set.BackupDeadline.D())
+func (c *care) serve(ctx context.Context, vips []netip.Addr) error {
+	ctx, cancel := c.clk.Timeout(ctx, c.set.BackupDeadline.D())
 	defer cancel()
 	for {
-		err := m.unheld(ctx, vips)
+		err := c.unheld(ctx, vips)
 		if err == nil {
-			err = m.putOn(ctx, m.backup.guest, vips)
+			err = c.putOn(ctx, c.backup.guest, vips)
 		}
 		if err == nil {
-			err = each(vips, func(vip netip.Addr) error { return m.verify(ctx, vip) })
+			err = each(vips, func(vip netip.Addr) error { return c.verify(ctx, vip) })
 		}
-		if err == nil || m.clk.Sleep(ctx, 100*time.Millisecond) != nil {
+		if err == nil || c.clk.Sleep(ctx, 100*time.Millisecond) != nil {
 			return err
 		}
 	}
@@ -146,12 +146,12 @@ func (m *Monitor) serve(ctx context.Context, vips []netip.Addr) error {
 // unheld asks whether the old holder has stopped answering where it could not be
 // fenced although its host is not silent, and who else may answer where pss was
 // killed as it moved a VIP: two holders are worse than none.
-func (m *Monitor) unheld(ctx context.Context, vips []netip.Addr) error {
-	if m.debt.Load() != unfenced {
-		vips = common(vips, m.view.moving)
+func (c *care) unheld(ctx context.Context, vips []netip.Addr) error {
+	if c.debt.Load() != unfenced {
+		vips = common(vips, c.view.moving)
 	}
 	return each(vips, func(vip netip.Addr) error {
-		_, others, err := m.holds(ctx, m.backup.guest, vip)
+		_, others, err := c.holds(ctx, c.backup.guest, vip)
 		if err == nil && others {
 			err = fmt.Errorf("cannot take %s over: another server answers for it", vip)
 		}
@@ -161,21 +161,21 @@ func (m *Monitor) unheld(ctx context.Context, vips []netip.Addr) error {
 
 // verify asks by ARP. An old holder that answers was not fenced well enough:
 // its link goes down; behind a silent host it cannot be reached, nor answer.
-func (m *Monitor) verify(ctx context.Context, vip netip.Addr) error {
-	mine, others, err := m.holds(ctx, m.backup.guest, vip)
+func (c *care) verify(ctx context.Context, vip netip.Addr) error {
+	mine, others, err := c.holds(ctx, c.backup.guest, vip)
 	switch {
 	case err != nil:
 		return err
 	case !mine:
 		return fmt.Errorf("cannot verify %s: the backup does not answer for it", vip)
-	case !others || m.debt.Load() == owed:
+	case !others || c.debt.Load() == owed:
 		return nil
 	}
-	old, _, err := m.holds(ctx, m.target(), vip)
+	old, _, err := c.holds(ctx, c.target(), vip)
 	if err == nil && old {
-		m.log.Warn().Stringer("vip", vip).Msg("the target still answers, its link goes down")
-		if err := m.fleet.SetLink(ctx, m.target(), false); err == nil {
-			m.debt.Store(linkDown)
+		c.log.Warn().Stringer("vip", vip).Msg("the target still answers, its link goes down")
+		if err := c.fleet.SetLink(ctx, c.target(), false); err == nil {
+			c.debt.Store(linkDown)
 		}
 	}
 	return fmt.Errorf("cannot verify %s: another server answers for it", vip)
@@ -226,30 +226,30 @@ func (m *Monitor) abandon(ctx context.Context, why error) (State, string) {
 
 // withdrawBackup takes every VIP off the backup; one that does not obey is
 // destroyed, as nothing of value is on it.
-func (m *Monitor) withdrawBackup(ctx context.Context) {
-	g := m.backup.guest
-	m.backup.stop()
+func (c *care) withdrawBackup(ctx context.Context) {
+	g := c.backup.guest
+	c.backup.stop()
 	for ctx.Err() == nil {
-		if m.withdraw(ctx, g) == nil {
+		if c.withdraw(ctx, g) == nil {
 			break
 		}
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+		_ = c.clk.Sleep(ctx, c.set.PingInterval.D())
 	}
-	m.backup.rest(ctx)
+	c.backup.rest(ctx)
 }
 
-func (m *Monitor) withdraw(ctx context.Context, g cluster.Guest) error {
-	sctx, cancel := m.guestCall(ctx)
-	err := m.strip(sctx, g, m.view.all)
+func (c *care) withdraw(ctx context.Context, g cluster.Guest) error {
+	sctx, cancel := c.guestCall(ctx)
+	err := c.strip(sctx, g, c.view.all)
 	cancel()
 	if err == nil {
 		return nil
 	}
-	dctx, cancel := m.guestCall(ctx)
+	dctx, cancel := c.guestCall(ctx)
 	defer cancel()
-	err = m.fleet.Destroy(dctx, g)
+	err = c.fleet.Destroy(dctx, g)
 	if err != nil {
-		m.alarm("backup server cannot be withdrawn", err)
+		c.alarm("backup server cannot be withdrawn", err)
 	}
 	return err
 }

@@ -32,62 +32,62 @@ func each(ips []netip.Addr, f func(netip.Addr) error) error {
 	return errors.Join(errs...)
 }
 
-func (m *Monitor) putOn(ctx context.Context, g cluster.Guest, vips []netip.Addr) error {
-	return each(vips, func(vip netip.Addr) error { return m.fleet.AddVIP(ctx, g, vip) })
+func (s *senses) putOn(ctx context.Context, g cluster.Guest, vips []netip.Addr) error {
+	return each(vips, func(vip netip.Addr) error { return s.fleet.AddVIP(ctx, g, vip) })
 }
 
-func (m *Monitor) takeOff(ctx context.Context, g cluster.Guest, vips []netip.Addr) error {
-	return each(vips, func(vip netip.Addr) error { return m.fleet.DelVIP(ctx, g, vip) })
+func (s *senses) takeOff(ctx context.Context, g cluster.Guest, vips []netip.Addr) error {
+	return each(vips, func(vip netip.Addr) error { return s.fleet.DelVIP(ctx, g, vip) })
 }
 
 // strip removes those of vips that g has.
-func (m *Monitor) strip(ctx context.Context, g cluster.Guest, vips []netip.Addr) error {
-	has, err := m.fleet.Addrs(ctx, g)
+func (s *senses) strip(ctx context.Context, g cluster.Guest, vips []netip.Addr) error {
+	has, err := s.fleet.Addrs(ctx, g)
 	if err != nil {
 		return err
 	}
-	return m.takeOff(ctx, g, common(has, vips))
+	return s.takeOff(ctx, g, common(has, vips))
 }
 
 // checkVIPs compares the VIPs on the target with those that A1 named, by its
 // address list and by ARP, and mends what differs. A VIP that is missing, that
 // nobody answers for and that cannot be put back is network trouble.
-func (m *Monitor) checkVIPs(ctx context.Context) (trouble, bool) {
-	m.announceOwn(ctx)
-	stray, missing, err := m.compareVIPs(ctx)
+func (v *vips) checkVIPs(ctx context.Context) (trouble, bool) {
+	v.announceOwn(ctx)
+	stray, missing, err := v.compareVIPs(ctx)
 	if err == nil && len(stray)+len(missing) > 0 {
-		err = m.mend(ctx)
+		err = v.mend(ctx)
 	}
 	switch {
 	case len(stray)+len(missing) == 0 || err == nil:
-		m.calm("VIPs cannot be mended")
-		m.mendFailed = 0
+		v.calm("VIPs cannot be mended")
+		v.mendFailed = 0
 		return trouble{}, false
-	case m.ping(ctx, m.opt.Target.IP) != nil:
+	case v.ping(ctx, v.opt.Target.IP) != nil:
 		return trouble{}, false // the detector's business
 	}
-	m.alarm("VIPs cannot be mended", err)
-	if m.mendFailed++; !errors.Is(err, cluster.ErrAgentSilent) || m.mendFailed < max(2, m.set.ReexamineCount) {
+	v.alarm("VIPs cannot be mended", err)
+	if v.mendFailed++; !errors.Is(err, cluster.ErrAgentSilent) || v.mendFailed < max(2, v.set.ReexamineCount) {
 		return trouble{}, false
 	}
-	m.mendFailed = 0
+	v.mendFailed = 0
 	return trouble{kind: networkTrouble, unreachable: missing}, true
 }
 
 // compareVIPs says which VIPs of the system are on the target without being
 // named, and which named ones are not; the error is the silence of its agent,
 // in which only ARP tells, of a server that answers for its own address.
-func (m *Monitor) compareVIPs(ctx context.Context) (stray, missing []netip.Addr, err error) {
-	cctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
+func (v *vips) compareVIPs(ctx context.Context) (stray, missing []netip.Addr, err error) {
+	cctx, cancel := v.clk.Timeout(ctx, v.set.PingTimeout.D())
 	defer cancel()
-	has, err := m.fleet.Addrs(cctx, m.target())
-	m.agentless.Store(errors.Is(err, cluster.ErrAgentGone))
+	has, err := v.fleet.Addrs(cctx, v.target())
+	v.agentless.Store(errors.Is(err, cluster.ErrAgentGone))
 	if err == nil {
-		stray = without(common(has, m.view.all), m.view.vips)
-		missing = without(m.view.vips, has)
+		stray = without(common(has, v.view.all), v.view.vips)
+		missing = without(v.view.vips, has)
 	}
-	for _, vip := range without(m.view.vips, missing) {
-		if m.lacks(ctx, vip) {
+	for _, vip := range without(v.view.vips, missing) {
+		if v.lacks(ctx, vip) {
 			missing = append(missing, vip)
 		}
 	}
@@ -96,77 +96,77 @@ func (m *Monitor) compareVIPs(ctx context.Context) (stray, missing []netip.Addr,
 
 // mend makes the target's VIPs follow the files, under the lock: what the
 // files say then counts, and no shift is half way.
-func (m *Monitor) mend(ctx context.Context) error {
-	s, err := m.hold(ctx)
+func (v *vips) mend(ctx context.Context) error {
+	s, err := v.hold(ctx)
 	if err != nil {
 		return err
 	}
 	defer s.Close()
-	ctx, cancel := m.under(ctx, s)
+	ctx, cancel := v.under(ctx, s)
 	defer cancel()
 	var named []netip.Addr
 	if s.Reply.Rows != nil {
 		named = s.Reply.Rows.TargetOperation.VIPs()
 	}
-	has, err := m.fleet.Addrs(ctx, m.target())
+	has, err := v.fleet.Addrs(ctx, v.target())
 	if err != nil {
 		return err
 	}
-	for _, vip := range without(common(has, m.view.all), named) {
-		if err := m.removeStray(ctx, vip); err != nil {
+	for _, vip := range without(common(has, v.view.all), named) {
+		if err := v.removeStray(ctx, vip); err != nil {
 			return err
 		}
 	}
 	for _, vip := range named {
-		if err := m.putBack(ctx, vip, slices.Contains(has, vip)); err != nil {
+		if err := v.putBack(ctx, vip, slices.Contains(has, vip)); err != nil {
 			return err
 		}
 	}
 	return s.Release(ctx)
 }
 
-func (m *Monitor) removeStray(ctx context.Context, vip netip.Addr) error {
-	_, others, err := m.holds(ctx, m.target(), vip)
+func (v *vips) removeStray(ctx context.Context, vip netip.Addr) error {
+	_, others, err := v.holds(ctx, v.target(), vip)
 	if err != nil {
 		return err
 	}
-	if err := m.fleet.DelVIP(ctx, m.target(), vip); err != nil {
+	if err := v.fleet.DelVIP(ctx, v.target(), vip); err != nil {
 		return err
 	}
-	m.log.Info().Stringer("vip", vip).Bool("another_answers", others).Msg(MsgVIPRemoved)
+	v.log.Info().Stringer("vip", vip).Bool("another_answers", others).Msg(MsgVIPRemoved)
 	return nil
 }
 
 // putBack gives the target a VIP that it should hold; not while another server
 // answers for it, whose own monitor or pss removes it there.
-func (m *Monitor) putBack(ctx context.Context, vip netip.Addr, has bool) error {
-	mine, others, err := m.holds(ctx, m.target(), vip)
+func (v *vips) putBack(ctx context.Context, vip netip.Addr, has bool) error {
+	mine, others, err := v.holds(ctx, v.target(), vip)
 	if err != nil || mine && has && !others {
 		return err
 	}
 	if others && !has {
 		return fmt.Errorf("cannot put %s back: another server answers for it", vip)
 	}
-	if err := m.fleet.AddVIP(ctx, m.target(), vip); err != nil {
+	if err := v.fleet.AddVIP(ctx, v.target(), vip); err != nil {
 		return err
 	}
 	if !has {
-		m.log.Info().Stringer("vip", vip).Msg(MsgVIPRestored)
+		v.log.Info().Stringer("vip", vip).Msg(MsgVIPRestored)
 	}
 	return nil
 }
 
 // announceOwn repeats the gratuitous ARP of a serving backup: the server that
 // it stands in for may come back, on a host that could not be fenced.
-func (m *Monitor) announceOwn(ctx context.Context) {
-	if m.standsIn() {
-		_ = each(m.view.vips, func(vip netip.Addr) error { return m.announce(ctx, m.target(), vip) })
+func (v *vips) announceOwn(ctx context.Context) {
+	if v.standsIn() {
+		_ = each(v.view.vips, func(vip netip.Addr) error { return v.announce(ctx, v.target(), vip) })
 	}
 }
 
 // announce repeats the gratuitous ARP of a VIP.
-func (m *Monitor) announce(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	ctx, cancel := m.guestCall(ctx)
+func (s *senses) announce(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
+	ctx, cancel := s.guestCall(ctx)
 	defer cancel()
-	return m.fleet.Announce(ctx, g, vip)
+	return s.fleet.Announce(ctx, g, vip)
 }

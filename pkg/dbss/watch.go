@@ -9,17 +9,17 @@ import (
 )
 
 // watch starts to watch the guest that at names.
-func (m *Monitor) watch(ctx context.Context, at func() cluster.Guest) *watch.Watcher {
+func (s *senses) watch(ctx context.Context, at func() cluster.Guest) *watch.Watcher {
 	put := func(q detector.Question) func(context.Context) (detector.Word, error) {
 		g := at()
-		return func(ctx context.Context) (detector.Word, error) { return m.put(ctx, g, q) }
+		return func(ctx context.Context) (detector.Word, error) { return s.put(ctx, g, q) }
 	}
-	return watch.New(ctx, m.clk, watch.Config(m.opt.Settings, m.clk), m.opt.Target.Daemons, put)
+	return watch.New(ctx, s.clk, watch.Config(s.opt.Settings, s.clk), s.opt.Target.Daemons, put)
 }
 
 // put is a question about g as the fleet understands it.
-func (m *Monitor) put(ctx context.Context, g cluster.Guest, q detector.Question) (w detector.Word, err error) {
-	f := m.fleet
+func (s *senses) put(ctx context.Context, g cluster.Guest, q detector.Question) (w detector.Word, err error) {
+	f := s.fleet
 	switch q.Kind {
 	case detector.Ping:
 		err = f.Ping(ctx, g.IP)
@@ -36,20 +36,20 @@ func (m *Monitor) put(ctx context.Context, g cluster.Guest, q detector.Question)
 			err = f.Ping(ctx, g.Real)
 		}
 	default:
-		err = m.askReferences(ctx)
+		err = s.askReferences(ctx)
 	}
 	return w, err
 }
 
-func (m *Monitor) askReferences(ctx context.Context) error {
-	return watch.References(ctx, m.opt.Settings.Network.References, m.fleet.Ping)
+func (s *senses) askReferences(ctx context.Context) error {
+	return watch.References(ctx, s.opt.Settings.Network.References, s.fleet.Ping)
 }
 
 // roomOf is where g stands, since the reading was, which may be zero.
-func (m *Monitor) roomOf(g cluster.Guest, was cluster.Work) watch.Room {
-	return watch.Room{Least: watch.LeastIdle(m.opt.Settings), Was: was, Work: func(ctx context.Context) (cluster.Work, error) {
-		ctx, cancel := m.guestCall(ctx)
+func (s *senses) roomOf(g cluster.Guest, was cluster.Work) watch.Room {
+	return watch.Room{Least: watch.LeastIdle(s.opt.Settings), Was: was, Work: func(ctx context.Context) (cluster.Work, error) {
+		ctx, cancel := s.guestCall(ctx)
 		defer cancel()
-		return m.fleet.Work(ctx, g)
+		return s.fleet.Work(ctx, g)
 	}}
 }
