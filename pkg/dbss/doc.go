@@ -8,7 +8,7 @@
 //	waiting            -> normal, taking over, recovering (A1: no longer in access stop)
 //	normal             -> waiting, re-examining, taking over, recovering (A1, and what it monitors)
 //	re-examining       -> normal, waiting, restarting service, taking over, recovering (A2; no trouble, or proved)
-//	restarting service -> normal, taking over (it answers, or not)
+//	restarting service -> normal, taking over, re-examining (it answers, or not, or its host is silent)
 //	taking over        -> recovering, giving back, normal, waiting, re-examining (A3, fence, backup, VIPs, A4)
 //	recovering         -> giving back, moving backup, handing over, taking over, normal, waiting, ended (the background job)
 //	giving back        -> normal, waiting, recovering (VIPs, A5)

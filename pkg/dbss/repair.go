@@ -83,7 +83,7 @@ func (j *job) mend(ctx context.Context) {
 		j.judgeCut(ctx, now)
 	case !j.mended && j.m.fast: // as published: "Recovery by server restart"
 		j.mended, j.bad = true, j.hearing.Begin(now)
-		j.m.restartDaemons(ctx, j.g, j.m.opt.Target.Daemons)
+		_ = j.m.restartDaemons(ctx, j.g, j.m.opt.Target.Daemons)
 		_, _ = j.room.Lacks(ctx) // the first of two readings, should that not help
 	case (!j.m.fast && !j.unheard || j.silent(now) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)

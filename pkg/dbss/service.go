@@ -19,7 +19,9 @@ func (m *Monitor) restarting(ctx context.Context) (State, string) {
 	daemons := m.trouble.daemons
 	for range restartTries {
 		m.log.Info().Strs("daemons", daemons).Msg(MsgServiceRestart)
-		m.restartDaemons(ctx, m.target(), daemons)
+		if err := m.restartDaemons(ctx, m.target(), daemons); errors.Is(err, cluster.ErrHostSilent) {
+			return Reexamining, "its real server does not answer"
+		}
 		if daemons = m.awaitGreetings(ctx); len(daemons) == 0 {
 			m.timed(m.log.Info(), m.trouble.stamps).Msg(MsgServiceRestarted)
 			m.timed(m.log.Info(), m.trouble.stamps).Str("trouble", string(m.trouble.kind)).Msg(MsgTargetRecovered)
@@ -33,7 +35,7 @@ func (m *Monitor) restarting(ctx context.Context) (State, string) {
 }
 
 // restartDaemons restarts the daemons in g at once.
-func (s *senses) restartDaemons(ctx context.Context, g cluster.Guest, daemons []string) {
+func (s *senses) restartDaemons(ctx context.Context, g cluster.Guest, daemons []string) error {
 	ctx, cancel := s.guestCall(ctx)
 	defer cancel()
 	errs := make([]error, len(daemons))
@@ -42,9 +44,11 @@ func (s *senses) restartDaemons(ctx context.Context, g cluster.Guest, daemons []
 		wg.Go(func() { errs[i] = s.fleet.RestartDaemon(ctx, g, d) })
 	}
 	wg.Wait()
-	if err := errors.Join(errs...); err != nil {
+	err := errors.Join(errs...)
+	if err != nil {
 		s.alarm("service program cannot be restarted", err)
 	}
+	return err
 }
 
 // awaitGreetings waits for as long as a service may say nothing before it is

@@ -66,7 +66,7 @@ func (s State) next() []State {
 	case Reexamining:
 		return []State{Normal, Waiting, Restarting, TakingOver, Recovering}
 	case Restarting:
-		return []State{Normal, TakingOver}
+		return []State{Normal, TakingOver, Reexamining}
 	case TakingOver:
 		return []State{Recovering, GivingBack, Normal, Waiting, Reexamining}
 	case Recovering:
