@@ -18,27 +18,51 @@ import (
 // the lock, so that nothing that hangs stops the monitor.
 const callTimeout = 3 * time.Second
 
-// DSRS is the monitor of one real server.
+// DSRS is the monitor of one real server. What it embeds are its layers: each knows
+// those before it only.
 type DSRS struct {
-	Deps
-	Fleet   guarded // that of Deps
+	*kit
+	*strip // the outage, if there is one, and what is done on the host then
+	mover
+
 	state   State
 	entered time.Time // when state began
 	due     time.Time // the next monitoring
 	seen    bool      // the real server answered while the files were known
+}
 
-	changed <-chan struct{} // the files changed (profile fast)
+// kit is what every part of a dsrs works with.
+type kit struct {
+	Deps
+	Fleet   guarded // that of Deps
 	remarks logonce.Book
 	files   atomic.Pointer[ipc.Reply] // what B1, B2 said last
-	outage  *outage                   // nil while there is none
-	tending *tending                  // nil unless the real server is normal
+	changed <-chan struct{}           // the files changed (profile fast)
 }
+
+// senses look at the real server and its guests, and touch them.
+type senses struct{ *kit }
+
+// boots bring guests up.
+type boots struct{ *senses }
+
+// strip takes from a host that returns what it must not have, and gives its servers
+// their VIPs back.
+type strip struct {
+	boots
+	outage  *outage  // nil while there is none
+	tending *tending // nil unless the real server is normal
+}
+
+// mover moves backups away from the management server.
+type mover struct{ *senses }
 
 // New returns a dsrs that monitors nothing yet.
 func New(deps Deps) *DSRS {
-	d := &DSRS{Deps: deps, Fleet: guard(deps.Fleet, deps.Clock), state: Normal, entered: deps.Clock.Now()}
-	d.files.Store(&ipc.Reply{})
-	return d
+	k := &kit{Deps: deps, Fleet: guard(deps.Fleet, deps.Clock)}
+	k.files.Store(&ipc.Reply{})
+	senses := &senses{k}
+	return &DSRS{kit: k, strip: &strip{boots: boots{senses}}, mover: mover{senses}, state: Normal, entered: deps.Clock.Now()}
 }
 
 // State is where the dsrs stands.
@@ -95,59 +119,59 @@ func (d *DSRS) close() {
 }
 
 // ask calls sif for a B verb on this real server.
-func (d *DSRS) ask(ctx context.Context, verb ipc.Verb) (ipc.Reply, error) {
-	r, err := d.Sif.Call(ctx, ipc.Request{Verb: verb, Host: d.Data.Host, Real: d.Data.IP, MAC: d.Data.MAC})
+func (k *kit) ask(ctx context.Context, verb ipc.Verb) (ipc.Reply, error) {
+	r, err := k.Sif.Call(ctx, ipc.Request{Verb: verb, Host: k.Data.Host, Real: k.Data.IP, MAC: k.Data.MAC})
 	if err == nil && (verb == ipc.B1 || verb == ipc.B2) {
-		d.files.Store(&r)
+		k.files.Store(&r)
 	}
 	return r, err
 }
 
 // askWithin is ask with a deadline.
-func (d *DSRS) askWithin(ctx context.Context, verb ipc.Verb, limit time.Duration) (ipc.Reply, error) {
-	ctx, cancel := d.limit(ctx, limit)
+func (k *kit) askWithin(ctx context.Context, verb ipc.Verb, limit time.Duration) (ipc.Reply, error) {
+	ctx, cancel := k.limit(ctx, limit)
 	defer cancel()
-	return d.ask(ctx, verb)
+	return k.ask(ctx, verb)
 }
 
 // within runs one call with a deadline.
-func (d *DSRS) within(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
-	ctx, cancel := d.limit(ctx, limit)
+func (k *kit) within(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
+	ctx, cancel := k.limit(ctx, limit)
 	defer cancel()
 	return call(ctx)
 }
 
 // limit bounds a call of the fleet or of sif.
-func (d *DSRS) limit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
-	return d.Clock.Limit(ctx, limit)
+func (k *kit) limit(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
+	return k.Clock.Limit(ctx, limit)
 }
 
 // processFloor is the least on the wall clock for the start or end of a process.
 const processFloor = 10 * time.Second
 
 // patiently runs what starts or ends a process.
-func (d *DSRS) patiently(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, max(d.Clock.Wall(limit), processFloor))
+func (k *kit) patiently(ctx context.Context, limit time.Duration, call func(context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, max(k.Clock.Wall(limit), processFloor))
 	defer cancel()
 	return call(ctx)
 }
 
 // quick runs one quick call of the fleet.
-func (d *DSRS) quick(ctx context.Context, call func(context.Context) error) error {
-	return d.within(ctx, callTimeout, call)
+func (k *kit) quick(ctx context.Context, call func(context.Context) error) error {
+	return k.within(ctx, callTimeout, call)
 }
 
 // news reports whether text was not the last thing said about topic.
-func (d *DSRS) news(topic, text string) bool { return d.remarks.News(topic, text) }
+func (k *kit) news(topic, text string) bool { return k.remarks.News(topic, text) }
 
 // isLine4 reports whether host is a server of this real server.
-func (d *DSRS) isLine4(host string) bool { return slices.Contains(d.Data.Servers, host) }
+func (k *kit) isLine4(host string) bool { return slices.Contains(k.Data.Servers, host) }
 
 // guest is the server host as a guest of this real server; its own IP is
 // unknown where no management data names it.
-func (d *DSRS) guest(host string) cluster.Guest {
-	g := cluster.Guest{Host: host, Real: d.Data.IP}
-	if s, err := d.Servers.Server(host); err == nil {
+func (k *kit) guest(host string) cluster.Guest {
+	g := cluster.Guest{Host: host, Real: k.Data.IP}
+	if s, err := k.Servers.Server(host); err == nil {
 		g.IP = s.IP
 	}
 	return g

@@ -13,7 +13,7 @@ import (
 
 // giving is one server taking its VIPs back from its backup.
 type giving struct {
-	*DSRS
+	*strip
 	back *handover.GiveBack
 	srv  mgmtdata.Server
 }
@@ -22,35 +22,35 @@ type giving struct {
 // commits that with B4. It reports whether B4 ran, which also returned the real
 // server's row. Before the backup loses anything, and before anybody has to wait
 // for the lock, the server answers.
-func (d *DSRS) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4 bool, err error) {
-	if err := d.answers(ctx, srv); err != nil {
+func (s *strip) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b4 bool, err error) {
+	if err := s.answers(ctx, srv); err != nil {
 		return nil, false, err
 	}
-	g = d.giving(srv)
+	g = s.giving(srv)
 	err = g.back.Run(ctx)
 	if errors.Is(err, handover.ErrNotUndone) {
-		d.log(ctx).Error().Str("server", srv.Host).Err(err).Msg(MsgNotUndone)
+		s.log(ctx).Error().Str("server", srv.Host).Err(err).Msg(MsgNotUndone)
 	}
 	_, b4 = g.back.Committed()
 	return g, b4, err
 }
 
 // giving is srv's give-back.
-func (d *DSRS) giving(srv mgmtdata.Server) *giving {
-	target, backup := d.guest(srv.Host), backupOf(srv)
-	give := &handover.GiveBack{Sif: d.Sif, Servers: d.Fleet, Clock: d.Clock, Target: target, Group: srv.Group,
-		Commits: ipc.Request{Verb: ipc.B4, Host: d.Data.Host, Real: d.Data.IP, MAC: d.Data.MAC,
+func (s *strip) giving(srv mgmtdata.Server) *giving {
+	target, backup := s.guest(srv.Host), backupOf(srv)
+	give := &handover.GiveBack{Sif: s.Sif, Servers: s.Fleet, Clock: s.Clock, Target: target, Group: srv.Group,
+		Commits: ipc.Request{Verb: ipc.B4, Host: s.Data.Host, Real: s.Data.IP, MAC: s.Data.MAC,
 			Servers: []ipc.Restored{{Target: ipc.Server{Host: srv.Host, IP: srv.IP, Group: srv.Group}, Backup: backup}}},
-		HoldTime: d.Settings.Lock.Hold.D(), BySSH: d.Settings.Guest.BySSH(),
+		HoldTime: s.Settings.Lock.Hold.D(), BySSH: s.Settings.Guest.BySSH(),
 		Repelled: func(err error) {
-			if err == nil && d.outage != nil {
-				d.outage.fence(target)
+			if err == nil && s.outage != nil {
+				s.outage.fence(target)
 			}
 		}}
 	if backup != nil {
-		give.Backup = cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: d.Settings.Management.IP}
+		give.Backup = cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: s.Settings.Management.IP}
 	}
-	return &giving{DSRS: d, back: give, srv: srv}
+	return &giving{strip: s, back: give, srv: srv}
 }
 
 func backupOf(srv mgmtdata.Server) *ipc.Server {
@@ -93,13 +93,13 @@ const (
 )
 
 // startMonitor starts a server's dbss, which takes the lock over.
-func (d *DSRS) startMonitor(ctx context.Context, host string, owner Owner) {
-	if err := d.patiently(ctx, monitorTimeout, owner.Start); err != nil {
-		if d.news("monitor "+host, err.Error()) {
-			d.log(ctx).Error().Str("server", host).Err(err).Msg(MsgNoMonitor)
+func (s *strip) startMonitor(ctx context.Context, host string, owner Owner) {
+	if err := s.patiently(ctx, monitorTimeout, owner.Start); err != nil {
+		if s.news("monitor "+host, err.Error()) {
+			s.log(ctx).Error().Str("server", host).Err(err).Msg(MsgNoMonitor)
 		}
 		return
 	}
-	d.news("monitor "+host, "")
-	d.log(ctx).Info().Str("server", host).Msg(MsgMonitor)
+	s.news("monitor "+host, "")
+	s.log(ctx).Info().Str("server", host).Msg(MsgMonitor)
 }

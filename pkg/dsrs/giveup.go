@@ -25,7 +25,7 @@ func (d *DSRS) givenUp(ctx context.Context) (State, string) {
 	}
 	for ctx.Err() == nil {
 		if !o.moves.Running() {
-			o.moves = task.Go(background(ctx), d.moveBackups)
+			o.moves = task.Go(background(ctx), func(ctx context.Context) { d.moveBackups(ctx, o) })
 		}
 		if next, why, moved := d.placeChanged(ctx); moved {
 			return next, why
@@ -49,80 +49,80 @@ type room map[netip.Addr]int64
 
 // moveBackups moves each backup that serves on the management server to the
 // active real server with most free memory, if it fits there.
-func (d *DSRS) moveBackups(ctx context.Context) {
-	if r, err := d.askWithin(ctx, ipc.B3, b3Timeout); err == nil {
-		d.outage.active = r.Active
+func (m *mover) moveBackups(ctx context.Context, o *outage) {
+	if r, err := m.askWithin(ctx, ipc.B3, b3Timeout); err == nil {
+		o.active = r.Active
 	}
 	var free room
-	for _, host := range d.Data.Servers {
-		srv, err := d.Servers.Server(host)
+	for _, host := range m.Data.Servers {
+		srv, err := m.Servers.Server(host)
 		if err != nil || srv.Backup == "" || ctx.Err() != nil {
 			continue
 		}
-		free = d.moveBackup(ctx, srv, free)
+		free = m.moveBackup(ctx, o, srv, free)
 	}
 }
 
 // moveBackup moves one, if its target is nobody's. The slot comes first: who
 // waits for it owns nothing.
-func (d *DSRS) moveBackup(ctx context.Context, srv mgmtdata.Server, free room) room {
-	release, err := d.Limits.MigrationSlot(ctx)
+func (m *mover) moveBackup(ctx context.Context, o *outage, srv mgmtdata.Server, free room) room {
+	release, err := m.Limits.MigrationSlot(ctx)
 	if err != nil {
 		return free
 	}
 	defer release()
-	owner, err := d.Monitors.Own(srv.Host)
+	owner, err := m.Monitors.Own(srv.Host)
 	if err != nil {
 		return free // its monitor is still at work
 	}
 	defer owner.Release()
-	if d.servesAtHome(ctx, srv) {
+	if m.servesAtHome(ctx, srv) {
 		if free == nil {
-			free = d.freeMemory(ctx, d.outage.active)
+			free = m.freeMemory(ctx, o.active)
 		}
-		d.sendAway(ctx, srv, free)
+		m.sendAway(ctx, srv, free)
 	}
 	return free
 }
 
 // servesAtHome reports whether the backup of srv serves and runs on the
 // management server, also where the row of a move that was cut off says otherwise.
-func (d *DSRS) servesAtHome(ctx context.Context, srv mgmtdata.Server) bool {
-	r, err := d.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: srv.Host})
+func (m *mover) servesAtHome(ctx context.Context, srv mgmtdata.Server) bool {
+	r, err := m.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: srv.Host})
 	if err != nil || r.State != cluster.Separated ||
 		!slices.ContainsFunc(r.Serving, func(s ipc.ServedVIP) bool { return s.Host == srv.Backup }) {
 		return false
 	}
-	state, err := d.guestState(ctx, cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: d.Settings.Management.IP})
+	state, err := m.guestState(ctx, cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: m.Settings.Management.IP})
 	return err == nil && state == cluster.GuestRunning
 }
 
 // sendAway moves one backup to where it fits.
-func (d *DSRS) sendAway(ctx context.Context, srv mgmtdata.Server, free room) {
-	to, found := free.take(d.Settings.ServerOf(srv.Backup).MemoryKB)
+func (m *mover) sendAway(ctx context.Context, srv mgmtdata.Server, free room) {
+	to, found := free.take(m.Settings.ServerOf(srv.Backup).MemoryKB)
 	err := errNoRoom
 	if found {
-		err = d.migrate(ctx, srv, to)
+		err = m.migrate(ctx, srv, to)
 	}
-	if err != nil && d.news("move "+srv.Backup, err.Error()) {
-		d.log(ctx).Error().Str("server", srv.Backup).Err(err).Msg(MsgNotMoved)
+	if err != nil && m.news("move "+srv.Backup, err.Error()) {
+		m.log(ctx).Error().Str("server", srv.Backup).Err(err).Msg(MsgNotMoved)
 	}
 }
 
 var errNoRoom = errors.New("no active real server has room")
 
 // freeMemory asks all real servers at once; one that does not answer has no room.
-func (d *DSRS) freeMemory(ctx context.Context, reals []netip.Addr) room {
+func (m *mover) freeMemory(ctx context.Context, reals []netip.Addr) room {
 	var mu sync.Mutex
 	var wg sync.WaitGroup
 	free := room{}
 	for _, ip := range reals {
-		if ip == d.Data.IP {
+		if ip == m.Data.IP {
 			continue
 		}
 		wg.Go(func() {
-			_ = d.quick(ctx, func(ctx context.Context) error {
-				kb, err := d.Fleet.FreeMemoryKB(ctx, ip)
+			_ = m.quick(ctx, func(ctx context.Context) error {
+				kb, err := m.Fleet.FreeMemoryKB(ctx, ip)
 				if err == nil {
 					mu.Lock()
 					defer mu.Unlock()
@@ -155,33 +155,33 @@ func (r room) take(kb int64) (netip.Addr, bool) {
 
 // migrate moves a serving backup, row first; the row is put right again where
 // the migration fails. Only the owner of the target may do this.
-func (d *DSRS) migrate(ctx context.Context, srv mgmtdata.Server, to netip.Addr) error {
-	home := d.Settings.Management.IP
-	d.log(ctx).Info().Str("step", "A5").Str("server", srv.Backup).Stringer("to", to).Msg(MsgMoving)
-	if err := d.reportMove(ctx, srv, ipc.Moving, to); err != nil {
+func (m *mover) migrate(ctx context.Context, srv mgmtdata.Server, to netip.Addr) error {
+	home := m.Settings.Management.IP
+	m.log(ctx).Info().Str("step", "A5").Str("server", srv.Backup).Stringer("to", to).Msg(MsgMoving)
+	if err := m.reportMove(ctx, srv, ipc.Moving, to); err != nil {
 		return err
 	}
 	backup := cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: home}
-	err := d.within(ctx, migrateTimeout, func(ctx context.Context) error {
-		return d.Fleet.Migrate(ctx, backup, to)
+	err := m.within(ctx, migrateTimeout, func(ctx context.Context) error {
+		return m.Fleet.Migrate(ctx, backup, to)
 	})
-	if err != nil && d.Fleet.Arrives(ctx, backup.On(to), err) {
+	if err != nil && m.Fleet.Arrives(ctx, backup.On(to), err) {
 		err = nil // only the news of it was lost
 	}
 	stays, ctx := to, context.WithoutCancel(ctx)
 	if err != nil {
 		stays = home
 	}
-	if err := errors.Join(err, d.reportMove(ctx, srv, ipc.Moved, stays)); err != nil {
+	if err := errors.Join(err, m.reportMove(ctx, srv, ipc.Moved, stays)); err != nil {
 		return err
 	}
-	d.log(ctx).Info().Str("step", "A5").Str("server", srv.Backup).Stringer("to", to).Msg(MsgMoved)
+	m.log(ctx).Info().Str("step", "A5").Str("server", srv.Backup).Stringer("to", to).Msg(MsgMoved)
 	return nil
 }
 
-func (d *DSRS) reportMove(ctx context.Context, srv mgmtdata.Server, o ipc.Outcome, to netip.Addr) error {
-	ctx, cancel := d.limit(ctx, b3Timeout)
+func (m *mover) reportMove(ctx context.Context, srv mgmtdata.Server, o ipc.Outcome, to netip.Addr) error {
+	ctx, cancel := m.limit(ctx, b3Timeout)
 	defer cancel()
-	_, err := d.Sif.Call(ctx, ipc.Request{Verb: ipc.A5, Host: srv.Host, Backup: backupOf(srv), Outcome: o, Real: to})
+	_, err := m.Sif.Call(ctx, ipc.Request{Verb: ipc.A5, Host: srv.Host, Backup: backupOf(srv), Outcome: o, Real: to})
 	return err
 }

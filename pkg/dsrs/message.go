@@ -70,8 +70,8 @@ func background(ctx context.Context) context.Context {
 }
 
 // log is the logger for what ctx is about.
-func (d *DSRS) log(ctx context.Context) *zerolog.Logger {
-	log := d.Log
+func (k *kit) log(ctx context.Context) *zerolog.Logger {
+	log := k.Log
 	if ctx.Value(backgroundKey{}) != nil {
 		log = log.With().Str("job", "bg").Logger()
 	}
@@ -79,6 +79,6 @@ func (d *DSRS) log(ctx context.Context) *zerolog.Logger {
 }
 
 // since is the emulated time since t, as the log spells it.
-func (d *DSRS) since(t time.Time) string {
-	return d.Clock.Since(t).Round(10 * time.Millisecond).String()
+func (k *kit) since(t time.Time) string {
+	return k.Clock.Since(t).Round(10 * time.Millisecond).String()
 }

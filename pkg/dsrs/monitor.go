@@ -35,12 +35,12 @@ func (h health) kind() string {
 }
 
 // look pings the real server and, if it answers, asks its hypervisor.
-func (d *DSRS) look(ctx context.Context) health {
-	began := d.Clock.Now()
-	h := health{ping: d.pingFor(ctx, d.Settings.DSRS.PingTimeout.D())}
-	h.late = d.Clock.Since(began) >= d.beat()
+func (s *senses) look(ctx context.Context) health {
+	began := s.Clock.Now()
+	h := health{ping: s.pingFor(ctx, s.Settings.DSRS.PingTimeout.D())}
+	h.late = s.Clock.Since(began) >= s.beat()
 	if h.ping == nil {
-		h.hypervisor = d.quick(ctx, func(ctx context.Context) error { return d.Fleet.HypervisorAlive(ctx, d.Data.IP) })
+		h.hypervisor = s.quick(ctx, func(ctx context.Context) error { return s.Fleet.HypervisorAlive(ctx, s.Data.IP) })
 	}
 	return h
 }
@@ -48,17 +48,17 @@ func (d *DSRS) look(ctx context.Context) health {
 // pingFor pings every beat until the first answer, for at most limit: a packet
 // lost while the host was coming back costs one beat only. Each ping is as
 // patient as any, so that a slow network is no silent host.
-func (d *DSRS) pingFor(ctx context.Context, limit time.Duration) error {
-	limited, cancel := d.Clock.Timeout(ctx, limit)
+func (s *senses) pingFor(ctx context.Context, limit time.Duration) error {
+	limited, cancel := s.Clock.Timeout(ctx, limit)
 	var open sync.WaitGroup
 	defer open.Wait()
 	defer cancel()
 	answered := make(chan struct{}, 1)
 	for {
 		open.Go(func() {
-			ctx, cancel := d.Clock.Timeout(limited, d.Settings.DSRS.PingTimeout.D())
+			ctx, cancel := s.Clock.Timeout(limited, s.Settings.DSRS.PingTimeout.D())
 			defer cancel()
-			if d.Fleet.Ping(ctx, d.Data.IP) == nil {
+			if s.Fleet.Ping(ctx, s.Data.IP) == nil {
 				select {
 				case answered <- struct{}{}:
 				default:
@@ -69,17 +69,17 @@ func (d *DSRS) pingFor(ctx context.Context, limit time.Duration) error {
 		case <-answered:
 			return nil
 		case <-limited.Done():
-			return fmt.Errorf("cannot ping %s: %w", d.Data.IP, cluster.ErrNoAnswer)
-		case <-d.Clock.After(d.beat()):
+			return fmt.Errorf("cannot ping %s: %w", s.Data.IP, cluster.ErrNoAnswer)
+		case <-s.Clock.After(s.beat()):
 		}
 	}
 }
 
 // ping pings once and waits one beat.
-func (d *DSRS) ping(ctx context.Context, ip netip.Addr) error {
-	ctx, cancel := d.Clock.Timeout(ctx, d.beat())
+func (s *senses) ping(ctx context.Context, ip netip.Addr) error {
+	ctx, cancel := s.Clock.Timeout(ctx, s.beat())
 	defer cancel()
-	return d.Fleet.Ping(ctx, ip)
+	return s.Fleet.Ping(ctx, ip)
 }
 
 // lookTimeout bounds B1: the lock is kept for 5 s at most, and a monitoring
@@ -192,18 +192,18 @@ func (d *DSRS) suspended(ctx context.Context) (State, string) {
 }
 
 // rest waits for the emulated duration p, or less when the files change.
-func (d *DSRS) rest(ctx context.Context, p time.Duration) {
-	ctx, cancel := d.Clock.Timeout(ctx, p)
+func (s *senses) rest(ctx context.Context, p time.Duration) {
+	ctx, cancel := s.Clock.Timeout(ctx, p)
 	defer cancel()
 	select {
 	case <-ctx.Done():
-	case _, open := <-d.changed:
+	case _, open := <-s.changed:
 		if !open {
 			<-ctx.Done()
 			return
 		}
 		// A change is often one of several: let them come together.
-		_ = d.Clock.Sleep(ctx, settle)
+		_ = s.Clock.Sleep(ctx, settle)
 	}
 }
 

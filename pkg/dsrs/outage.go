@@ -30,22 +30,22 @@ type outage struct {
 }
 
 // beginOutage opens the record of a trouble.
-func (d *DSRS) beginOutage(silent bool) {
-	d.endTending()
-	d.outage = &outage{detected: d.Clock.Now(), silent: silent,
+func (s *strip) beginOutage(silent bool) {
+	s.endTending()
+	s.outage = &outage{detected: s.Clock.Now(), silent: silent,
 		owners: map[string]Owner{}, fenced: map[string]cluster.Guest{}, cut: map[string]cluster.Guest{}}
 }
 
 // endOutage closes it and gives up the servers that we still own.
-func (d *DSRS) endOutage() {
-	if d.outage == nil {
+func (s *strip) endOutage() {
+	if s.outage == nil {
 		return
 	}
-	d.outage.moves.Stop()
-	for host := range d.outage.owners {
-		d.outage.take(host).Release()
+	s.outage.moves.Stop()
+	for host := range s.outage.owners {
+		s.outage.take(host).Release()
 	}
-	d.outage = nil
+	s.outage = nil
 }
 
 // take hands the ownership of host on; nil where we do not have it.
@@ -93,6 +93,6 @@ func (o *outage) isFenced(host string) bool {
 }
 
 // restoreEnds is when restore_deadline passes.
-func (d *DSRS) restoreEnds() time.Time {
-	return d.outage.detected.Add(d.Settings.DSRS.RestoreDeadline.D())
+func (s *strip) restoreEnds() time.Time {
+	return s.outage.detected.Add(s.Settings.DSRS.RestoreDeadline.D())
 }

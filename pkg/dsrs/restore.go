@@ -156,12 +156,12 @@ func (d *DSRS) report(ctx context.Context, host string, err error) {
 }
 
 // bootNamed starts a server in access stop, without VIP.
-func (d *DSRS) bootNamed(ctx context.Context, host string) error {
-	srv, err := d.Servers.Server(host)
+func (b *boots) bootNamed(ctx context.Context, host string) error {
+	srv, err := b.Servers.Server(host)
 	if err != nil {
 		return err
 	}
-	return d.boot(ctx, srv, false)
+	return b.boot(ctx, srv, false)
 }
 
 // giveTries is how often a server that answers tries to take its VIPs back.
@@ -195,21 +195,21 @@ func (d *DSRS) restoreServer(ctx context.Context, host string, fenced bool, b4 *
 
 // unfence strips a guest that was cut off and that somebody else owns, as soon
 // as its agent answers, and lifts the fence.
-func (d *DSRS) unfence(ctx context.Context, g cluster.Guest) {
+func (s *strip) unfence(ctx context.Context, g cluster.Guest) {
 	for ctx.Err() == nil {
-		p := d.placementOf(*d.files.Load())
-		addrs, err := d.addrsWithin(ctx, g, callTimeout)
+		p := s.placementOf(*s.files.Load())
+		addrs, err := s.addrsWithin(ctx, g, callTimeout)
 		if err == nil {
-			err = d.drop(ctx, g, p.stale(g.Host, addrs), false)
+			err = s.drop(ctx, g, p.stale(g.Host, addrs), false)
 		}
-		state, serr := d.guestState(ctx, g)
+		state, serr := s.guestState(ctx, g)
 		rebooted := serr == nil && (state.Dead() || state == cluster.GuestBooting)
 		if err == nil || rebooted {
-			if d.link(ctx, g, true) == nil {
-				d.log(ctx).Info().Str("server", g.Host).Msg(MsgUnfenced)
+			if s.link(ctx, g, true) == nil {
+				s.log(ctx).Info().Str("server", g.Host).Msg(MsgUnfenced)
 				return
 			}
 		}
-		_ = d.Clock.Sleep(ctx, time.Second)
+		_ = s.Clock.Sleep(ctx, time.Second)
 	}
 }

@@ -26,10 +26,10 @@ type placement struct {
 	vips      []netip.Addr // all VIPs of the system
 }
 
-func (d *DSRS) placementOf(r ipc.Reply) placement {
+func (s *senses) placementOf(r ipc.Reply) placement {
 	p := placement{here: map[string][]netip.Addr{}, elsewhere: map[string]bool{}, stopped: r.Stopped, spares: r.Spares, vips: r.AllVIPs}
 	for _, row := range r.Placed {
-		if row.Real == d.Data.IP {
+		if row.Real == s.Data.IP {
 			p.here[row.Host] = append(p.here[row.Host], row.VIP)
 		} else {
 			p.elsewhere[row.Host] = true
@@ -71,54 +71,54 @@ func (d *DSRS) stripping(ctx context.Context) (State, string) {
 
 // fallen are those of guests that the files had serve here as p was read, and
 // not any more: taking the others' VIPs may last.
-func (d *DSRS) fallen(ctx context.Context, p placement, guests []cluster.GuestInfo) ([]cluster.GuestInfo, placement) {
-	r, err := d.askWithin(ctx, ipc.B2, callTimeout)
+func (s *strip) fallen(ctx context.Context, p placement, guests []cluster.GuestInfo) ([]cluster.GuestInfo, placement) {
+	r, err := s.askWithin(ctx, ipc.B2, callTimeout)
 	if err != nil {
 		return nil, p // what the files say now is looked at before anything is restored
 	}
-	now := d.placementOf(r)
+	now := s.placementOf(r)
 	return slices.DeleteFunc(slices.Clone(guests), func(g cluster.GuestInfo) bool {
 		return len(p.here[g.Host]) == 0 || len(now.here[g.Host]) > 0
 	}), now
 }
 
 // stripGuests strips guests at once; it returns the number of VIPs taken.
-func (d *DSRS) stripGuests(ctx context.Context, p placement, guests []cluster.GuestInfo) int {
+func (s *strip) stripGuests(ctx context.Context, p placement, guests []cluster.GuestInfo) int {
 	var vips atomic.Int64
 	var wg sync.WaitGroup
 	for _, g := range guests {
-		owned := d.outage.owners[g.Host] != nil
-		wg.Go(func() { vips.Add(int64(d.stripGuest(ctx, p, g, owned))) })
+		owned := s.outage.owners[g.Host] != nil
+		wg.Go(func() { vips.Add(int64(s.stripGuest(ctx, p, g, owned))) })
 	}
 	wg.Wait()
 	return int(vips.Load())
 }
 
 // ownServers takes the monitor lock of every server of line 4 that nobody owns.
-func (d *DSRS) ownServers() {
-	for _, host := range d.Data.Servers {
-		if d.outage.owners[host] != nil {
+func (s *strip) ownServers() {
+	for _, host := range s.Data.Servers {
+		if s.outage.owners[host] != nil {
 			continue
 		}
-		if o, err := d.Monitors.Own(host); err == nil {
-			d.outage.owners[host] = o
+		if o, err := s.Monitors.Own(host); err == nil {
+			s.outage.owners[host] = o
 		}
 	}
 }
 
 // returned asks for the files' word and for the guests of a host that has just
 // answered, until it has both. Next is Stripping then.
-func (d *DSRS) returned(ctx context.Context) (r ipc.Reply, guests []cluster.GuestInfo, next State, why string) {
+func (s *strip) returned(ctx context.Context) (r ipc.Reply, guests []cluster.GuestInfo, next State, why string) {
 	asked := make(chan error, 1)
-	limit := d.beat()
+	limit := s.beat()
 	for silent := 0; ctx.Err() == nil; limit = callTimeout {
 		go func() {
 			var err error
-			r, err = d.askWithin(ctx, ipc.B2, limit)
+			r, err = s.askWithin(ctx, ipc.B2, limit)
 			asked <- err
 		}()
-		err := d.within(ctx, callTimeout, func(ctx context.Context) (err error) {
-			guests, err = d.Fleet.Guests(ctx, d.Data.IP)
+		err := s.within(ctx, callTimeout, func(ctx context.Context) (err error) {
+			guests, err = s.Fleet.Guests(ctx, s.Data.IP)
 			return err
 		})
 		fileErr := <-asked
@@ -128,59 +128,59 @@ func (d *DSRS) returned(ctx context.Context) (r ipc.Reply, guests []cluster.Gues
 		case fileErr == nil && err == nil:
 			return r, guests, Stripping, ""
 		case err == nil && limit < callTimeout:
-			d.stripEarly(ctx, guests)
-		case err != nil && d.pingFor(ctx, d.beat()) != nil:
-			if silent++; silent > d.Settings.DSRS.ReexamineCount {
-				d.log(ctx).Warn().Msg(MsgLost)
+			s.stripEarly(ctx, guests)
+		case err != nil && s.pingFor(ctx, s.beat()) != nil:
+			if silent++; silent > s.Settings.DSRS.ReexamineCount {
+				s.log(ctx).Warn().Msg(MsgLost)
 				return r, nil, Waiting, "silent again"
 			}
-		case err != nil && d.Clock.Since(d.outage.answered) > hypervisorGrace:
+		case err != nil && s.Clock.Since(s.outage.answered) > hypervisorGrace:
 			return r, nil, HypervisorDown, "its virtualization software does not answer"
 		default:
 			silent = 0
 		}
-		_ = d.Clock.Sleep(ctx, retryAgent)
+		_ = s.Clock.Sleep(ctx, retryAgent)
 	}
 	return r, nil, Waiting, "ended"
 }
 
 // stripGuest takes from one guest what it must not have; it returns the number
 // of VIPs taken.
-func (d *DSRS) stripGuest(ctx context.Context, p placement, info cluster.GuestInfo, owned bool) int {
-	g := d.guest(info.Host)
-	if d.misplaced(p, info) {
-		d.remove(ctx, g)
+func (s *strip) stripGuest(ctx context.Context, p placement, info cluster.GuestInfo, owned bool) int {
+	g := s.guest(info.Host)
+	if s.misplaced(p, info) {
+		s.remove(ctx, g)
 		return 0
 	}
-	return d.stripVIPs(ctx, p, info, owned)
+	return s.stripVIPs(ctx, p, info, owned)
 }
 
 // stripVIPs takes the VIPs from a guest that it must not answer for. One that
 // must answer for none is cut off first: its agent takes longer than its link.
-func (d *DSRS) stripVIPs(ctx context.Context, p placement, info cluster.GuestInfo, owned bool) int {
-	g := d.guest(info.Host)
+func (s *strip) stripVIPs(ctx context.Context, p placement, info cluster.GuestInfo, owned bool) int {
+	g := s.guest(info.Host)
 	if !mayHold(info.State) {
 		return 0
 	}
-	if info.State == cluster.GuestBooting && d.outage.isCut(g.Host) {
-		_ = d.join(ctx, g) // it has no VIP
+	if info.State == cluster.GuestBooting && s.outage.isCut(g.Host) {
+		_ = s.join(ctx, g) // it has no VIP
 	}
-	none := d.ours(p, g.Host) && len(p.here[g.Host]) == 0
-	cut := none && d.cut(ctx, g, info.State) || d.outage.isCut(g.Host)
-	limit := d.Settings.DSRS.StripDeadline.D()
+	none := s.ours(p, g.Host) && len(p.here[g.Host]) == 0
+	cut := none && s.cut(ctx, g, info.State) || s.outage.isCut(g.Host)
+	limit := s.Settings.DSRS.StripDeadline.D()
 	if !cut {
-		limit = limit*6/10 - d.Clock.Since(d.outage.answered)
+		limit = limit*6/10 - s.Clock.Since(s.outage.answered)
 	}
-	addrs, err := d.addrsWithin(ctx, g, limit)
+	addrs, err := s.addrsWithin(ctx, g, limit)
 	stale := p.stale(g.Host, addrs)
 	if err == nil && len(stale) > 0 {
-		err = d.drop(ctx, g, stale, owned)
+		err = s.drop(ctx, g, stale, owned)
 	}
 	if cut && (err == nil || !none) {
-		err = d.join(ctx, g)
+		err = s.join(ctx, g)
 	}
-	if err != nil && none && (cut || d.mayAnswer(ctx, g, info.State)) {
-		d.fence(ctx, g)
+	if err != nil && none && (cut || s.mayAnswer(ctx, g, info.State)) {
+		s.fence(ctx, g)
 		return 0
 	}
 	return len(stale)
@@ -188,8 +188,8 @@ func (d *DSRS) stripVIPs(ctx context.Context, p placement, info cluster.GuestInf
 
 // misplaced reports whether a guest is a spare or a backup that the files do not
 // place here. The guests of others are none of ours.
-func (d *DSRS) misplaced(p placement, info cluster.GuestInfo) bool {
-	if info.State.Dead() || info.State == cluster.GuestSaved || d.isLine4(info.Host) ||
+func (s *senses) misplaced(p placement, info cluster.GuestInfo) bool {
+	if info.State.Dead() || info.State == cluster.GuestSaved || s.isLine4(info.Host) ||
 		len(p.here[info.Host]) > 0 || slices.Contains(p.stopped, info.Host) {
 		return false
 	}
@@ -199,27 +199,27 @@ func (d *DSRS) misplaced(p placement, info cluster.GuestInfo) bool {
 	if slices.Contains(p.spares, info.Host) {
 		return true
 	}
-	s, err := d.Servers.Server(info.Host)
-	return err == nil && !s.Real.IsValid() // line 8 is blank: a backup
+	st, err := s.Servers.Server(info.Host)
+	return err == nil && !st.Real.IsValid() // line 8 is blank: a backup
 }
 
 // remove pulls the plug of a spare or backup that runs here beside its other
 // self, or beside the files.
-func (d *DSRS) remove(ctx context.Context, g cluster.Guest) {
-	err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.Destroy(ctx, g) })
-	d.log(ctx).Warn().Str("server", g.Host).AnErr("error", err).Msg(MsgRemoved)
+func (s *senses) remove(ctx context.Context, g cluster.Guest) {
+	err := s.quick(ctx, func(ctx context.Context) error { return s.Fleet.Destroy(ctx, g) })
+	s.log(ctx).Warn().Str("server", g.Host).AnErr("error", err).Msg(MsgRemoved)
 }
 
 // addrsWithin asks the guest's agent for its addresses, for at least one call
 // and at most limit.
-func (d *DSRS) addrsWithin(ctx context.Context, g cluster.Guest, limit time.Duration) (addrs []netip.Addr, err error) {
-	ctx, cancel := d.limit(ctx, max(limit, d.beat()))
+func (s *senses) addrsWithin(ctx context.Context, g cluster.Guest, limit time.Duration) (addrs []netip.Addr, err error) {
+	ctx, cancel := s.limit(ctx, max(limit, s.beat()))
 	defer cancel()
 	for {
-		if addrs, err = d.Fleet.Addrs(ctx, g); err == nil {
+		if addrs, err = s.Fleet.Addrs(ctx, g); err == nil {
 			return addrs, nil
 		}
-		if d.Clock.Sleep(ctx, retryAgent) != nil {
+		if s.Clock.Sleep(ctx, retryAgent) != nil {
 			return nil, err
 		}
 	}
@@ -227,39 +227,39 @@ func (d *DSRS) addrsWithin(ctx context.Context, g cluster.Guest, limit time.Dura
 
 // mayAnswer reports whether a guest with a silent agent may answer for a VIP: one
 // that boots without network cannot.
-func (d *DSRS) mayAnswer(ctx context.Context, g cluster.Guest, s cluster.GuestState) bool {
-	if s != cluster.GuestBooting || !g.IP.IsValid() {
+func (s *senses) mayAnswer(ctx context.Context, g cluster.Guest, st cluster.GuestState) bool {
+	if st != cluster.GuestBooting || !g.IP.IsValid() {
 		return true
 	}
-	return d.ping(ctx, g.IP) == nil
+	return s.ping(ctx, g.IP) == nil
 }
 
 // fence cuts a guest off through the hypervisor without destroying anything;
 // the link comes up again once the guest has lost its VIPs.
-func (d *DSRS) fence(ctx context.Context, g cluster.Guest) {
-	err := d.link(ctx, g, false)
-	d.log(ctx).Warn().Str("server", g.Host).AnErr("error", err).Msg(MsgFenced)
-	d.outage.setCut(g, false)
-	d.outage.fence(g)
+func (s *strip) fence(ctx context.Context, g cluster.Guest) {
+	err := s.link(ctx, g, false)
+	s.log(ctx).Warn().Str("server", g.Host).AnErr("error", err).Msg(MsgFenced)
+	s.outage.setCut(g, false)
+	s.outage.fence(g)
 }
 
 // drop removes VIPs from a guest. The owner of a server needs no lock for that
 // while the real server is out: nobody else gives it a VIP. For any other
 // guest the rows are checked again under hold.
-func (d *DSRS) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, owned bool) error {
+func (s *strip) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, owned bool) error {
 	if !owned {
-		hctx, cancel := d.limit(ctx, callTimeout)
+		hctx, cancel := s.limit(ctx, callTimeout)
 		defer cancel()
-		s, err := d.Sif.Hold(hctx, ipc.Request{Host: g.Host})
+		st, err := s.Sif.Hold(hctx, ipc.Request{Host: g.Host})
 		if err != nil {
 			return err
 		}
-		defer func() { _ = s.Release(hctx) }() // nothing was given to anybody
-		handover.Expect(d.Fleet, s.Reply.Moving)
-		stale = withoutRows(stale, s.Reply.Rows, g)
+		defer func() { _ = st.Release(hctx) }() // nothing was given to anybody
+		handover.Expect(s.Fleet, st.Reply.Moving)
+		stale = withoutRows(stale, st.Reply.Rows, g)
 	}
 	for _, vip := range stale {
-		err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.DelVIP(ctx, g, vip) })
+		err := s.quick(ctx, func(ctx context.Context) error { return s.Fleet.DelVIP(ctx, g, vip) })
 		if err != nil {
 			return err
 		}
@@ -280,25 +280,25 @@ func withoutRows(vips []netip.Addr, rows *ipc.HeldRows, g cluster.Guest) []netip
 }
 
 // stripAnswering is what a host gets that answers again before it was taken out.
-func (d *DSRS) stripAnswering(ctx context.Context) {
-	if r, err := d.askWithin(ctx, ipc.B2, d.beat()); err == nil {
-		d.stripSeparated(ctx, r)
+func (s *strip) stripAnswering(ctx context.Context) {
+	if r, err := s.askWithin(ctx, ipc.B2, s.beat()); err == nil {
+		s.stripSeparated(ctx, r)
 	} else {
-		d.stripAtOnce(ctx)
+		s.stripAtOnce(ctx)
 	}
 }
 
 // stripSeparated checks the separated servers of a host that was never out, and
 // the spares and backups on it that the files do not place there.
-func (d *DSRS) stripSeparated(ctx context.Context, r ipc.Reply) {
-	p := d.placementOf(r)
-	d.eachSeparated(ctx, p, func(host string) { d.stripOne(ctx, p, host) })
+func (s *strip) stripSeparated(ctx context.Context, r ipc.Reply) {
+	p := s.placementOf(r)
+	s.eachSeparated(ctx, p, func(host string) { s.stripOne(ctx, p, host) })
 }
 
 // separated are the servers of line 4 that must answer for no VIP here, and are
 // not in access stop.
-func (d *DSRS) separated(p placement) []string {
-	return slices.DeleteFunc(slices.Clone(d.Data.Servers), func(host string) bool {
+func (s *senses) separated(p placement) []string {
+	return slices.DeleteFunc(slices.Clone(s.Data.Servers), func(host string) bool {
 		return len(p.here[host]) > 0 || slices.Contains(p.stopped, host)
 	})
 }
@@ -306,21 +306,21 @@ func (d *DSRS) separated(p placement) []string {
 // eachSeparated does f at once for every server that stripSeparated is about:
 // what must not answer for a VIP here. Whether it is to run is not a matter of
 // this host.
-func (d *DSRS) eachSeparated(ctx context.Context, p placement, f func(host string)) {
+func (s *senses) eachSeparated(ctx context.Context, p placement, f func(host string)) {
 	var wg sync.WaitGroup
-	for _, host := range d.separated(p) {
+	for _, host := range s.separated(p) {
 		wg.Go(func() { f(host) })
 	}
 	var guests []cluster.GuestInfo
-	err := d.quick(ctx, func(ctx context.Context) (err error) {
-		guests, err = d.Fleet.Guests(ctx, d.Data.IP)
+	err := s.quick(ctx, func(ctx context.Context) (err error) {
+		guests, err = s.Fleet.Guests(ctx, s.Data.IP)
 		return err
 	})
 	if err != nil {
 		guests = nil // silent again, or its hypervisor hangs: the next look
 	}
 	for _, g := range guests {
-		if d.misplaced(p, g) {
+		if s.misplaced(p, g) {
 			wg.Go(func() { f(g.Host) })
 		}
 	}
@@ -328,14 +328,14 @@ func (d *DSRS) eachSeparated(ctx context.Context, p placement, f func(host strin
 }
 
 // stripOne takes a separated server's stale VIPs; a silent agent is its owner's matter.
-func (d *DSRS) stripOne(ctx context.Context, p placement, host string) {
-	g := d.guest(host)
-	addrs, err := d.addrsWithin(ctx, g, d.Settings.DSRS.StripDeadline.D()/2)
+func (s *strip) stripOne(ctx context.Context, p placement, host string) {
+	g := s.guest(host)
+	addrs, err := s.addrsWithin(ctx, g, s.Settings.DSRS.StripDeadline.D()/2)
 	if err != nil {
 		return
 	}
 	if stale := p.stale(host, addrs); len(stale) > 0 {
-		err = d.drop(ctx, g, stale, false)
-		d.log(ctx).Info().Str("server", host).Int("vips", len(stale)).AnErr("error", err).Msg(MsgStripped)
+		err = s.drop(ctx, g, stale, false)
+		s.log(ctx).Info().Str("server", host).Int("vips", len(stale)).AnErr("error", err).Msg(MsgStripped)
 	}
 }

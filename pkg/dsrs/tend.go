@@ -27,47 +27,47 @@ type care struct {
 	pause time.Duration
 }
 
-func (d *DSRS) beginTending() *tending {
-	if d.tending == nil {
-		d.tending = &tending{jobs: map[string]*task.Task{}, left: map[string]bool{},
+func (s *strip) beginTending() *tending {
+	if s.tending == nil {
+		s.tending = &tending{jobs: map[string]*task.Task{}, left: map[string]bool{},
 			seen: map[string]time.Time{}, care: map[string]*care{}}
 	}
-	return d.tending
+	return s.tending
 }
 
 // endTending cancels every job and waits for it.
-func (d *DSRS) endTending() {
-	if d.tending == nil {
+func (s *strip) endTending() {
+	if s.tending == nil {
 		return
 	}
-	for _, j := range d.tending.jobs {
+	for _, j := range s.tending.jobs {
 		j.Cancel()
 	}
-	for _, j := range d.tending.jobs {
+	for _, j := range s.tending.jobs {
 		j.Stop()
 	}
-	d.tending = nil
+	s.tending = nil
 }
 
 // adopt takes over what a recovery left to do: monitors that were about to
 // end, and guests still cut off.
-func (d *DSRS) adopt(ctx context.Context, o *outage, left []string) {
-	t := d.beginTending()
+func (s *strip) adopt(ctx context.Context, o *outage, left []string) {
+	t := s.beginTending()
 	for _, host := range left {
 		t.left[host] = true
 	}
 	for host, g := range o.fenced {
-		if !d.isLine4(host) || t.left[host] {
-			d.unfenceBeside(ctx, g)
+		if !s.isLine4(host) || t.left[host] {
+			s.unfenceBeside(ctx, g)
 		}
 	}
 }
 
 // unfenceBeside strips g and lifts its fence beside all else.
-func (d *DSRS) unfenceBeside(ctx context.Context, g cluster.Guest) {
-	jobs, name := d.beginTending().jobs, "fence "+g.Host
+func (s *strip) unfenceBeside(ctx context.Context, g cluster.Guest) {
+	jobs, name := s.beginTending().jobs, "fence "+g.Host
 	if !jobs[name].Running() {
-		jobs[name] = task.Go(background(ctx), func(ctx context.Context) { d.unfence(ctx, g) })
+		jobs[name] = task.Go(background(ctx), func(ctx context.Context) { s.unfence(ctx, g) })
 	}
 }
 
@@ -120,7 +120,7 @@ func (d *DSRS) tendAsleep(ctx context.Context, r ipc.Reply) {
 	}
 }
 
-func (d *DSRS) interval() time.Duration { return d.Settings.DSRS.MonitorInterval.D() }
+func (k *kit) interval() time.Duration { return k.Settings.DSRS.MonitorInterval.D() }
 
 // unbroken is how long the fact has been seen without a break; 0 at first sight.
 func (t *tending) unbroken(fact string, seen bool, now time.Time) time.Duration {
@@ -196,9 +196,9 @@ func (d *DSRS) tendStopped(ctx context.Context, host string, c *care, idle bool)
 
 // bootsBySelf waits for the services of a server that boots, as long as a boot
 // may take.
-func (d *DSRS) bootsBySelf(ctx context.Context, host string) bool {
-	srv, err := d.Servers.Server(host)
-	return err == nil && d.awaitServices(ctx, srv, d.Settings.DBSS.RecoverDeadline.D()/3) == nil
+func (b *boots) bootsBySelf(ctx context.Context, host string) bool {
+	srv, err := b.Servers.Server(host)
+	return err == nil && b.awaitServices(ctx, srv, b.Settings.DBSS.RecoverDeadline.D()/3) == nil
 }
 
 // tendMonitor starts the dbss of a server that no process monitors: the one

@@ -71,15 +71,15 @@ func (d *DSRS) reexamine(ctx context.Context) (health, bool) {
 
 // lookAtHypervisor asks the hypervisor of a host that answers pings until it
 // answers, or until a deadline. A call that ended late was not listened to.
-func (d *DSRS) lookAtHypervisor(ctx context.Context, until time.Time) (health, bool) {
+func (s *senses) lookAtHypervisor(ctx context.Context, until time.Time) (health, bool) {
 	for {
-		asked := d.Clock.Now()
-		err := d.quick(ctx, func(ctx context.Context) error { return d.Fleet.HypervisorAlive(ctx, d.Data.IP) })
+		asked := s.Clock.Now()
+		err := s.quick(ctx, func(ctx context.Context) error { return s.Fleet.HypervisorAlive(ctx, s.Data.IP) })
 		if err == nil {
 			return health{}, true
 		}
-		late := d.Clock.Since(asked) > callTimeout+d.Clock.Emulated(lateCall)
-		if !late && !d.Clock.Now().Before(until) || d.Clock.Sleep(ctx, d.beat()) != nil {
+		late := s.Clock.Since(asked) > callTimeout+s.Clock.Emulated(lateCall)
+		if !late && !s.Clock.Now().Before(until) || s.Clock.Sleep(ctx, s.beat()) != nil {
 			return health{hypervisor: err}, false
 		}
 	}
@@ -90,12 +90,12 @@ func (d *DSRS) lookAtHypervisor(ctx context.Context, until time.Time) (health, b
 const lateCall = 20 * time.Millisecond
 
 // put is a detector's question about this real server.
-func (d *DSRS) put(ctx context.Context, q detector.Question) (detector.Word, error) {
+func (s *senses) put(ctx context.Context, q detector.Question) (detector.Word, error) {
 	switch q.Kind {
 	case detector.Ping, detector.Host:
-		return detector.Word{}, d.Fleet.Ping(ctx, d.Data.IP)
+		return detector.Word{}, s.Fleet.Ping(ctx, s.Data.IP)
 	case detector.Hypervisor:
-		return detector.Word{State: cluster.GuestRunning}, d.Fleet.HypervisorAlive(ctx, d.Data.IP)
+		return detector.Word{State: cluster.GuestRunning}, s.Fleet.HypervisorAlive(ctx, s.Data.IP)
 	}
 	return detector.Word{}, watch.ErrUnknown
 }
@@ -103,20 +103,20 @@ func (d *DSRS) put(ctx context.Context, q detector.Question) (detector.Word, err
 // looks has the host looked at n times, each look as patient as any: they
 // overlap, as one that began before a return may hear nothing of it. The caller
 // ends them.
-func (d *DSRS) looks(ctx context.Context, n int, every time.Duration) (<-chan health, func()) {
+func (s *senses) looks(ctx context.Context, n int, every time.Duration) (<-chan health, func()) {
 	ctx, cancel := context.WithCancel(ctx)
 	found := make(chan health)
 	var wg sync.WaitGroup
 	wg.Go(func() {
 		for range n {
 			wg.Go(func() {
-				h := d.look(ctx)
+				h := s.look(ctx)
 				select {
 				case found <- h:
 				case <-ctx.Done():
 				}
 			})
-			if d.Clock.Sleep(ctx, every) != nil {
+			if s.Clock.Sleep(ctx, every) != nil {
 				return
 			}
 		}
@@ -133,10 +133,10 @@ func (d *DSRS) gone(ctx context.Context) (State, string) {
 	return Normal, "the real server answers again"
 }
 
-func (d *DSRS) referenceAnswers(ctx context.Context) bool {
-	ctx, cancel := d.Clock.Timeout(ctx, d.Settings.DSRS.PingTimeout.D())
+func (s *senses) referenceAnswers(ctx context.Context) bool {
+	ctx, cancel := s.Clock.Timeout(ctx, s.Settings.DSRS.PingTimeout.D())
 	defer cancel()
-	return watch.References(ctx, d.Settings.Network.References, d.Fleet.Ping) == nil
+	return watch.References(ctx, s.Settings.Network.References, s.Fleet.Ping) == nil
 }
 
 // cutOff holds everything until a network reference answers: then it is the

@@ -20,7 +20,7 @@ const (
 
 // beat is how often a silent real server is asked: often enough that
 // strip_deadline can be met.
-func (d *DSRS) beat() time.Duration { return d.Settings.DSRS.StripDeadline.D() / 4 }
+func (k *kit) beat() time.Duration { return k.Settings.DSRS.StripDeadline.D() / 4 }
 
 // awaitAnswer pings until the first answer, for at most limit.
 func (d *DSRS) awaitAnswer(ctx context.Context, limit time.Duration) bool {
@@ -71,7 +71,7 @@ func (d *DSRS) waiting(ctx context.Context) (State, string) {
 // waits for the first answer until restore_deadline. While others are being
 // woken it only listens.
 func (d *DSRS) waking(ctx context.Context) (State, string) {
-	turn := wakeTurn{d: d}
+	turn := wakeTurn{d: d.kit}
 	defer turn.end()
 	for try := 0; ctx.Err() == nil; {
 		left := d.restoreEnds().Sub(d.Clock.Now())
