@@ -41,8 +41,11 @@ func (c *care) destinations(ctx context.Context) []netip.Addr {
 	}
 	out := slices.DeleteFunc(slices.Clone(c.active), func(real netip.Addr) bool { return free[real] == 0 })
 	slices.SortStableFunc(out, func(a, b netip.Addr) int {
-		if a == c.real || b == c.real {
-			return map[bool]int{true: -1, false: 1}[a == c.real]
+		switch c.real {
+		case a:
+			return -1
+		case b:
+			return 1
 		}
 		return cmp.Compare(free[b], free[a])
 	})

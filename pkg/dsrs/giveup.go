@@ -25,7 +25,7 @@ func (d *DSRS) givenUp(ctx context.Context) (State, string) {
 	}
 	for ctx.Err() == nil {
 		if !o.moves.Running() {
-			o.moves = task.Go(background(ctx), func(ctx context.Context) { d.moveBackups(ctx, o) })
+			o.moves = task.Go(d.background(ctx), func(ctx context.Context) { d.moveBackups(ctx, o) })
 		}
 		if next, why, moved := d.placeChanged(ctx); moved {
 			return next, why

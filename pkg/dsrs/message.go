@@ -62,20 +62,17 @@ const (
 	MsgNotMoved = "backup not moved"
 )
 
-type backgroundKey struct{}
-
-// background marks the work of ctx as a background job, for the log.
-func background(ctx context.Context) context.Context {
-	return context.WithValue(ctx, backgroundKey{}, true)
+// background is ctx for work beside the monitoring, which the log tells from that.
+func (k *kit) background(ctx context.Context) context.Context {
+	return k.Log.With().Str("job", "bg").Logger().WithContext(ctx)
 }
 
-// log is the logger for what ctx is about.
+// log is the logger of ctx: that of a background job, or the program's own.
 func (k *kit) log(ctx context.Context) *zerolog.Logger {
-	log := k.Log
-	if ctx.Value(backgroundKey{}) != nil {
-		log = log.With().Str("job", "bg").Logger()
+	if l := zerolog.Ctx(ctx); l.GetLevel() != zerolog.Disabled {
+		return l
 	}
-	return &log
+	return &k.Log
 }
 
 // since is the emulated time since t, as the log spells it.

@@ -67,14 +67,14 @@ func (s *strip) adopt(ctx context.Context, o *outage, left []string) {
 func (s *strip) unfenceBeside(ctx context.Context, g cluster.Guest) {
 	jobs, name := s.beginTending().jobs, "fence "+g.Host
 	if !jobs[name].Running() {
-		jobs[name] = task.Go(background(ctx), func(ctx context.Context) { s.unfence(ctx, g) })
+		jobs[name] = task.Go(s.background(ctx), func(ctx context.Context) { s.unfence(ctx, g) })
 	}
 }
 
 // tend starts what the servers of line 4 need. It reports whether something was
 // seen that must be looked at again soon.
 func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
-	ctx = background(ctx)
+	ctx = d.background(ctx)
 	t, p := d.beginTending(), d.placementOf(r)
 	t.asleep = false
 	for _, host := range d.Data.Servers {
@@ -108,7 +108,7 @@ func (d *DSRS) tend(ctx context.Context, r ipc.Reply) (hurry bool) {
 // tendAsleep starts the monitors, which nobody runs, of a suspended real
 // server's stopped servers: they wait for it as their dsrs does.
 func (d *DSRS) tendAsleep(ctx context.Context, r ipc.Reply) {
-	ctx = background(ctx)
+	ctx = d.background(ctx)
 	t := d.beginTending()
 	t.asleep = true
 	for _, host := range d.Data.Servers {

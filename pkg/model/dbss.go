@@ -35,7 +35,7 @@ func (g *stepper) dbss(p, x int8) {
 			g.add(p, "starts", s)
 		}
 	case started:
-		g.monitors1(p, x)
+		g.monitor(p, x)
 	case dSep:
 		g.separate(p, x)
 	case dFence:
@@ -96,8 +96,8 @@ func (g *stepper) verb(p, x int8, verb ipc.Verb, done, refused uint8) {
 	g.commit(p, s, e.files, e.failed, "["+string(verb)+"]", func(s *State) { s.procs[p].pc = done })
 }
 
-// monitors1 is one monitoring.
-func (g *stepper) monitors1(p, x int8) {
+// monitor is one look at the target.
+func (g *stepper) monitor(p, x int8) {
 	s, ok := g.open()
 	if !ok {
 		return

@@ -123,7 +123,7 @@ func (g *stepper) round() {
 			g.add(0, "lock, strays off to mend "+g.vips[i].String(), t)
 		}
 	}
-	g.strangers1(s, v)
+	g.stripMarked(s, v)
 	for h := range g.reals {
 		if v.reals[h] == "suspended" && s.hosts[h] == awake && s.procs[g.powers[h]].pc == 0 {
 			t := s
@@ -150,9 +150,9 @@ func (g *stepper) round() {
 	g.add(0, fmt.Sprint("shift ", g.plans[id].steps), s)
 }
 
-// strangers1 strips, under the lock, who has a VIP that a killed shift was
+// stripMarked strips, under the lock, who has a VIP that a killed shift was
 // moving, without being its holder or its owner's.
-func (g *stepper) strangers1(s State, v *view) {
+func (g *stepper) stripMarked(s State, v *view) {
 	t := s
 	for i := range g.vips {
 		if s.moving&(1<<i) == 0 {

@@ -59,7 +59,7 @@ func New(scope Scope) *System {
 		tables: known{ids: map[string]int16{}}, planIDs: map[string]int16{}, memo: newMemo()}
 	y.tables.all = append(y.tables.all, cluster.Tables{}) // 0 is none
 	y.plans = append(y.plans, planned{})
-	for i, h := range []struct {
+	for _, h := range []struct {
 		name, group, backup string
 		real, ip            int
 	}{{"W1", "Web", "Wb", 201, 2}, {"W2", "Web", "Wb2", 203, 5}, {"F1", "FTP", "Fb", 202, 3}, {"F2", "FTP", "Fb2", 203, 6}} {
@@ -68,7 +68,6 @@ func New(scope Scope) *System {
 		y.servers, y.vips = append(y.servers, d), append(y.vips, d.VIP)
 		y.guests = append(y.guests, cluster.Guest{Host: d.Host, IP: d.IP, Real: d.Real})
 		y.homes[d.VIP] = d.Host
-		_ = i
 	}
 	for _, d := range y.servers[:homesN] {
 		y.guests = append(y.guests, cluster.Guest{Host: d.Backup, IP: d.BackupIP, Real: addr(200)})
