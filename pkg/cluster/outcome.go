@@ -5,6 +5,9 @@ import (
 	"time"
 )
 
+// CallLimit is how long a quick call to a hypervisor, into a guest or to a sif may take.
+const CallLimit = 3 * time.Second
+
 // AddressLimit is how long a guest lets a command go on that changes its addresses.
 const AddressLimit = 2 * time.Second
 

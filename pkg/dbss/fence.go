@@ -110,7 +110,7 @@ func (f *fence) answering(ctx context.Context) fenceDebt {
 	if f.p.mute {
 		return f.once(ctx, muteTimeout, unfenced)
 	}
-	return f.once(ctx, callTimeout, unfenced)
+	return f.once(ctx, cluster.CallLimit, unfenced)
 }
 
 // once is run where nobody has answered who could do it: everything at the same

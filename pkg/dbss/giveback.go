@@ -17,8 +17,7 @@ func (m *Monitor) givingBack(ctx context.Context) (State, string) {
 		m.alarm("VIPs cannot be given back", err)
 		m.job.Stop()
 		m.job = nil // looks at the target again before the next attempt
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-		return Recovering, "VIPs cannot be given back"
+		return m.later(ctx, Recovering, "VIPs cannot be given back")
 	}
 	m.calm("VIPs cannot be given back")
 	e := m.timed(m.log.Info().Str("step", string(ipc.A5)), m.trouble.stamps)

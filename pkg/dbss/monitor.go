@@ -112,6 +112,12 @@ func (m *Monitor) step(ctx context.Context) (State, string) {
 	return Ended, "unknown state"
 }
 
+// later is to after a pause: what failed is tried again then.
+func (m *Monitor) later(ctx context.Context, to State, why string) (State, string) {
+	_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
+	return to, why
+}
+
 // transition is the only place where the state changes.
 func (m *Monitor) transition(to State, why string) error {
 	if to == m.state {

@@ -117,8 +117,7 @@ func (m *Monitor) handingOver(ctx context.Context) (State, string) {
 		defer cancel()
 		if err := m.opt.Monitors.Start(sctx, m.opt.Target.Backup); err != nil {
 			m.alarm("the backup's monitor cannot be started", err)
-			_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-			return Recovering, "the backup's monitor cannot be started"
+			return m.later(ctx, Recovering, "the backup's monitor cannot be started")
 		}
 	}
 	m.calm("the backup's monitor cannot be started")

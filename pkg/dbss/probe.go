@@ -106,13 +106,12 @@ func (s *senses) whoHave(ctx context.Context, ip, vip netip.Addr) (own, macs []c
 
 // guestCall bounds one call into a guest or to a hypervisor.
 func (k *kit) guestCall(ctx context.Context) (context.Context, context.CancelFunc) {
-	return k.clk.Timeout(ctx, callTimeout)
+	return k.clk.Timeout(ctx, cluster.CallLimit)
 }
 
-// callTimeout bounds a quick call (a state, an address); slowTimeout one that
+// slowTimeout bounds a call that
 // works on memory (pause, boot command), migrateTimeout a live migration.
 const (
-	callTimeout    = 3 * time.Second
 	slowTimeout    = 30 * time.Second
 	migrateTimeout = 120 * time.Second
 )

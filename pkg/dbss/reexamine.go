@@ -30,8 +30,7 @@ func proofOf(v detector.Verdict) proof {
 func (m *Monitor) reexamining(ctx context.Context) (State, string) {
 	v, err := m.lookAfterTrouble(ctx)
 	if err != nil {
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-		return Reexamining, "files cannot be asked"
+		return m.later(ctx, Reexamining, "files cannot be asked")
 	}
 	if v.state != cluster.Operating {
 		m.backup.rest(ctx)
@@ -137,8 +136,7 @@ func (m *Monitor) unreachable(ctx context.Context) (State, string) {
 	defer cancel()
 	if err := m.askReferences(ctx); err != nil {
 		m.alarm(MsgHolding, err)
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-		return Reexamining, "no network reference answers"
+		return m.later(ctx, Reexamining, "no network reference answers")
 	}
 	m.calm(MsgHolding)
 	return m.confirmed(detector.Verdict{Trouble: detector.Cut, AgentSilent: true, Evidence: "its VIPs cannot be put back"})

@@ -18,8 +18,7 @@ import (
 func (m *Monitor) starting(ctx context.Context) (State, string) {
 	v, err := m.lookBeforeMonitor(ctx)
 	if err != nil {
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-		return Starting, "files cannot be asked"
+		return m.later(ctx, Starting, "files cannot be asked")
 	}
 	if m.opt.Ready != nil {
 		m.ready.Do(m.opt.Ready)
@@ -53,8 +52,7 @@ func (m *Monitor) waiting(ctx context.Context) (State, string) {
 	m.pause(ctx, m.untilSettled())
 	v, err := m.lookBeforeMonitor(ctx)
 	if err != nil {
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-		return Waiting, "files cannot be asked"
+		return m.later(ctx, Waiting, "files cannot be asked")
 	}
 	next, why := m.route(v)
 	if next == Normal && m.said.News(topicWaiting, "") {
@@ -89,8 +87,7 @@ func (m *Monitor) untilSettled() time.Duration {
 func (m *Monitor) normal(ctx context.Context) (State, string) {
 	v, err := m.lookBeforeMonitor(ctx)
 	if err != nil { // no trouble of the target
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-		return Normal, "files cannot be asked"
+		return m.later(ctx, Normal, "files cannot be asked")
 	}
 	if next, why := m.route(v); next != Normal {
 		return next, why

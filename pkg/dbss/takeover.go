@@ -117,8 +117,7 @@ func (m *Monitor) notSeparated(ctx context.Context, err error) (State, string) {
 	}
 	v, err := m.lookBeforeMonitor(ctx)
 	if err != nil || v.state == cluster.Separated {
-		_ = m.clk.Sleep(ctx, m.set.PingInterval.D())
-		return TakingOver, "files cannot be changed"
+		return m.later(ctx, TakingOver, "files cannot be changed")
 	}
 	m.backup.rest(ctx)
 	return m.route(v)

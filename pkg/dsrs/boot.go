@@ -119,7 +119,7 @@ func (b *boots) resumeClean(ctx context.Context, g cluster.Guest) error {
 	if err := b.quick(ctx, func(ctx context.Context) error { return b.Fleet.Resume(ctx, g) }); err != nil {
 		return fmt.Errorf("cannot resume %s: %v", g.Host, err)
 	}
-	addrs, err := b.addrsWithin(ctx, g, callTimeout)
+	addrs, err := b.addrsWithin(ctx, g, cluster.CallLimit)
 	if err != nil {
 		return fmt.Errorf("cannot strip %s: %v", g.Host, err)
 	}

@@ -14,10 +14,6 @@ import (
 	"pss-msbs/pkg/settings"
 )
 
-// callTimeout bounds one quick call to the fleet or to sif outside a wait for
-// the lock, so that nothing that hangs stops the monitor.
-const callTimeout = 3 * time.Second
-
 // DSRS is the monitor of one real server. What it embeds are its layers: each knows
 // those before it only.
 type DSRS struct {
@@ -93,7 +89,7 @@ func (d *DSRS) ready(ctx context.Context) error {
 	if d.Ready == nil {
 		return nil
 	}
-	_, _ = d.askWithin(ctx, ipc.B1, callTimeout) // files that cannot be asked stop no monitor
+	_, _ = d.askWithin(ctx, ipc.B1, cluster.CallLimit) // files that cannot be asked stop no monitor
 	return d.Ready()
 }
 
@@ -158,7 +154,7 @@ func (k *kit) patiently(ctx context.Context, limit time.Duration, call func(cont
 
 // quick runs one quick call of the fleet.
 func (k *kit) quick(ctx context.Context, call func(context.Context) error) error {
-	return k.within(ctx, callTimeout, call)
+	return k.within(ctx, cluster.CallLimit, call)
 }
 
 // news reports whether text was not the last thing said about topic.

@@ -198,7 +198,7 @@ func (d *DSRS) restoreServer(ctx context.Context, host string, fenced bool, b4 *
 func (s *strip) unfence(ctx context.Context, g cluster.Guest) {
 	for ctx.Err() == nil {
 		p := s.placementOf(*s.files.Load())
-		addrs, err := s.addrsWithin(ctx, g, callTimeout)
+		addrs, err := s.addrsWithin(ctx, g, cluster.CallLimit)
 		if err == nil {
 			err = s.drop(ctx, g, p.stale(g.Host, addrs), false)
 		}

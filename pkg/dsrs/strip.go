@@ -72,7 +72,7 @@ func (d *DSRS) stripping(ctx context.Context) (State, string) {
 // fallen are those of guests that the files had serve here as p was read, and
 // not any more: taking the others' VIPs may last.
 func (s *strip) fallen(ctx context.Context, p placement, guests []cluster.GuestInfo) ([]cluster.GuestInfo, placement) {
-	r, err := s.askWithin(ctx, ipc.B2, callTimeout)
+	r, err := s.askWithin(ctx, ipc.B2, cluster.CallLimit)
 	if err != nil {
 		return nil, p // what the files say now is looked at before anything is restored
 	}
@@ -111,13 +111,13 @@ func (s *strip) ownServers() {
 func (s *strip) returned(ctx context.Context) (r ipc.Reply, guests []cluster.GuestInfo, next State, why string) {
 	asked := make(chan error, 1)
 	limit := s.beat()
-	for silent := 0; ctx.Err() == nil; limit = callTimeout {
+	for silent := 0; ctx.Err() == nil; limit = cluster.CallLimit {
 		go func() {
 			var err error
 			r, err = s.askWithin(ctx, ipc.B2, limit)
 			asked <- err
 		}()
-		err := s.within(ctx, callTimeout, func(ctx context.Context) (err error) {
+		err := s.within(ctx, cluster.CallLimit, func(ctx context.Context) (err error) {
 			guests, err = s.Fleet.Guests(ctx, s.Data.IP)
 			return err
 		})
@@ -127,7 +127,7 @@ func (s *strip) returned(ctx context.Context) (r ipc.Reply, guests []cluster.Gue
 			return r, nil, Suspended, "its row stands in suspension-real"
 		case fileErr == nil && err == nil:
 			return r, guests, Stripping, ""
-		case err == nil && limit < callTimeout:
+		case err == nil && limit < cluster.CallLimit:
 			s.stripEarly(ctx, guests)
 		case err != nil && s.pingFor(ctx, s.beat()) != nil:
 			if silent++; silent > s.Settings.DSRS.ReexamineCount {
@@ -248,7 +248,7 @@ func (s *strip) fence(ctx context.Context, g cluster.Guest) {
 // guest the rows are checked again under hold.
 func (s *strip) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, owned bool) error {
 	if !owned {
-		hctx, cancel := s.limit(ctx, callTimeout)
+		hctx, cancel := s.limit(ctx, cluster.CallLimit)
 		defer cancel()
 		st, err := s.Sif.Hold(hctx, ipc.Request{Host: g.Host})
 		if err != nil {

@@ -16,7 +16,7 @@ import (
 // trouble is B2 and the re-examination: any answer of ping and hypervisor
 // together ends it.
 func (d *DSRS) trouble(ctx context.Context) (State, string) {
-	if r, err := d.askWithin(ctx, ipc.B2, callTimeout); err == nil {
+	if r, err := d.askWithin(ctx, ipc.B2, cluster.CallLimit); err == nil {
 		if r.State == cluster.RealAsleep {
 			d.news("state", MsgSuspended)
 			d.Log.Info().Str("step", "B2").Msg(MsgSuspended)
@@ -78,7 +78,7 @@ func (s *senses) lookAtHypervisor(ctx context.Context, until time.Time) (health,
 		if err == nil {
 			return health{}, true
 		}
-		late := s.Clock.Since(asked) > callTimeout+s.Clock.Emulated(lateCall)
+		late := s.Clock.Since(asked) > cluster.CallLimit+s.Clock.Emulated(lateCall)
 		if !late && !s.Clock.Now().Before(until) || s.Clock.Sleep(ctx, s.beat()) != nil {
 			return health{hypervisor: err}, false
 		}

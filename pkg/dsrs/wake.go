@@ -54,7 +54,7 @@ func (d *DSRS) keepLooking(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		_, _ = d.askWithin(ctx, ipc.B2, callTimeout)
+		_, _ = d.askWithin(ctx, ipc.B2, cluster.CallLimit)
 	}
 }
 

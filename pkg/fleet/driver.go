@@ -6,7 +6,6 @@ package fleet
 import (
 	"context"
 	"net/netip"
-	"time"
 
 	"pss-msbs/pkg/cluster"
 )
@@ -77,6 +76,3 @@ type Driver interface {
 
 	Close() error
 }
-
-// CallTimeout is what a program gives a single quick call (a state, an address).
-const CallTimeout = 3 * time.Second

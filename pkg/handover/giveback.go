@@ -59,7 +59,6 @@ type GiveBack struct {
 // The deadlines of a give-back, in emulated time.
 const (
 	forceAfter = time.Second     // for one address of a server that does not obey
-	callTime   = 3 * time.Second // for one call
 	againTime  = 6 * time.Second // for another hold
 )
 
@@ -76,7 +75,7 @@ func (g *GiveBack) Run(ctx context.Context) error {
 	defer cancel()
 	g.find(held)
 	g.turn = make(chan struct{}, 1)
-	h := &Handover{Network: g.Servers, Clock: g.Clock, Legs: g.legs(), Rows: g, Acts: g, Undo: callTime}
+	h := &Handover{Network: g.Servers, Clock: g.Clock, Legs: g.legs(), Rows: g, Acts: g, Undo: cluster.CallLimit}
 	err := h.Run(held)
 	if err != nil && !errors.Is(err, ErrNotUndone) {
 		g.release(ctx)
@@ -86,7 +85,7 @@ func (g *GiveBack) Run(ctx context.Context) error {
 
 // release says that nothing is left of what was begun: else sif marks it.
 func (g *GiveBack) release(ctx context.Context) {
-	ctx, cancel := g.Clock.Limit(context.WithoutCancel(ctx), callTime)
+	ctx, cancel := g.Clock.Limit(context.WithoutCancel(ctx), cluster.CallLimit)
 	defer cancel()
 	_ = g.session.Release(ctx) // it may have ended
 }
@@ -102,7 +101,7 @@ func (g *GiveBack) VIPs() []netip.Addr { return g.rows.Returning(g.Target.Host, 
 
 // quiet waits, without the lock, until no job can stop the target any more.
 func (g *GiveBack) quiet(ctx context.Context) error {
-	ctx, cancel := g.Clock.Limit(ctx, callTime)
+	ctx, cancel := g.Clock.Limit(ctx, cluster.CallLimit)
 	defer cancel()
 	return g.Servers.Quiet(ctx, g.Target)
 }
@@ -175,7 +174,7 @@ func (g *GiveBack) anywhere(ctx context.Context, named cluster.Guest) cluster.Gu
 }
 
 func (g *GiveBack) lives(ctx context.Context, b cluster.Guest) bool {
-	ctx, cancel := g.Clock.Limit(ctx, callTime)
+	ctx, cancel := g.Clock.Limit(ctx, cluster.CallLimit)
 	defer cancel()
 	st, err := g.Servers.GuestState(ctx, b)
 	return err == nil && !st.Dead() && st != cluster.GuestSaved
@@ -197,7 +196,7 @@ func (g *GiveBack) Commit(ctx context.Context) (err error) {
 
 // Look implements Rows. While the hold stands nobody can look, nor need to.
 func (g *GiveBack) Look(ctx context.Context) bool {
-	ctx, cancel := g.Clock.Limit(context.WithoutCancel(ctx), callTime)
+	ctx, cancel := g.Clock.Limit(context.WithoutCancel(ctx), cluster.CallLimit)
 	defer cancel()
 	r, err := g.Sif.Call(ctx, ipc.Request{Verb: ipc.A1, Host: g.Target.Host})
 	if err == nil && r.State != cluster.Separated {

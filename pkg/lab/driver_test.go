@@ -67,7 +67,7 @@ func openFleet(t *testing.T) fleet.Driver {
 
 // quick bounds one call as the programs do.
 func quick(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), fleet.CallTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), cluster.CallLimit)
 	t.Cleanup(cancel)
 	return ctx
 }

@@ -3,16 +3,12 @@ package pss
 import (
 	"context"
 	"sync"
-	"time"
 
 	"pss-msbs/pkg/ahead"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/load"
 	"pss-msbs/pkg/settings"
 )
-
-// askTime is what one question may take that a cycle asks beside measuring.
-const askTime = 3 * time.Second
 
 // measure measures every distinct server in operation, in parallel, each with
 // its own deadline: one that hangs delays the others by that at most.
@@ -96,7 +92,7 @@ func (s *System) groups(t cluster.Tables, servers map[string]load.Server) []load
 
 // count counts the accesses of this cycle.
 func (s *System) count(ctx context.Context) {
-	ctx, cancel := s.opt.Clock.Timeout(ctx, askTime)
+	ctx, cancel := s.opt.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	of, err := s.opt.Accesses.Accesses(ctx)
 	if ctx.Err() == nil {

@@ -183,7 +183,7 @@ func (s *System) mendSpares(ctx context.Context, t cluster.Tables) {
 
 // saved reports whether the spare is at rest; where nobody says it counts as such.
 func (s *System) saved(ctx context.Context, g cluster.Guest) bool {
-	ctx, cancel := s.opt.Clock.Timeout(ctx, askTime)
+	ctx, cancel := s.opt.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	state, err := s.opt.Fleet.GuestState(ctx, g)
 	return err != nil || state == cluster.GuestSaved

@@ -123,7 +123,7 @@ func (s *System) serving(t cluster.Tables, group string) []cluster.Guest {
 
 // take gives a VIP that nobody serves to g, if its services answer.
 func (s *System) take(ctx context.Context, group string, vip netip.Addr, g cluster.Guest) error {
-	short, cancel := s.opt.Clock.Timeout(ctx, askTime)
+	short, cancel := s.opt.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	if err := s.ops.Greets(short, g, group); err != nil {
 		return fmt.Errorf("cannot give %v to %s: %w", vip, g.Host, err)

@@ -64,7 +64,7 @@ func Conformance(t *testing.T, d fleet.Driver, w World) {
 
 // quick bounds one call as the programs do.
 func quick(t *testing.T) context.Context {
-	ctx, cancel := context.WithTimeout(t.Context(), fleet.CallTimeout)
+	ctx, cancel := context.WithTimeout(t.Context(), cluster.CallLimit)
 	t.Cleanup(cancel)
 	return ctx
 }

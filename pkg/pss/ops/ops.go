@@ -150,9 +150,8 @@ type Ops struct {
 const (
 	lockTime = 3 * time.Second
 	undoTime = 900 * time.Millisecond
-	callTime = 3 * time.Second
 	// quietTime bounds the wait for what a hypervisor may still do.
-	quietTime = callTime + cluster.AddressLimit
+	quietTime = cluster.CallLimit + cluster.AddressLimit
 )
 
 // silentLooks in a row show that a real server has fallen silent.

@@ -235,7 +235,7 @@ func (h *Ops) born(ctx context.Context, g cluster.Guest, group string) error {
 }
 
 func (h *Ops) stateOf(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
-	ctx, cancel := h.Clock.Timeout(ctx, callTime)
+	ctx, cancel := h.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	return h.Fleet.GuestState(ctx, g)
 }

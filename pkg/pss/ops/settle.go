@@ -15,7 +15,7 @@ import (
 // names, as far as the network tells: servers that do not answer for their own
 // address are their monitors' business, and VIPs in separation their owner's.
 func (h *Ops) Astray(ctx context.Context, t cluster.Tables) []netip.Addr {
-	ctx, cancel := h.Clock.Timeout(ctx, callTime)
+	ctx, cancel := h.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	var mu sync.Mutex
 	var out []netip.Addr
@@ -129,7 +129,7 @@ type Place struct {
 // those too that their dsrs has taken out of the files: cut off, they may run
 // what they ran. The error joins those of real servers that did not say.
 func (h *Ops) Placed(ctx context.Context, t cluster.Tables) (map[string]Place, error) {
-	ctx, cancel := h.Clock.Timeout(ctx, callTime)
+	ctx, cancel := h.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	out := map[string]Place{}
 	var mu sync.Mutex

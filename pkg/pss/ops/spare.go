@@ -129,7 +129,7 @@ func (h *Ops) Rest(ctx context.Context, g cluster.Guest, group string) (saved bo
 	if err != nil || st == cluster.GuestSaved || st.Dead() {
 		return st == cluster.GuestSaved, err
 	}
-	quick, cancel := h.Clock.Timeout(ctx, callTime)
+	quick, cancel := h.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	if err := errors.Join(h.strip(quick, g), h.Greets(quick, g, group)); err != nil {
 		if idle := h.idle(ctx, cluster.SpareRow{Host: g.Host}); idle != nil || ctx.Err() != nil {

@@ -63,7 +63,6 @@ type Power struct {
 
 const (
 	lockTime = 3 * time.Second        // one step under the lock
-	callTime = 3 * time.Second        // one call
 	pingTime = 200 * time.Millisecond // one ping of a host that is about to answer
 	fine     = 10 * time.Millisecond  // resolution of durations in the log
 )
@@ -159,7 +158,7 @@ func (p *Power) sleep(ctx context.Context, real netip.Addr) error {
 	}
 	err := p.Fleet.SuspendReal(long, real)
 	if err != nil {
-		short, done := retry.Detached(ctx, p.Clock, callTime)
+		short, done := retry.Detached(ctx, p.Clock, cluster.CallLimit)
 		defer done()
 		if p.Fleet.Ping(short, real) == nil {
 			return err
@@ -348,14 +347,14 @@ func (p *Power) rouse(ctx context.Context, row cluster.RealRow) error {
 // send sends one magic packet. That nobody says whether it was sent must not
 // keep the wake, and the turn, for good.
 func (p *Power) send(ctx context.Context, mac cluster.MAC) error {
-	short, cancel := p.Clock.Timeout(ctx, callTime)
+	short, cancel := p.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	return p.Fleet.WakeReal(short, mac)
 }
 
 // Answers asks once whether a real server is awake.
 func (p *Power) Answers(ctx context.Context, real netip.Addr) bool {
-	short, cancel := p.Clock.Timeout(ctx, callTime)
+	short, cancel := p.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	return p.awake(short, real) == nil
 }

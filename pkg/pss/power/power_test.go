@@ -184,7 +184,7 @@ func TestWakeWithoutWordOfThePacket(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Hour)
 		defer cancel()
 		begun := time.Now()
-		if err := p.Wake(ctx, rs3.IP); err != nil || time.Since(begun) > 2*callTime || len(f.t.Real) != 1 {
+		if err := p.Wake(ctx, rs3.IP); err != nil || time.Since(begun) > 2*cluster.CallLimit || len(f.t.Real) != 1 {
 			t.Errorf("after %v: %v; real %v", time.Since(begun), err, f.t.Real)
 		}
 	})
