@@ -16,9 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/ipc"
@@ -27,7 +24,7 @@ import (
 
 func started(t *testing.T, d daemon.Dirs, target string) *daemon.Companion {
 	t.Helper()
-	c, err := daemon.StartSif(context.Background(), d, target, clock.Clock{}, zerolog.Nop())
+	c, err := daemon.In(d).StartSif(context.Background(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,21 +213,21 @@ func msDat() *mgmtdata.Server {
 
 func TestSpareRunsUntilSpareStop(t *testing.T) {
 	d := fleetDirs(t)
-	if err := daemon.StartSpareSif(t.Context(), d, "Ms", 0); err != nil {
+	if err := daemon.In(d).StartSpareSif(t.Context(), "Ms", 0); err != nil {
 		t.Fatal(err)
 	}
 	c := clientOf(d, "Ms")
 	if _, err := c.Call(t.Context(), ipc.Request{Verb: ipc.SpareStart, Host: "Ms", Dat: msDat()}); err != nil {
 		t.Fatal(err)
 	}
-	holder, held, err := daemon.MonitorHolder(d.Run, "Ms")
+	holder, held, err := daemon.In(d).Holder("Ms")
 	if err != nil || !held || holder != pidsIn(d)["dbss"] {
 		t.Fatalf("spare-start answered before dbss %d monitors: %d, %v, %v", pidsIn(d)["dbss"], holder, held, err)
 	}
 
 	first := killed(t, d, "dbss")
 	eventually(t, "the sif starts its dbss again", func() bool {
-		pid, held, err := daemon.MonitorHolder(d.Run, "Ms")
+		pid, held, err := daemon.In(d).Holder("Ms")
 		return err == nil && held && pid != first
 	})
 	dbss := pidsIn(d)["dbss"]
@@ -246,7 +243,7 @@ func TestSpareRunsUntilSpareStop(t *testing.T) {
 
 	killed(t, d, "dbss")
 	eventually(t, "the sif that adopted starts its dbss again", func() bool {
-		pid, held, err := daemon.MonitorHolder(d.Run, "Ms")
+		pid, held, err := daemon.In(d).Holder("Ms")
 		return err == nil && held && pid != dbss
 	})
 	if _, err := c.Call(t.Context(), ipc.Request{Verb: ipc.SpareStop, Host: "Ms"}); err != nil {
@@ -257,10 +254,10 @@ func TestSpareRunsUntilSpareStop(t *testing.T) {
 
 func TestSpareStartReportsWhyDbssDoesNotStart(t *testing.T) {
 	d := fleetDirs(t)
-	if err := daemon.StartSpareSif(t.Context(), d, "Ms", 0); err != nil {
+	if err := daemon.In(d).StartSpareSif(t.Context(), "Ms", 0); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := daemon.LockMonitor(d.Run, "Ms") // somebody monitors the spare
+	lock, err := daemon.In(d).Lock("Ms") // somebody monitors the spare
 	if err != nil {
 		t.Fatal(err)
 	}

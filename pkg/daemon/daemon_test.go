@@ -174,24 +174,24 @@ func FuzzTextLine(f *testing.F) {
 
 func TestMonitorLock(t *testing.T) {
 	d := testDirs(t)
-	if _, held, err := MonitorHolder(d.Run, "M1"); held || err != nil {
+	if _, held, err := In(d).Holder("M1"); held || err != nil {
 		t.Fatalf("held before anybody took it: %v, %v", held, err)
 	}
-	l, err := LockMonitor(d.Run, "M1")
+	l, err := In(d).Lock("M1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = LockMonitor(d.Run, "M1")
+	_, err = In(d).Lock("M1")
 	if want := fmt.Sprintf("already monitored by pid %d", os.Getpid()); !errors.Is(err, ErrMonitored) || !strings.Contains(err.Error(), want) {
 		t.Errorf("a second monitor: %v, want %q", err, want)
 	}
-	if pid, held, err := MonitorHolder(d.Run, "M1"); pid != os.Getpid() || !held || err != nil {
+	if pid, held, err := In(d).Holder("M1"); pid != os.Getpid() || !held || err != nil {
 		t.Errorf("holder %d, %v, %v", pid, held, err)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if pid, held, err := MonitorHolder(d.Run, "M1"); pid != 0 || held || err != nil {
+	if pid, held, err := In(d).Holder("M1"); pid != 0 || held || err != nil {
 		t.Errorf("after an end by intent: holder %d, %v, %v", pid, held, err)
 	}
 }
@@ -205,14 +205,14 @@ func TestLookingForTheHolderDisturbsNobody(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if _, _, err := MonitorHolder(d.Run, "M1"); err != nil {
+				if _, _, err := In(d).Holder("M1"); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	for range 100 {
-		l, err := LockMonitor(d.Run, "M1")
+		l, err := In(d).Lock("M1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestAdoptingALockThatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if l, err := LockMonitor(d.Run, "M1"); err != nil {
+	if l, err := In(d).Lock("M1"); err != nil {
 		t.Fatal(err)
 	} else {
 		defer l.Close()
@@ -238,7 +238,7 @@ func TestAdoptingALockThatIsNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := AdoptMonitorLock(d.Run, "M1", fd); err == nil || !strings.Contains(err.Error(), "is not") {
+	if _, err := (OS{Dirs: d, LockFD: fd}).Lock("M1"); err == nil || !strings.Contains(err.Error(), "is not") {
 		t.Errorf("adopted another file: %v", err)
 	}
 }
@@ -250,11 +250,11 @@ func TestSlotsAreShared(t *testing.T) {
 }
 
 func testSlots(t *testing.T, kind Work) {
-	run := t.TempDir()
+	e := In(Dirs{Run: t.TempDir()})
 	synctest.Test(t, func(t *testing.T) {
 		var release []func()
 		for range 2 {
-			r, err := Slot(t.Context(), clock.Clock{}, run, kind, 2)
+			r, err := e.Slot(t.Context(), kind, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,17 +262,17 @@ func testSlots(t *testing.T, kind Work) {
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := Slot(short, clock.Clock{}, run, kind, 2); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := e.Slot(short, kind, 2); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a third got a slot of two: %v", err)
 		}
-		if r, err := Slot(t.Context(), clock.Clock{}, run, "other", 1); err != nil {
+		if r, err := e.Slot(t.Context(), "other", 1); err != nil {
 			t.Errorf("other work waits for it: %v", err)
 		} else {
 			r()
 		}
 		time.AfterFunc(5*time.Second, release[0])
 		start := time.Now()
-		r, err := Slot(t.Context(), clock.Clock{}, run, kind, 2)
+		r, err := e.Slot(t.Context(), kind, 2)
 		if took := time.Since(start); err != nil || took < 5*time.Second || took > 5*time.Second+slotPoll {
 			t.Errorf("waited %s, %v, want the 5 s until a slot was free", took, err)
 		}
@@ -287,7 +287,7 @@ func TestStopWaitsForTheEnd(t *testing.T) {
 		t.Errorf("stop of what does not run: %v", err)
 	}
 	stopped := make(chan struct{})
-	c, err := ServeControl(d, "dbss", "M1", func() { close(stopped) })
+	c, err := In(d).ServeControl("dbss", "M1", func() { close(stopped) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestStopWaitsForTheEnd(t *testing.T) {
 
 func TestControlRefusesOtherRequests(t *testing.T) {
 	d := testDirs(t)
-	c, err := ServeControl(d, "pss", "", func() { t.Error("stopped") })
+	c, err := In(d).ServeControl("pss", "", func() { t.Error("stopped") })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"pss-msbs/pkg/ipc"
 )
 
 // Dirs are the directories that all programs take as flags; it embeds in a
@@ -78,10 +76,8 @@ func (d Dirs) ControlSocket(program, name string) string {
 }
 
 // MonitorLock is the lock file of the one monitor of a server.
-func (d Dirs) MonitorLock(name string) string { return monitorLock(d.Run, name) }
-
-func monitorLock(runDir, name string) string {
-	return filepath.Join(runDir, "monitor-"+name+".lock")
+func (d Dirs) MonitorLock(name string) string {
+	return filepath.Join(d.Run, "monitor-"+name+".lock")
 }
 
 // SpareDat is the management data that the sif of a spare writes for its dbss.
@@ -98,9 +94,6 @@ func (d Dirs) Budget(name string) string { return filepath.Join(d.State, "budget
 
 // Wake is what pss remembers of the wakes of a real server.
 func (d Dirs) Wake(ip string) string { return filepath.Join(d.State, "wake-"+ip+".json") }
-
-// Moves are the VIPs that pss is moving.
-func (d Dirs) Moves() ipc.Moves { return ipc.Moves{Dir: d.State} }
 
 // LogFile is the system log of a program instance.
 func (d Dirs) LogFile(program, name string) string {
