@@ -2,7 +2,10 @@ package sim
 
 import (
 	"container/heap"
+	"sync"
 	"time"
+
+	"pss-msbs/pkg/clock"
 )
 
 // item is something that will happen in the fleet at an emulated instant.
@@ -30,15 +33,55 @@ func (a *agenda) Pop() any {
 	return x
 }
 
-// after puts do on the agenda d from now; it runs with the lock held. Held: m.mu.
-func (m *Model) after(d time.Duration, do func()) { m.at(m.now.Add(d), do) }
+// course is the fleet's own course of time: what will happen, one thing after
+// the other, under one lock.
+type course struct {
+	clk      clock.Clock
+	patience time.Duration // of a probe whose caller names no end
+	conclude func()        // from a change
+	kick     chan struct{}
+	quit     chan struct{}
+	stopped  chan struct{}
+	once     sync.Once
 
-func (m *Model) at(t time.Time, do func()) {
-	m.seq++
-	heap.Push(&m.agenda, item{at: t, seq: m.seq, do: do})
-	if m.agenda[0].seq == m.seq {
+	mu     sync.Mutex
+	start  time.Time
+	now    time.Time // of the action under way
+	seq    int
+	agenda agenda
+	dirty  bool // something that ownership or power depends on changed
+}
+
+func newCourse(clk clock.Clock, patience time.Duration, conclude func()) *course {
+	now := clk.Now()
+	return &course{clk: clk, patience: patience, conclude: conclude, start: now, now: now,
+		kick: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+// Close ends the fleet; calls that hang return.
+func (c *course) Close() error {
+	c.once.Do(func() { close(c.quit) })
+	<-c.stopped
+	return nil
+}
+
+// settle concludes from changes until nothing changes. Held: mu.
+func (c *course) settle() {
+	for c.dirty {
+		c.dirty = false
+		c.conclude()
+	}
+}
+
+// after puts do on the agenda d from now; it runs with the lock held. Held: m.mu.
+func (c *course) after(d time.Duration, do func()) { c.at(c.now.Add(d), do) }
+
+func (c *course) at(t time.Time, do func()) {
+	c.seq++
+	heap.Push(&c.agenda, item{at: t, seq: c.seq, do: do})
+	if c.agenda[0].seq == c.seq {
 		select {
-		case m.kick <- struct{}{}:
+		case c.kick <- struct{}{}:
 		default:
 		}
 	}
@@ -46,49 +89,49 @@ func (m *Model) at(t time.Time, do func()) {
 
 // catchUp does whatever is due by now, each at its own instant, so that what
 // the fleet records does not depend on when a timer really fired. Held: m.mu.
-func (m *Model) catchUp() {
-	now := m.clk.Now()
-	for len(m.agenda) > 0 && !m.agenda[0].at.After(now) {
-		x := heap.Pop(&m.agenda).(item)
-		if x.at.After(m.now) {
-			m.now = x.at
+func (c *course) catchUp() {
+	now := c.clk.Now()
+	for len(c.agenda) > 0 && !c.agenda[0].at.After(now) {
+		x := heap.Pop(&c.agenda).(item)
+		if x.at.After(c.now) {
+			c.now = x.at
 		}
 		x.do()
-		m.settle()
+		c.settle()
 	}
-	if now.After(m.now) {
-		m.now = now
+	if now.After(c.now) {
+		c.now = now
 	}
 }
 
 // run is the fleet's own course of time.
-func (m *Model) run() {
-	defer close(m.stopped)
+func (c *course) run() {
+	defer close(c.stopped)
 	for {
-		m.lock()
+		c.lock()
 		wait := time.Hour
-		if len(m.agenda) > 0 {
-			wait = m.agenda[0].at.Sub(m.now)
+		if len(c.agenda) > 0 {
+			wait = c.agenda[0].at.Sub(c.now)
 		}
-		m.unlock()
-		t := time.NewTimer(m.clk.Wall(wait))
+		c.unlock()
+		t := time.NewTimer(c.clk.Wall(wait))
 		select {
-		case <-m.quit:
+		case <-c.quit:
 			t.Stop()
 			return
-		case <-m.kick:
+		case <-c.kick:
 		case <-t.C:
 		}
 		t.Stop()
 	}
 }
 
-func (m *Model) lock() {
-	m.mu.Lock()
-	m.catchUp()
+func (c *course) lock() {
+	c.mu.Lock()
+	c.catchUp()
 }
 
-func (m *Model) unlock() {
-	m.settle()
-	m.mu.Unlock()
+func (c *course) unlock() {
+	c.settle()
+	c.mu.Unlock()
 }

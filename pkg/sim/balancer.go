@@ -9,6 +9,9 @@ import (
 // balancer is the load balancer: round robin over the VIPs of a group, a
 // health check of each VIP, redispatch of an access that finds nobody.
 type balancer struct {
+	*world
+	net    *network
+	pace   *pace
 	ports  []*port
 	groups []*clients
 }
@@ -27,7 +30,7 @@ type clients struct {
 	next   int
 	log    []access
 	failed time.Time // first access of the outage under way
-	demand demand
+	demand *demand
 }
 
 // access is one line of the client's log.
@@ -56,26 +59,27 @@ func (d demand) percent(now time.Time) float64 {
 // logMax bounds a client's log.
 const logMax = 20000
 
-func (m *Model) startBalancer() {
-	for _, v := range m.spec.VIPs {
+func (b *balancer) startBalancer() {
+	for _, v := range b.spec.VIPs {
 		p := &port{VIPSpec: v, up: true}
-		m.lb.ports = append(m.lb.ports, p)
-		c := m.clientsOf(v.Group)
+		b.ports = append(b.ports, p)
+		c := b.clientsOf(v.Group)
 		if c == nil {
-			c = &clients{group: v.Group, demand: demand{to: m.spec.Load}}
-			m.lb.groups = append(m.lb.groups, c)
+			c = &clients{group: v.Group, demand: &demand{to: b.spec.Load}}
+			b.pace.demands[v.Group] = c.demand
+			b.groups = append(b.groups, c)
 		}
 		c.ports = append(c.ports, p)
 	}
-	slices.SortFunc(m.lb.groups, func(a, b *clients) int { return a.ports[0].VIP.Compare(b.ports[0].VIP) })
-	if b := m.spec.Balancer; !b.Off {
-		m.every(b.CheckInterval, 0, m.check)
-		m.every(b.AskInterval, b.AskInterval/2, m.ask)
+	slices.SortFunc(b.groups, func(a, b *clients) int { return a.ports[0].VIP.Compare(b.ports[0].VIP) })
+	if s := b.spec.Balancer; !s.Off {
+		b.every(s.CheckInterval, 0, b.check)
+		b.every(s.AskInterval, s.AskInterval/2, b.ask)
 	}
 }
 
-func (m *Model) clientsOf(group string) *clients {
-	for _, c := range m.lb.groups {
+func (b *balancer) clientsOf(group string) *clients {
+	for _, c := range b.groups {
 		if c.group == group {
 			return c
 		}
@@ -84,15 +88,15 @@ func (m *Model) clientsOf(group string) *clients {
 }
 
 // every does do at each interval d, beginning shift after the fleet's start.
-func (m *Model) every(d, shift time.Duration, do func()) {
+func (c *course) every(d, shift time.Duration, do func()) {
 	var again func()
-	next := m.record.start.Add(shift)
+	next := c.start.Add(shift)
 	again = func() {
 		next = next.Add(d)
-		m.at(next, again)
+		c.at(next, again)
 		do()
 	}
-	m.at(next, again)
+	c.at(next, again)
 }
 
 // outcome of one connection to a VIP.
@@ -104,8 +108,8 @@ const (
 	unheard         // nobody answers, or a frozen program accepts and says nothing
 )
 
-func (m *Model) try(vip netip.Addr) outcome {
-	who := m.answerer(vip, fromClients)
+func (b *balancer) try(vip netip.Addr) outcome {
+	who := b.net.answerer(vip, fromClients)
 	if who == nil {
 		return unheard
 	}
@@ -122,13 +126,13 @@ func (m *Model) try(vip netip.Addr) outcome {
 }
 
 // check is one round of health checks, and the accesses of the load since the last.
-func (m *Model) check() {
-	d := m.spec.Balancer.CheckInterval.Seconds()
-	for _, p := range m.lb.ports {
-		p.syns += m.spec.Balancer.PerSecond * d
-		m.mark(p, m.try(p.VIP) == served)
+func (b *balancer) check() {
+	d := b.spec.Balancer.CheckInterval.Seconds()
+	for _, p := range b.ports {
+		p.syns += b.spec.Balancer.PerSecond * d
+		b.mark(p, b.try(p.VIP) == served)
 	}
-	for _, c := range m.lb.groups {
+	for _, c := range b.groups {
 		if up := c.up(); len(up) > 0 {
 			for _, p := range up {
 				p.syns += c.demand.accesses * d / float64(len(up))
@@ -137,10 +141,10 @@ func (m *Model) check() {
 	}
 }
 
-func (m *Model) mark(p *port, up bool) {
+func (b *balancer) mark(p *port, up bool) {
 	if p.up != up {
 		p.up = up
-		m.note("balancer", nil, "", "%s up: %t", p.VIP, up)
+		b.note("balancer", "", "", "%s up: %t", p.VIP, up)
 	}
 }
 
@@ -167,51 +171,51 @@ func (c *clients) pick() *port {
 }
 
 // ask lets the client of every group make one access.
-func (m *Model) ask() {
-	for _, c := range m.lb.groups {
-		m.access(c)
+func (b *balancer) ask() {
+	for _, c := range b.groups {
+		b.access(c)
 	}
 }
 
-func (m *Model) access(c *clients) {
-	delay := m.spec.Balancer.Latency
+func (b *balancer) access(c *clients) {
+	delay := b.spec.Balancer.Latency
 	for p := c.pick(); p != nil; p = c.pick() {
 		p.syns++
-		switch m.try(p.VIP) {
+		switch b.try(p.VIP) {
 		case served:
-			m.answered(c, delay+m.keptWaiting(p.VIP))
+			b.answered(c, delay+b.keptWaiting(p.VIP))
 			return
 		case refused:
-			delay += m.spec.Balancer.Latency
+			delay += b.spec.Balancer.Latency
 		case unheard:
-			delay += m.spec.Balancer.ConnectTimeout
+			delay += b.spec.Balancer.ConnectTimeout
 		}
-		m.mark(p, false)
+		b.mark(p, false)
 	}
 	if c.failed.IsZero() {
-		c.failed = m.now
-		m.note("client", nil, "", "client of %s finds no server", c.group)
+		c.failed = b.now
+		b.note("client", "", "", "client of %s finds no server", c.group)
 	}
-	c.add(access{at: m.now, delay: delay, failed: true})
+	c.add(access{at: b.now, delay: delay, failed: true})
 }
 
 // answered logs an access; the first after an outage waited since the first that failed.
-func (m *Model) answered(c *clients, delay time.Duration) {
+func (b *balancer) answered(c *clients, delay time.Duration) {
 	if !c.failed.IsZero() {
-		delay += m.now.Sub(c.failed)
-		m.note("client", nil, "", "client of %s served again after %.2f s", c.group, delay.Seconds())
+		delay += b.now.Sub(c.failed)
+		b.note("client", "", "", "client of %s served again after %.2f s", c.group, delay.Seconds())
 		c.failed = time.Time{}
 	}
-	c.add(access{at: m.now, delay: delay})
+	c.add(access{at: b.now, delay: delay})
 }
 
 // keptWaiting is how long who answers for vip makes a client wait.
-func (m *Model) keptWaiting(vip netip.Addr) time.Duration {
-	who := m.answerer(vip, fromClients)
-	if _, to := m.slowness(who); to == 0 {
+func (b *balancer) keptWaiting(vip netip.Addr) time.Duration {
+	who := b.net.answerer(vip, fromClients)
+	if _, to := b.pace.slowness(who); to == 0 {
 		return 0
 	}
-	return m.greeting(who, m.luck("client of ", vip.String()))
+	return b.pace.greeting(who, b.luck("client of ", vip.String()))
 }
 
 func (c *clients) add(a access) {
@@ -221,7 +225,8 @@ func (c *clients) add(a access) {
 	c.log = append(c.log, a)
 }
 
-func (b *balancer) accesses() map[netip.Addr]uint64 {
+// syns are those of every VIP so far.
+func (b *balancer) syns() map[netip.Addr]uint64 {
 	out := map[netip.Addr]uint64{}
 	for _, p := range b.ports {
 		out[p.VIP] = uint64(p.syns)

@@ -16,21 +16,21 @@ var (
 )
 
 // hang waits as a caller does whose peer keeps silent: until its own deadline.
-func (m *Model) hang(ctx context.Context, why error) error {
+func (c *course) hang(ctx context.Context, why error) error {
 	select {
 	case <-ctx.Done():
 		return late(ctx, why)
-	case <-m.quit:
+	case <-c.quit:
 		return errClosed
 	}
 }
 
 // patient is ctx, with an end where it has none.
-func (m *Model) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+func (c *course) patient(ctx context.Context) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, m.clk.Wall(m.spec.Times.ProbeTimeout))
+	return context.WithTimeout(ctx, c.clk.Wall(c.patience))
 }
 
 // brief is a time so short that nothing but a deadline breaks it off.
@@ -38,24 +38,24 @@ const brief = 3 * ms
 
 // wait lets d pass. A deadline that ends first means that nobody answered in
 // time: why. On a busy machine both may be over; then the answer counts.
-func (m *Model) wait(ctx context.Context, d time.Duration, why error) error {
+func (c *course) wait(ctx context.Context, d time.Duration, why error) error {
 	begin := time.Now()
 	if d <= 0 { // see clock.Sleep
 		return nil
 	}
-	if end, ok := ctx.Deadline(); d <= brief && ok && end.Sub(begin) > m.clk.Wall(d) {
-		time.Sleep(m.clk.Wall(d))
+	if end, ok := ctx.Deadline(); d <= brief && ok && end.Sub(begin) > c.clk.Wall(d) {
+		time.Sleep(c.clk.Wall(d))
 		return nil
 	}
-	t := time.NewTimer(m.clk.Wall(d))
+	t := time.NewTimer(c.clk.Wall(d))
 	defer t.Stop()
 	select {
 	case <-t.C:
 		return nil
-	case <-m.quit:
+	case <-c.quit:
 		return errClosed
 	case <-ctx.Done():
-		if time.Since(begin) >= m.clk.Wall(d) {
+		if time.Since(begin) >= c.clk.Wall(d) {
 			return nil
 		}
 		return late(ctx, why)
@@ -70,47 +70,54 @@ func late(ctx context.Context, why error) error {
 	return why
 }
 
+// calls are the calls of hypervisors.
+type calls struct {
+	*world
+	net   *network
+	lates *lates
+}
+
 // reach waits until real's hypervisor has answered a call that takes d; a
 // silent one hangs, one whose daemon is stopped refuses at once.
-func (m *Model) reach(ctx context.Context, real netip.Addr, d time.Duration) error {
-	m.lock()
-	h := m.hosts[real]
+func (c *calls) reach(ctx context.Context, real netip.Addr, d time.Duration) error {
+	c.lock()
+	h := c.hosts[real]
 	if h == nil {
-		m.unlock()
+		c.unlock()
 		return fmt.Errorf("no real server %s", real)
 	}
-	silent, refuses, slow := h.silent, m.answersPing(h) && h.hypervisor == stopped, h.slow
-	if p := m.toHypervisor(h); d > 0 && p != (Path{}) {
-		slow += p.Exchange(m.luck("call ", h.Name, " ", d.String()), 1)
+	silent, refuses, slow := h.silent, c.net.answersPing(h) && h.hypervisor == stopped, h.slow
+	if p := c.net.toHypervisor(h); d > 0 && p != (Path{}) {
+		slow += p.Exchange(c.luck("call ", h.Name, " ", d.String()), 1)
 	}
 	if !silent {
-		m.heard(h)
+		c.net.heard(h)
 	}
-	m.unlock()
+	c.unlock()
 	switch {
 	case refuses:
-		if err := m.wait(ctx, d, cluster.ErrHostSilent); err != nil {
+		if err := c.wait(ctx, d, cluster.ErrHostSilent); err != nil {
 			return err
 		}
 		return fmt.Errorf("%w: connection refused", cluster.ErrHostSilent)
 	case silent:
-		return m.hang(ctx, cluster.ErrHostSilent)
+		return c.hang(ctx, cluster.ErrHostSilent)
 	}
-	return m.wait(ctx, d+slow, cluster.ErrHostSilent)
+	return c.wait(ctx, d+slow, cluster.ErrHostSilent)
 }
 
 // call does do on real's hypervisor after d, with the lock held.
-func (m *Model) call(ctx context.Context, real netip.Addr, d time.Duration, do func(*host) error) error {
-	if err := m.reach(ctx, real, d); err != nil {
+func (c *calls) call(ctx context.Context, real netip.Addr, d time.Duration, do func(*host) error) error {
+	if err := c.reach(ctx, real, d); err != nil {
 		return err
 	}
-	m.lock()
-	h := m.hosts[real]
+	c.lock()
+	h := c.hosts[real]
 	if h.silent {
-		m.unlock()
-		return m.hang(ctx, cluster.ErrHostSilent)
+		c.unlock()
+		return c.hang(ctx, cluster.ErrHostSilent)
 	}
-	defer m.unlock()
+	defer c.unlock()
 	return do(h)
 }
 
@@ -123,17 +130,17 @@ type operation struct {
 }
 
 // operate begins a job under the lock and waits for its end.
-func (m *Model) operate(ctx context.Context, g cluster.Guest, begin func(*host) (operation, error)) error {
+func (c *calls) operate(ctx context.Context, g cluster.Guest, begin func(*host) (operation, error)) error {
 	launch := func(h *host) (done chan error, err error) {
 		op, err := begin(h)
 		if err == nil {
 			op.on = h
-			done = m.launch(op)
+			done = c.launch(op)
 		}
 		return done, err
 	}
 	var done chan error
-	err := m.command(ctx, g, m.spec.Times.Hypervisor,
+	err := c.command(ctx, g, c.spec.Times.Hypervisor,
 		func(h *host) (err error) { done, err = launch(h); return err },
 		func(h *host) error { _, err := launch(h); return err })
 	if err != nil || done == nil {
@@ -143,23 +150,23 @@ func (m *Model) operate(ctx context.Context, g cluster.Guest, begin func(*host) 
 	case err = <-done:
 	case <-ctx.Done():
 		return cluster.Unknown(late(ctx, cluster.ErrHostSilent))
-	case <-m.quit:
+	case <-c.quit:
 		return errClosed
 	}
-	if errors.Is(err, errGone) || m.isSilent(g.Real) {
-		return cluster.Unknown(m.hang(ctx, cluster.ErrHostSilent))
+	if errors.Is(err, errGone) || c.isSilent(g.Real) {
+		return cluster.Unknown(c.hang(ctx, cluster.ErrHostSilent))
 	}
 	return err
 }
 
 // launch puts op's end on the agenda. Held: m.mu.
-func (m *Model) launch(op operation) chan error {
+func (c *calls) launch(op operation) chan error {
 	done := make(chan error, 1)
 	if op.finish == nil {
 		done <- nil
 		return done
 	}
-	end := m.now
+	end := c.now
 	if op.guest != nil && op.guest.busy.After(end) {
 		end = op.guest.busy
 	}
@@ -168,7 +175,7 @@ func (m *Model) launch(op operation) chan error {
 		op.guest.busy = end
 	}
 	life := op.on.life
-	m.at(end, func() {
+	c.at(end, func() {
 		if op.on.life != life || !op.on.up() {
 			done <- errGone
 			return
@@ -178,9 +185,9 @@ func (m *Model) launch(op operation) chan error {
 	return done
 }
 
-func (m *Model) isSilent(real netip.Addr) bool {
-	m.lock()
-	defer m.unlock()
-	h := m.hosts[real]
+func (c *calls) isSilent(real netip.Addr) bool {
+	c.lock()
+	defer c.unlock()
+	h := c.hosts[real]
 	return h != nil && h.silent
 }

@@ -11,22 +11,32 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
+// hypervisors do to guests what their callers want.
+type hypervisors struct {
+	*calls
+	life    *life
+	reports *reports
+	pace    *pace
+	harms   *harms
+	judge   *judge
+}
+
 // GuestState is what the hypervisor of g.Real says of g.
-func (m *Model) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
+func (hv *hypervisors) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
 	var s cluster.GuestState
-	err := m.call(ctx, g.Real, m.spec.Times.Hypervisor, func(h *host) error {
-		s = m.stateOn(h, g.Host)
+	err := hv.call(ctx, g.Real, hv.spec.Times.Hypervisor, func(h *host) error {
+		s = hv.stateOn(h, g.Host)
 		return nil
 	})
 	return s, say(err, "ask for the state of", g)
 }
 
-func (m *Model) stateOn(h *host, name string) cluster.GuestState {
-	i, k := h.on[name], m.guests[name]
+func (w *world) stateOn(h *host, name string) cluster.GuestState {
+	i, k := h.on[name], w.guests[name]
 	switch {
-	case i != nil && m.now.Before(i.seenUntil):
+	case i != nil && w.now.Before(i.seenUntil):
 		return i.seen
-	case k.isRestored(h, m.now):
+	case k.isRestored(h, w.now):
 		return cluster.GuestPaused // as libvirt shows it
 	case k != nil && k.saved != nil && (i == nil || !i.live()):
 		return cluster.GuestSaved
@@ -44,10 +54,10 @@ func (k *guest) isRestored(h *host, now time.Time) bool {
 }
 
 // Start boots g on g.Real; it returns once the guest boots.
-func (m *Model) Start(ctx context.Context, g cluster.Guest) error {
-	m.blameSleeping("start", g.Host, g.Real)
+func (hv *hypervisors) Start(ctx context.Context, g cluster.Guest) error {
+	hv.judge.blameSleeping("start", g.Host, g.Real)
 	start := func(h *host) error {
-		k := m.guests[g.Host]
+		k := hv.guests[g.Host]
 		if k == nil {
 			return fmt.Errorf("no such server")
 		}
@@ -61,17 +71,17 @@ func (m *Model) Start(ctx context.Context, g cluster.Guest) error {
 		case cluster.GuestPaused:
 			return fmt.Errorf("it is paused")
 		}
-		m.blameTwin(i)
+		hv.judge.blameTwin(i)
 		k.saved, i.linkDown, i.used = nil, false, meter{}
-		m.boot(i, m.startTime(i))
-		m.publish(h, i.Host, cluster.EventStarted, 0)
+		hv.life.boot(i, hv.startTime(i))
+		hv.reports.publish(h, i.Host, cluster.EventStarted, 0)
 		return nil
 	}
-	return say(m.command(ctx, g, m.spec.Times.Hypervisor, start, start), "start", g)
+	return say(hv.command(ctx, g, hv.spec.Times.Hypervisor, start, start), "start", g)
 }
 
-func (m *Model) startTime(i *instance) time.Duration {
-	t := m.spec.Times.Guest[i.Kind]
+func (hv *hypervisors) startTime(i *instance) time.Duration {
+	t := hv.spec.Times.Guest[i.Kind]
 	if i.at.warm[i.Kind] {
 		return t.Second
 	}
@@ -79,118 +89,118 @@ func (m *Model) startTime(i *instance) time.Duration {
 }
 
 // Resume lets a paused guest run on; its clock is stale until SetClock.
-func (m *Model) Resume(ctx context.Context, g cluster.Guest) error {
-	m.blameSleeping("resume", g.Host, g.Real)
-	err := m.operate(ctx, g, func(h *host) (operation, error) {
+func (hv *hypervisors) Resume(ctx context.Context, g cluster.Guest) error {
+	hv.judge.blameSleeping("resume", g.Host, g.Real)
+	err := hv.operate(ctx, g, func(h *host) (operation, error) {
 		i := h.on[g.Host]
 		switch {
 		case i == nil || i.state != cluster.GuestPaused && i.state != cluster.GuestRunning:
-			return operation{}, fmt.Errorf("it is %s", m.stateOn(h, g.Host))
+			return operation{}, fmt.Errorf("it is %s", hv.stateOn(h, g.Host))
 		case i.state == cluster.GuestRunning:
 			return operation{}, nil
 		}
-		return operation{guest: i, takes: m.spec.Times.Guest[i.Kind].Resume, finish: func() error { return m.resumed(i) }}, nil
+		return operation{guest: i, takes: hv.spec.Times.Guest[i.Kind].Resume, finish: func() error { return hv.resumed(i) }}, nil
 	})
 	return say(err, "resume", g)
 }
 
-func (m *Model) resumed(i *instance) error {
+func (hv *hypervisors) resumed(i *instance) error {
 	if i.state != cluster.GuestPaused {
 		return fmt.Errorf("it is %s", i.state)
 	}
-	m.blameKeptVIPs(i)
+	hv.judge.blameKeptVIPs(i)
 	i.staleClock = true
-	m.become(i, cluster.GuestRunning)
-	m.publish(i.at, i.Host, cluster.EventResumed, 0)
+	hv.life.become(i, cluster.GuestRunning)
+	hv.reports.publish(i.at, i.Host, cluster.EventResumed, 0)
 	return nil
 }
 
 // Pause stops a guest in memory; it is silent from the beginning of the call.
-func (m *Model) Pause(ctx context.Context, g cluster.Guest) error {
-	err := m.operate(ctx, g, func(h *host) (operation, error) {
-		i, err := m.runningOn(h, g.Host)
+func (hv *hypervisors) Pause(ctx context.Context, g cluster.Guest) error {
+	err := hv.operate(ctx, g, func(h *host) (operation, error) {
+		i, err := hv.runningOn(h, g.Host)
 		if err != nil || i.state == cluster.GuestPaused {
 			return operation{}, err
 		}
-		m.halt(i, "pause")
-		return operation{guest: i, takes: m.spec.Times.Guest[i.Kind].Pause, finish: func() error {
-			m.publish(i.at, i.Host, cluster.EventPaused, 0)
+		hv.halt(i, "pause")
+		return operation{guest: i, takes: hv.spec.Times.Guest[i.Kind].Pause, finish: func() error {
+			hv.reports.publish(i.at, i.Host, cluster.EventPaused, 0)
 			return nil
 		}}, nil
 	})
 	return say(err, "pause", g)
 }
 
-func (m *Model) runningOn(h *host, name string) (*instance, error) {
+func (hv *hypervisors) runningOn(h *host, name string) (*instance, error) {
 	i := h.on[name]
 	if i == nil || i.state != cluster.GuestRunning && i.state != cluster.GuestPaused {
-		return nil, fmt.Errorf("it is %s", m.stateOn(h, name))
+		return nil, fmt.Errorf("it is %s", hv.stateOn(h, name))
 	}
 	return i, nil
 }
 
-func (m *Model) halt(i *instance, verb string) {
-	m.blamePause(i, verb)
-	m.become(i, cluster.GuestPaused)
+func (hv *hypervisors) halt(i *instance, verb string) {
+	hv.judge.blamePause(i, verb)
+	hv.life.become(i, cluster.GuestPaused)
 }
 
 // Reset is the reset button: the guest boots at once and loses its VIPs.
-func (m *Model) Reset(ctx context.Context, g cluster.Guest) error {
+func (hv *hypervisors) Reset(ctx context.Context, g cluster.Guest) error {
 	reset := func(h *host) error {
 		i := h.on[g.Host]
 		if i == nil || !i.live() {
-			return fmt.Errorf("it is %s", m.stateOn(h, g.Host))
+			return fmt.Errorf("it is %s", hv.stateOn(h, g.Host))
 		}
-		m.resets(i)
-		m.reboot(i)
+		hv.harms.resets(i)
+		hv.life.reboot(i)
 		return nil
 	}
-	return say(m.command(ctx, g, m.spec.Times.Hypervisor, reset, reset), "reset", g)
+	return say(hv.command(ctx, g, hv.spec.Times.Hypervisor, reset, reset), "reset", g)
 }
 
 // reboot restarts i in place. Held: m.mu.
-func (m *Model) reboot(i *instance) {
-	m.publish(i.at, i.Host, cluster.EventAgentGone, m.spec.Times.AgentGone)
-	m.publish(i.at, i.Host, cluster.EventRebooted, m.spec.Times.Rebooted)
-	m.boot(i, m.spec.Times.Guest[i.Kind].Restart)
+func (l *life) reboot(i *instance) {
+	l.reports.publish(i.at, i.Host, cluster.EventAgentGone, l.spec.Times.AgentGone)
+	l.reports.publish(i.at, i.Host, cluster.EventRebooted, l.spec.Times.Rebooted)
+	l.boot(i, l.spec.Times.Guest[i.Kind].Restart)
 }
 
 // Destroy pulls the plug.
-func (m *Model) Destroy(ctx context.Context, g cluster.Guest) error {
+func (hv *hypervisors) Destroy(ctx context.Context, g cluster.Guest) error {
 	destroy := func(h *host) error {
 		i := h.on[g.Host]
 		if i == nil || i.state == cluster.GuestOff {
 			return nil
 		}
 		if i.live() {
-			m.cutsOff(i, HarmDestroy)
-			m.publish(h, i.Host, cluster.EventShutdown, 0)
+			hv.harms.cutsOff(i, HarmDestroy)
+			hv.reports.publish(h, i.Host, cluster.EventShutdown, 0)
 		}
-		m.stop(i, cluster.GuestOff)
-		m.forget(i)
+		hv.life.stop(i, cluster.GuestOff)
+		hv.life.forget(i)
 		return nil
 	}
-	return say(m.command(ctx, g, m.spec.Times.Hypervisor, destroy, destroy), "destroy", g)
+	return say(hv.command(ctx, g, hv.spec.Times.Hypervisor, destroy, destroy), "destroy", g)
 }
 
 // Save writes the guest to shared storage; it is silent from the beginning of the call.
-func (m *Model) Save(ctx context.Context, g cluster.Guest) error {
-	err := m.operate(ctx, g, func(h *host) (operation, error) {
-		i, err := m.runningOn(h, g.Host)
+func (hv *hypervisors) Save(ctx context.Context, g cluster.Guest) error {
+	err := hv.operate(ctx, g, func(h *host) (operation, error) {
+		i, err := hv.runningOn(h, g.Host)
 		if err != nil {
 			return operation{}, err
 		}
-		m.halt(i, "save")
-		return operation{guest: i, takes: m.spec.Times.Guest[i.Kind].Save, finish: func() error {
+		hv.halt(i, "save")
+		return operation{guest: i, takes: hv.spec.Times.Guest[i.Kind].Save, finish: func() error {
 			if h.on[g.Host] != i || i.state != cluster.GuestPaused {
-				return fmt.Errorf("it is %s", m.stateOn(h, g.Host))
+				return fmt.Errorf("it is %s", hv.stateOn(h, g.Host))
 			}
 			i.saved = i
 			h.drop(g.Host)
 			if i.Home == h.IP {
 				newInstance(i.guest, h)
 			}
-			m.note("saved", h, g.Host, "%s saved from %s", g.Host, h.Name)
+			hv.note("saved", h.Name, g.Host, "%s saved from %s", g.Host, h.Name)
 			return nil
 		}}, nil
 	})
@@ -198,25 +208,25 @@ func (m *Model) Save(ctx context.Context, g cluster.Guest) error {
 }
 
 // Restore runs the saved guest on g.Real; the image is used up.
-func (m *Model) Restore(ctx context.Context, g cluster.Guest) error {
-	m.blameSleeping("restore", g.Host, g.Real)
-	err := m.operate(ctx, g, func(h *host) (operation, error) {
-		k := m.guests[g.Host]
+func (hv *hypervisors) Restore(ctx context.Context, g cluster.Guest) error {
+	hv.judge.blameSleeping("restore", g.Host, g.Real)
+	err := hv.operate(ctx, g, func(h *host) (operation, error) {
+		k := hv.guests[g.Host]
 		if k == nil || k.saved == nil {
 			return operation{}, fmt.Errorf("no saved image")
 		}
-		takes := m.spec.Times.Guest[k.Kind].Restored
-		k.restored, k.restoredUntil = h, m.now.Add(takes)
+		takes := hv.spec.Times.Guest[k.Kind].Restored
+		k.restored, k.restoredUntil = h, hv.now.Add(takes)
 		if k.failRestore > 0 {
 			k.failRestore--
 			return operation{takes: takes, finish: func() error { return fmt.Errorf("restore failed") }}, nil
 		}
-		return operation{takes: takes, finish: func() error { return m.restored(k, h) }}, nil
+		return operation{takes: takes, finish: func() error { return hv.restored(k, h) }}, nil
 	})
 	return say(err, "restore", g)
 }
 
-func (m *Model) restored(k *guest, h *host) error {
+func (hv *hypervisors) restored(k *guest, h *host) error {
 	i := k.saved
 	if i == nil {
 		return fmt.Errorf("no saved image")
@@ -226,23 +236,23 @@ func (m *Model) restored(k *guest, h *host) error {
 	}
 	k.saved, i.at = nil, h
 	h.put(i)
-	m.blameTwin(i)
-	m.blameKeptVIPs(i)
+	hv.judge.blameTwin(i)
+	hv.judge.blameKeptVIPs(i)
 	i.staleClock, i.linkDown, i.cut, i.busy = true, false, false, time.Time{}
-	m.become(i, cluster.GuestRunning)
-	m.publish(h, k.Host, cluster.EventStarted, 0)
+	hv.life.become(i, cluster.GuestRunning)
+	hv.reports.publish(h, k.Host, cluster.EventStarted, 0)
 	return nil
 }
 
 // Guests lists the guests that real's hypervisor knows, by name.
-func (m *Model) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error) {
+func (hv *hypervisors) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInfo, error) {
 	var out []cluster.GuestInfo
-	err := m.call(ctx, real, m.spec.Times.Hypervisor, func(h *host) error {
+	err := hv.call(ctx, real, hv.spec.Times.Hypervisor, func(h *host) error {
 		for name := range h.on {
-			out = append(out, cluster.GuestInfo{Host: name, State: m.stateOn(h, name)})
+			out = append(out, cluster.GuestInfo{Host: name, State: hv.stateOn(h, name)})
 		}
-		for name, k := range m.guests {
-			if h.on[name] == nil && k.isRestored(h, m.now) {
+		for name, k := range hv.guests {
+			if h.on[name] == nil && k.isRestored(h, hv.now) {
 				out = append(out, cluster.GuestInfo{Host: name, State: cluster.GuestPaused})
 			}
 		}
@@ -253,9 +263,9 @@ func (m *Model) Guests(ctx context.Context, real netip.Addr) ([]cluster.GuestInf
 }
 
 // FreeMemoryKB is the memory of real that no guest uses.
-func (m *Model) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error) {
+func (hv *hypervisors) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error) {
 	var free int64
-	err := m.call(ctx, real, m.spec.Times.Hypervisor, func(h *host) error {
+	err := hv.call(ctx, real, hv.spec.Times.Hypervisor, func(h *host) error {
 		free = h.MemoryKB
 		for _, i := range h.on {
 			if i.live() {
@@ -268,9 +278,9 @@ func (m *Model) FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error
 }
 
 // HypervisorAlive is nil when real's virtualization software answers.
-func (m *Model) HypervisorAlive(ctx context.Context, real netip.Addr) error {
-	err := m.call(ctx, real, m.spec.Times.Hypervisor, func(h *host) error {
-		m.record.asked.note(AskedHypervisor, h.Name, m.now)
+func (hv *hypervisors) HypervisorAlive(ctx context.Context, real netip.Addr) error {
+	err := hv.call(ctx, real, hv.spec.Times.Hypervisor, func(h *host) error {
+		hv.asked.note(AskedHypervisor, h.Name, hv.now)
 		return nil
 	})
 	return sayHost(err, "reach the hypervisor of", real)

@@ -56,45 +56,54 @@ const (
 	BadPath          = "path"              // packets are lost or late: see Spec.Paths for its targets; until healed
 )
 
+// faults are done, and healed.
+type faults struct {
+	*world
+	net     *network
+	life    *life
+	pace    *pace
+	reports *reports
+	lates   *lates
+}
+
 // hostFaults and guestFaults do a fault; the lock is held.
-func hostFaults() map[string]func(*Model, *host, Fault) {
-	return map[string]func(*Model, *host, Fault){
-		RealRestart: func(m *Model, h *host, _ Fault) {
-			m.fall(h, Booting)
-			m.rise(h, Booting, m.spec.Times.RealRestart)
+func hostFaults() map[string]func(*faults, *host, Fault) {
+	return map[string]func(*faults, *host, Fault){
+		RealRestart: func(fs *faults, h *host, _ Fault) {
+			fs.life.fall(h, Booting)
+			fs.life.rise(h, Booting, fs.spec.Times.RealRestart)
 		},
-		RealShutdown:     func(m *Model, h *host, _ Fault) { m.fall(h, Off) },
-		RealFreeze:       func(m *Model, h *host, _ Fault) { m.freezeHost(h) },
-		Partition:        func(_ *Model, h *host, _ Fault) { h.partitioned = true },
-		HypervisorStop:   func(_ *Model, h *host, _ Fault) { h.hypervisor = stopped },
-		HypervisorFreeze: func(_ *Model, h *host, _ Fault) { h.hypervisor = frozen },
-		SlowCalls:        func(_ *Model, h *host, f Fault) { h.slow = f.Delay },
-		WakeLost:         func(_ *Model, h *host, _ Fault) { h.wolLost++ },
-		WakeNever:        func(_ *Model, h *host, _ Fault) { h.neverWakes = true },
-		SuspendFail:      func(_ *Model, h *host, _ Fault) { h.failSuspend++ },
-		RealTaken:        func(_ *Model, h *host, _ Fault) { h.taken = true },
+		RealShutdown:     func(fs *faults, h *host, _ Fault) { fs.life.fall(h, Off) },
+		RealFreeze:       func(fs *faults, h *host, _ Fault) { fs.life.freezeHost(h) },
+		Partition:        func(_ *faults, h *host, _ Fault) { h.partitioned = true },
+		HypervisorStop:   func(_ *faults, h *host, _ Fault) { h.hypervisor = stopped },
+		HypervisorFreeze: func(_ *faults, h *host, _ Fault) { h.hypervisor = frozen },
+		SlowCalls:        func(_ *faults, h *host, f Fault) { h.slow = f.Delay },
+		WakeLost:         func(_ *faults, h *host, _ Fault) { h.wolLost++ },
+		WakeNever:        func(_ *faults, h *host, _ Fault) { h.neverWakes = true },
+		SuspendFail:      func(_ *faults, h *host, _ Fault) { h.failSuspend++ },
+		RealTaken:        func(_ *faults, h *host, _ Fault) { h.taken = true },
 	}
 }
 
-func guestFaults() map[string]func(*Model, *instance, Fault) {
-	t := func(m *Model) Times { return m.spec.Times }
-	return map[string]func(*Model, *instance, Fault){
-		VMRestart: func(m *Model, i *instance, _ Fault) { m.reboot(i); i.restarted = m.now },
-		VMShutdown: func(m *Model, i *instance, _ Fault) {
-			m.publish(i.at, i.Host, cluster.EventAgentGone, t(m).AgentGone)
-			m.die(i, cluster.GuestOff, cluster.EventShutdown, t(m).Shutdown)
+func guestFaults() map[string]func(*faults, *instance, Fault) {
+	return map[string]func(*faults, *instance, Fault){
+		VMRestart: func(fs *faults, i *instance, _ Fault) { fs.life.reboot(i); i.restarted = fs.now },
+		VMShutdown: func(fs *faults, i *instance, _ Fault) {
+			fs.reports.publish(i.at, i.Host, cluster.EventAgentGone, fs.spec.Times.AgentGone)
+			fs.life.die(i, cluster.GuestOff, cluster.EventShutdown, fs.spec.Times.Shutdown)
 		},
-		VMCrash: func(m *Model, i *instance, _ Fault) {
-			m.die(i, cluster.GuestCrashed, cluster.EventCrashed, t(m).Crashed)
+		VMCrash: func(fs *faults, i *instance, _ Fault) {
+			fs.life.die(i, cluster.GuestCrashed, cluster.EventCrashed, fs.spec.Times.Crashed)
 		},
-		VMFreeze:   func(_ *Model, i *instance, _ Fault) { i.frozen = true },
-		VMLivelock: func(_ *Model, i *instance, _ Fault) { i.frozen, i.loops = true, true },
-		NetworkCut: func(_ *Model, i *instance, _ Fault) { i.cut = true },
-		AgentDead: func(m *Model, i *instance, _ Fault) {
+		VMFreeze:   func(_ *faults, i *instance, _ Fault) { i.frozen = true },
+		VMLivelock: func(_ *faults, i *instance, _ Fault) { i.frozen, i.loops = true, true },
+		NetworkCut: func(_ *faults, i *instance, _ Fault) { i.cut = true },
+		AgentDead: func(fs *faults, i *instance, _ Fault) {
 			i.agentDead = true
-			m.publish(i.at, i.Host, cluster.EventAgentGone, t(m).AgentGone)
+			fs.reports.publish(i.at, i.Host, cluster.EventAgentGone, fs.spec.Times.AgentGone)
 		},
-		AgentHung: func(_ *Model, i *instance, _ Fault) { i.agentHung = true },
+		AgentHung: func(_ *faults, i *instance, _ Fault) { i.agentHung = true },
 	}
 }
 
@@ -108,42 +117,42 @@ func FaultKinds() []string {
 }
 
 // die stops a guest; the hypervisor notices after d.
-func (m *Model) die(i *instance, s cluster.GuestState, e cluster.EventKind, d time.Duration) {
+func (l *life) die(i *instance, s cluster.GuestState, e cluster.EventKind, d time.Duration) {
 	seen := i.state
-	m.stop(i, s)
-	i.seen, i.seenUntil = seen, m.now.Add(d)
-	m.publish(i.at, i.Host, e, d)
+	l.stop(i, s)
+	i.seen, i.seenUntil = seen, l.now.Add(d)
+	l.reports.publish(i.at, i.Host, e, d)
 	life := i.life
-	m.after(d, func() {
+	l.after(d, func() {
 		if i.life == life && s == cluster.GuestOff {
-			m.forget(i)
+			l.forget(i)
 		}
 	})
 }
 
 // freezeHost hangs a host; what it had under way is lost.
-func (m *Model) freezeHost(h *host) {
+func (l *life) freezeHost(h *host) {
 	if h.up() {
 		h.life++
-		m.turn(h, Frozen)
+		l.turn(h, Frozen)
 	}
 }
 
 // Inject makes f happen now.
-func (m *Model) Inject(f Fault) error {
-	m.lock()
-	defer m.unlock()
+func (fs *faults) Inject(f Fault) error {
+	fs.lock()
+	defer fs.unlock()
 	if !slices.Contains(FaultKinds(), f.Kind) {
 		return fmt.Errorf("cannot inject %q: want one of %s", f.Kind, strings.Join(FaultKinds(), " "))
 	}
-	m.note("fault", nil, f.Target, "%s %s", f.Kind, f.Target)
-	if err := m.inject(f); err != nil {
-		m.record.timeline = m.record.timeline[:len(m.record.timeline)-1] // it did not happen
+	fs.note("fault", "", f.Target, "%s %s", f.Kind, f.Target)
+	if err := fs.inject(f); err != nil {
+		fs.timeline = fs.timeline[:len(fs.timeline)-1] // it did not happen
 		return fmt.Errorf("cannot inject %s on %s: %v", f.Kind, f.Target, err)
 	}
-	m.dirty = true
+	fs.dirty = true
 	if f.For > 0 && !endsAlone(f.Kind) {
-		m.after(f.For, func() { _ = m.heal(f.Target) }) // the target was found above
+		fs.after(f.For, func() { _ = fs.heal(f.Target) }) // the target was found above
 	}
 	return nil
 }
@@ -154,24 +163,24 @@ func endsAlone(kind string) bool {
 	return kind == VMStall || kind == VMJam || kind == Overload || kind == Late || kind == BadPath
 }
 
-func (m *Model) inject(f Fault) error {
+func (fs *faults) inject(f Fault) error {
 	if f.Kind == BadPath {
-		return m.worsen(f.Target, f.Path, f.For)
+		return fs.net.worsen(f.Target, f.Path, f.For)
 	}
 	if f.Kind == Late {
-		return m.delay(f.Target, f.For)
+		return fs.lates.delay(f.Target, f.For)
 	}
 	if f.Kind == NetworkLost {
 		if f.Target != "management" {
 			return fmt.Errorf("want management")
 		}
-		m.cut = true
+		fs.net.cut = true
 		return nil
 	}
 	if do, ok := hostFaults()[f.Kind]; ok {
-		h := m.hostNamed(f.Target)
+		h := fs.hostNamed(f.Target)
 		if f.Kind == RealTaken && f.Target == partManagement {
-			h = m.order[0]
+			h = fs.order[0]
 		}
 		switch {
 		case h == nil:
@@ -179,15 +188,15 @@ func (m *Model) inject(f Fault) error {
 		case f.Kind == RealRestart && !h.up() && h.state != Frozen, f.Kind == RealFreeze && !h.up():
 			return fmt.Errorf("it is %s", h.state)
 		}
-		do(m, h, f)
+		do(fs, h, f)
 		return nil
 	}
-	return m.injectGuest(f)
+	return fs.injectGuest(f)
 }
 
-func (m *Model) injectGuest(f Fault) error {
+func (fs *faults) injectGuest(f Fault) error {
 	name, daemon, _ := strings.Cut(f.Target, ":")
-	g := m.guests[name]
+	g := fs.guests[name]
 	if g == nil {
 		return fmt.Errorf("no such server")
 	}
@@ -202,7 +211,7 @@ func (m *Model) injectGuest(f Fault) error {
 		g.failMigrate++
 		return nil
 	}
-	i := m.liveOf(name)
+	i := fs.net.liveOf(name)
 	switch {
 	case i == nil:
 		return fmt.Errorf("it runs nowhere")
@@ -211,15 +220,15 @@ func (m *Model) injectGuest(f Fault) error {
 	}
 	switch f.Kind {
 	case VMStall:
-		return m.hold(i, f.For, f.Says)
+		return fs.pace.hold(i, f.For, f.Says)
 	case VMJam:
-		return m.jam(i, f.For)
+		return fs.pace.jam(i, f.For)
 	case Overload:
-		m.overload(i, f.For)
+		fs.pace.overload(i, f.For)
 		return nil
 	}
 	if do, ok := guestFaults()[f.Kind]; ok {
-		do(m, i, f)
+		do(fs, i, f)
 		return nil
 	}
 	return i.breakDaemon(daemon, map[string]daemonState{ServiceStop: stopped, ServiceFreeze: frozen}[f.Kind])
@@ -238,72 +247,72 @@ func (i *instance) breakDaemon(daemon string, s daemonState) error {
 }
 
 // Heal takes back every lasting fault of target; what was lost stays lost.
-func (m *Model) Heal(target string) error {
-	m.lock()
-	defer m.unlock()
-	if err := m.heal(target); err != nil {
+func (fs *faults) Heal(target string) error {
+	fs.lock()
+	defer fs.unlock()
+	if err := fs.heal(target); err != nil {
 		return fmt.Errorf("cannot heal %s: %v", target, err)
 	}
 	return nil
 }
 
-func (m *Model) heal(target string) error {
-	m.note("heal", nil, target, "heal %s", target)
-	m.dirty = true
-	part, err := m.partOf(target)
-	delete(m.lates, part)
+func (fs *faults) heal(target string) error {
+	fs.note("heal", "", target, "heal %s", target)
+	fs.dirty = true
+	part, err := fs.net.partOf(target)
+	delete(fs.lates.until, part)
 	if err == nil {
-		m.mend(part, nil)
-		m.mend(partHypervisor+part, nil) // where it is a real server
+		fs.net.mend(part, nil)
+		fs.net.mend(partHypervisor+part, nil) // where it is a real server
 	}
 	switch {
 	case target == partManagement:
-		m.cut, m.order[0].taken = false, false
+		fs.net.cut, fs.order[0].taken = false, false
 		return nil
-	case err == nil && m.guests[part] == nil && m.hostNamed(target) == nil:
+	case err == nil && fs.guests[part] == nil && fs.hostNamed(target) == nil:
 		return nil // nothing but a path
 	}
-	if h := m.hostNamed(target); h != nil {
-		m.healHost(h)
+	if h := fs.hostNamed(target); h != nil {
+		fs.healHost(h)
 		return nil
 	}
 	name, _, _ := strings.Cut(target, ":")
-	g := m.guests[name]
+	g := fs.guests[name]
 	if g == nil {
 		return fmt.Errorf("no such target")
 	}
 	g.failBoot, g.failRestore, g.failMigrate = 0, 0, 0
-	for _, h := range m.order {
+	for _, h := range fs.order {
 		if i := h.on[name]; i != nil {
-			m.healGuest(i)
+			fs.healGuest(i)
 		}
 	}
 	return nil
 }
 
-func (m *Model) healHost(h *host) {
+func (fs *faults) healHost(h *host) {
 	h.partitioned, h.slow, h.wolLost, h.neverWakes, h.failSuspend, h.taken = false, 0, 0, false, 0, false
 	h.hypervisor = running
 	if h.state == Frozen {
-		m.awake(h, false)
+		fs.life.awake(h, false)
 	}
 }
 
-func (m *Model) healGuest(i *instance) {
+func (fs *faults) healGuest(i *instance) {
 	i.frozen, i.loops, i.cut, i.agentHung, i.overloaded = false, false, false, false, false
-	m.letGo(i, i.stall)
+	fs.pace.letGo(i, i.stall)
 	if i.agentDead {
 		i.agentDead = false
-		m.publish(i.at, i.Host, cluster.EventAgentUp, 0)
+		fs.reports.publish(i.at, i.Host, cluster.EventAgentUp, 0)
 	}
 	for d := range i.daemons {
 		i.daemons[d] = running
 	}
 }
 
-func (m *Model) hostNamed(target string) *host {
+func (w *world) hostNamed(target string) *host {
 	ip, _ := netip.ParseAddr(target)
-	for _, h := range m.order {
+	for _, h := range w.order {
 		if !h.management && (h.Name == target || h.IP == ip) {
 			return h
 		}
@@ -312,10 +321,10 @@ func (m *Model) hostNamed(target string) *host {
 }
 
 // liveOf is where a guest lives; on two hosts, the one that clients reach.
-func (m *Model) liveOf(name string) *instance {
+func (n *network) liveOf(name string) *instance {
 	var found *instance
-	for _, h := range m.order {
-		if i := h.on[name]; i != nil && i.live() && (found == nil || m.connected(i, fromClients)) {
+	for _, h := range n.order {
+		if i := h.on[name]; i != nil && i.live() && (found == nil || n.connected(i, fromClients)) {
 			found = i
 		}
 	}
@@ -325,18 +334,18 @@ func (m *Model) liveOf(name string) *instance {
 // SetLoad changes the load on every server of a group: percent of memory, CPU
 // and network for each VIP a server holds, reached within over; accesses are
 // client accesses per second besides the one client's.
-func (m *Model) SetLoad(group string, percent, accesses float64, over time.Duration) error {
-	m.lock()
-	defer m.unlock()
-	c := m.clientsOf(group)
+func (b *balancer) SetLoad(group string, percent, accesses float64, over time.Duration) error {
+	b.lock()
+	defer b.unlock()
+	c := b.clientsOf(group)
 	switch {
 	case c == nil:
 		return fmt.Errorf("cannot set the load: no group %q", group)
 	case percent < 0 || percent > 100 || accesses < 0 || over < 0:
 		return fmt.Errorf("cannot set the load of %s: want 0 to 100 percent, and no negative accesses or time", group)
 	}
-	m.dirty = true
-	c.demand = demand{from: c.demand.percent(m.now), to: percent, start: m.now, over: over, accesses: accesses}
-	m.note("load", nil, "", "load of %s to %g %%, %g accesses/s", group, percent, accesses)
+	b.dirty = true
+	*c.demand = demand{from: c.demand.percent(b.now), to: percent, start: b.now, over: over, accesses: accesses}
+	b.note("load", "", "", "load of %s to %g %%, %g accesses/s", group, percent, accesses)
 	return nil
 }

@@ -48,17 +48,27 @@ type loss struct {
 	reset       bool // and was reset since
 }
 
-func (m *Model) patience() time.Duration {
-	if m.spec.Patience > 0 {
-		return m.spec.Patience
+// harms judges what is done to servers.
+type harms struct {
+	*world
+	net    *network
+	pace   *pace
+	losses map[netip.Addr]loss
+	done   []Harm
+	unseen []Harm // harm that the management server could not know to be any
+}
+
+func (hs *harms) clientPatience() time.Duration {
+	if hs.spec.Patience > 0 {
+		return hs.spec.Patience
 	}
 	return DefaultPatience
 }
 
 // answers reports whether i, were its link up, answers clients that know its
 // address: at once, slowly, or as soon as it is no longer held.
-func (m *Model) answers(i *instance, v view) bool {
-	if i.state != cluster.GuestRunning || i.frozen || i.cut || !i.at.up() || !m.path(i.at, v) || !i.stall.brief(m.patience()) {
+func (hs *harms) answers(i *instance, v view) bool {
+	if i.state != cluster.GuestRunning || i.frozen || i.cut || !i.at.up() || !hs.net.path(i.at, v) || !i.stall.brief(hs.clientPatience()) {
 		return false
 	}
 	for _, d := range i.daemons {
@@ -66,25 +76,25 @@ func (m *Model) answers(i *instance, v view) bool {
 			return false
 		}
 	}
-	from, to := m.slowness(i)
-	return (from+to)/2 <= m.patience()
+	from, to := hs.pace.slowness(i)
+	return (from+to)/2 <= hs.clientPatience()
 }
 
 // knowable reports whether the management server could find out that i answers.
-func (m *Model) knowable(i *instance) bool {
-	return m.answers(i, fromManagement) && m.toGuest(i).Loss() < hopeless
+func (hs *harms) knowable(i *instance) bool {
+	return hs.answers(i, fromManagement) && hs.net.toGuest(i).Loss() < hopeless
 }
 
 // settleSound notes since when every guest has answered.
-func (m *Model) settleSound() {
-	at := m.now
-	if at.Equal(m.record.start) {
+func (hs *harms) settleSound() {
+	at := hs.now
+	if at.Equal(hs.start) {
 		at = time.Time{}
 	}
-	for _, h := range m.order {
+	for _, h := range hs.order {
 		for _, i := range h.on {
-			i.sound.mark(m.answers(i, fromClients), at)
-			i.known.mark(m.knowable(i), at)
+			i.sound.mark(hs.answers(i, fromClients), at)
+			i.known.mark(hs.knowable(i), at)
 		}
 	}
 }
@@ -105,33 +115,33 @@ func (s *state) mark(is bool, now time.Time) {
 func (s *state) long(now time.Time, d time.Duration) bool { return s.is && now.Sub(s.since) >= d }
 
 // soundness of i now: whether it would have answered, and who could know.
-func (m *Model) soundness(i *instance) (sound, seen bool) {
-	sound = m.answers(i, fromClients) && i.sound.long(m.now, m.patience())
-	return sound, sound && m.knowable(i) && i.known.long(m.now, m.patience())
+func (hs *harms) soundness(i *instance) (sound, seen bool) {
+	sound = hs.answers(i, fromClients) && i.sound.long(hs.now, hs.clientPatience())
+	return sound, sound && hs.knowable(i) && i.known.long(hs.now, hs.clientPatience())
 }
 
 // settled reports whether vip is i's, not only passing.
-func (m *Model) settled(i *instance, vip netip.Addr) bool {
+func (hs *harms) settled(i *instance, vip netip.Addr) bool {
 	since := i.vips[vip].since
-	return since.Equal(m.record.start) || m.now.Sub(since) >= undone
+	return since.Equal(hs.start) || hs.now.Sub(since) >= undone
 }
 
 // loses returns a VIP that clients lose with i, if there is one: nobody else
 // answers for it.
-func (m *Model) loses(i *instance) (vip netip.Addr, ok bool) {
+func (hs *harms) loses(i *instance) (vip netip.Addr, ok bool) {
 	if i.linkDown {
 		return vip, false
 	}
 	for _, vip := range i.sortedVIPs() {
-		if m.settled(i, vip) && !m.otherHolds(vip, i) {
+		if hs.settled(i, vip) && !hs.otherHolds(vip, i) {
 			return vip, true
 		}
 	}
 	return vip, false
 }
 
-func (m *Model) otherHolds(vip netip.Addr, i *instance) bool {
-	for _, o := range m.answering(vip, fromClients) {
+func (hs *harms) otherHolds(vip netip.Addr, i *instance) bool {
+	for _, o := range hs.net.answering(vip, fromClients) {
 		if o != i {
 			return true
 		}
@@ -140,80 +150,73 @@ func (m *Model) otherHolds(vip netip.Addr, i *instance) bool {
 }
 
 // leaves notes that vip is taken off i.
-func (m *Model) leaves(i *instance, vip netip.Addr) {
-	if _, has := i.vips[vip]; !has || i.linkDown || !m.settled(i, vip) || m.otherHolds(vip, i) {
+func (hs *harms) leaves(i *instance, vip netip.Addr) {
+	if _, has := i.vips[vip]; !has || i.linkDown || !hs.settled(i, vip) || hs.otherHolds(vip, i) {
 		return
 	}
-	sound, seen := m.soundness(i)
-	m.record.losses[vip] = loss{from: i, life: i.life, sound: sound, seen: seen}
+	sound, seen := hs.soundness(i)
+	hs.losses[vip] = loss{from: i, life: i.life, sound: sound, seen: seen}
 }
 
 // arrives judges that vip goes to i: from who was sound then and is still, or was
 // reset, to its backup.
-func (m *Model) arrives(i *instance, vip netip.Addr) {
-	l, was := m.record.losses[vip]
-	delete(m.record.losses, vip)
+func (hs *harms) arrives(i *instance, vip netip.Addr) {
+	l, was := hs.losses[vip]
+	delete(hs.losses, vip)
 	if !was || i.Kind != Backup || l.from.Kind == Backup || l.from.Backup != "" && l.from.Backup != i.Host {
 		return
 	}
-	still, _ := m.soundness(l.from)
+	still, _ := hs.soundness(l.from)
 	if still = still && l.from.life == l.life; l.sound && (still || l.reset) {
-		m.harm(HarmTakeover, l.from, vip, l.seen)
+		hs.harm(HarmTakeover, l.from, vip, l.seen)
 	}
 }
 
 // cutsOff judges a link that goes down, or a plug that is pulled.
-func (m *Model) cutsOff(i *instance, kind string) {
-	vip, lost := m.loses(i)
+func (hs *harms) cutsOff(i *instance, kind string) {
+	vip, lost := hs.loses(i)
 	if !lost || i.Kind == Backup {
 		return
 	}
-	if sound, seen := m.soundness(i); sound {
-		m.harm(kind, i, vip, seen)
+	if sound, seen := hs.soundness(i); sound {
+		hs.harm(kind, i, vip, seen)
 	}
 }
 
 // resets judges a reset: of who holds a VIP and answers, or was harmed already.
-func (m *Model) resets(i *instance) {
-	for vip, l := range m.record.losses {
+func (hs *harms) resets(i *instance) {
+	for vip, l := range hs.losses {
 		if l.from == i && l.life == i.life {
 			l.reset = true
-			m.record.losses[vip] = l
+			hs.losses[vip] = l
 		}
 	}
-	vip, lost := m.loses(i)
-	if sound, seen := m.soundness(i); sound && (lost || i.harmed == i.life+1) {
-		m.harm(HarmReset, i, vip, seen)
+	vip, lost := hs.loses(i)
+	if sound, seen := hs.soundness(i); sound && (lost || i.harmed == i.life+1) {
+		hs.harm(HarmReset, i, vip, seen)
 	}
 }
 
 // pauses judges a pause, a save or a suspend with VIPs on.
-func (m *Model) pauses(i *instance) {
-	vip, lost := m.loses(i)
-	if sound, seen := m.soundness(i); lost && sound {
-		m.harm(HarmPause, i, vip, seen)
+func (hs *harms) pauses(i *instance) {
+	vip, lost := hs.loses(i)
+	if sound, seen := hs.soundness(i); lost && sound {
+		hs.harm(HarmPause, i, vip, seen)
 	}
 }
 
 // harm records one; unseen is what the management server could not know.
-func (m *Model) harm(kind string, i *instance, vip netip.Addr, seen bool) {
+func (hs *harms) harm(kind string, i *instance, vip netip.Addr, seen bool) {
 	i.harmed = i.life + 1
-	h := Harm{At: m.now, Kind: kind, Guest: i.Host, VIP: vip, What: i.Host + " on " + i.at.Name + " would have answered its clients"}
+	h := Harm{At: hs.now, Kind: kind, Guest: i.Host, VIP: vip, What: i.Host + " on " + i.at.Name + " would have answered its clients"}
 	if vip.IsValid() {
 		h.What += " at " + vip.String()
 	}
 	if !seen {
-		m.record.unseen = append(m.record.unseen, h)
-		m.note("unseen", i.at, i.Host, "unseen harm %s: %s", kind, h.What)
+		hs.unseen = append(hs.unseen, h)
+		hs.note("unseen", i.at.Name, i.Host, "unseen harm %s: %s", kind, h.What)
 		return
 	}
-	m.record.harms = append(m.record.harms, h)
-	m.note("harm", i.at, i.Host, "harm %s: %s", kind, h.What)
-}
-
-// Harms are all that were done so far.
-func (m *Model) Harms() []Harm {
-	m.lock()
-	defer m.unlock()
-	return append([]Harm(nil), m.record.harms...)
+	hs.done = append(hs.done, h)
+	hs.note("harm", i.at.Name, i.Host, "harm %s: %s", kind, h.What)
 }

@@ -18,34 +18,40 @@ const (
 	backAgainTo   = 80 * ms
 )
 
+// lates are the guests and real servers whose commands hang, and until when.
+type lates struct {
+	*world
+	until map[string]time.Time
+}
+
 // command is call for what changes something: where its caller goes while it is
 // under way, later may be done in its place, later.
-func (m *Model) command(ctx context.Context, g cluster.Guest, d time.Duration, do, later func(*host) error) error {
+func (c *calls) command(ctx context.Context, g cluster.Guest, d time.Duration, do, later func(*host) error) error {
 	if ctx.Err() != nil {
 		return late(ctx, cluster.ErrHostSilent) // not begun
 	}
-	if m.isLate(g) {
-		err := m.hang(ctx, cluster.ErrHostSilent)
-		m.comesLater(g, true, later)
+	if c.lates.isLate(g) {
+		err := c.hang(ctx, cluster.ErrHostSilent)
+		c.comesLater(g, true, later)
 		return cluster.Unknown(err)
 	}
 	begun := false
-	err := m.call(ctx, g.Real, d, func(h *host) error { begun = true; return do(h) })
+	err := c.call(ctx, g.Real, d, func(h *host) error { begun = true; return do(h) })
 	if begun || ctx.Err() == nil {
 		return err
 	}
-	m.comesLater(g, false, later)
+	c.comesLater(g, false, later)
 	return cluster.Unknown(err)
 }
 
 // comesLater has the hypervisor of g.Real do what nobody waits for any more, by
 // chance or certainly: in a moment, or once it is back. A hypervisor that starts
 // anew knows of nothing.
-func (m *Model) comesLater(g cluster.Guest, certain bool, do func(*host) error) {
-	m.lock()
-	defer m.unlock()
-	h, luck := m.hosts[g.Real], m.luck("late ", g.Host)
-	if h == nil || !certain && luck.Float64() >= m.spec.Late {
+func (c *calls) comesLater(g cluster.Guest, certain bool, do func(*host) error) {
+	c.lock()
+	defer c.unlock()
+	h, luck := c.hosts[g.Real], c.luck("late ", g.Host)
+	if h == nil || !certain && luck.Float64() >= c.spec.Late {
 		return
 	}
 	life, starts := h.life, h.starts
@@ -54,45 +60,45 @@ func (m *Model) comesLater(g cluster.Guest, certain bool, do func(*host) error) 
 		switch {
 		case h.life != life || h.starts != starts || h.hypervisor == stopped:
 		case h.silent:
-			m.after(between(luck, backAgainFrom, backAgainTo), try)
+			c.after(between(luck, backAgainFrom, backAgainTo), try)
 		default:
-			m.note("late", h, g.Host, "a command for %s on %s comes true late", g.Host, h.Name)
+			c.note("late", h.Name, g.Host, "a command for %s on %s comes true late", g.Host, h.Name)
 			_ = do(h) // nobody is told
-			m.dirty = true
+			c.dirty = true
 		}
 	}
-	m.after(between(luck, soonest, latest), try)
+	c.after(between(luck, soonest, latest), try)
 }
 
 // agentCommand is agent for what changes something; later gets the time at which
 // the command was given.
-func (m *Model) agentCommand(ctx context.Context, g cluster.Guest, d time.Duration, do func(i *instance, given time.Time) error) error {
+func (a *agents) agentCommand(ctx context.Context, g cluster.Guest, d time.Duration, do func(i *instance, given time.Time) error) error {
 	if ctx.Err() != nil {
 		return late(ctx, cluster.ErrAgentSilent) // not begun
 	}
-	given := m.clk.Now()
+	given := a.clk.Now()
 	later := func(i *instance) error { return do(i, given) }
-	if m.isLate(g) {
-		err := m.hang(ctx, cluster.ErrAgentSilent)
-		m.comesLaterInside(g, true, later)
+	if a.lates.isLate(g) {
+		err := a.hang(ctx, cluster.ErrAgentSilent)
+		a.comesLaterInside(g, true, later)
 		return cluster.Unknown(err)
 	}
 	begun := false
-	err := m.agent(ctx, g, d, func(i *instance) error { begun = true; return do(i, m.now) })
+	err := a.agent(ctx, g, d, func(i *instance) error { begun = true; return do(i, a.now) })
 	if begun || ctx.Err() == nil {
 		return err
 	}
-	m.comesLaterInside(g, false, later)
+	a.comesLaterInside(g, false, later)
 	return cluster.Unknown(err)
 }
 
 // comesLaterInside is comesLater for a command inside of g: it is done in a
 // moment, or once its guest goes on, and never in one that has booted since.
-func (m *Model) comesLaterInside(g cluster.Guest, certain bool, do func(*instance) error) {
-	m.lock()
-	defer m.unlock()
-	h, luck := m.hosts[g.Real], m.luck("late inside ", g.Host)
-	if h == nil || h.on[g.Host] == nil || !certain && luck.Float64() >= m.spec.Late {
+func (a *agents) comesLaterInside(g cluster.Guest, certain bool, do func(*instance) error) {
+	a.lock()
+	defer a.unlock()
+	h, luck := a.hosts[g.Real], a.luck("late inside ", g.Host)
+	if h == nil || h.on[g.Host] == nil || !certain && luck.Float64() >= a.spec.Late {
 		return
 	}
 	i, heard := h.on[g.Host], !h.silent
@@ -102,14 +108,14 @@ func (m *Model) comesLaterInside(g cluster.Guest, certain bool, do func(*instanc
 		switch {
 		case i.life != life || i.agentDead || !heard && (h.life != hostLife || h.starts != starts || h.hypervisor == stopped):
 		case !heard && h.silent, !i.works():
-			m.after(between(luck, backAgainFrom, backAgainTo), try)
+			a.after(between(luck, backAgainFrom, backAgainTo), try)
 		default:
-			m.note("late", i.at, i.Host, "a command in %s comes true late", i.Host)
+			a.note("late", i.at.Name, i.Host, "a command in %s comes true late", i.Host)
 			_ = do(i) // nobody is told
-			m.dirty = true
+			a.dirty = true
 		}
 	}
-	m.after(between(luck, soonest, latest), try)
+	a.after(between(luck, soonest, latest), try)
 }
 
 // works reports whether the programs of i run at this moment.
@@ -118,20 +124,20 @@ func (i *instance) works() bool {
 }
 
 // isLate reports whether commands for g hang on purpose.
-func (m *Model) isLate(g cluster.Guest) bool {
-	m.lock()
-	defer m.unlock()
-	return !m.lateUntil(g.Host, m.hosts[g.Real]).IsZero()
+func (l *lates) isLate(g cluster.Guest) bool {
+	l.lock()
+	defer l.unlock()
+	return !l.lateUntil(g.Host, l.hosts[g.Real]).IsZero()
 }
 
 // lateUntil is until when commands for a guest on h hang; zero: they do not.
 // Held: m.mu.
-func (m *Model) lateUntil(guest string, h *host) (until time.Time) {
-	until = m.lates[guest]
-	if h != nil && m.lates[h.Name].After(until) {
-		until = m.lates[h.Name]
+func (l *lates) lateUntil(guest string, h *host) (until time.Time) {
+	until = l.until[guest]
+	if h != nil && l.until[h.Name].After(until) {
+		until = l.until[h.Name]
 	}
-	if !m.now.Before(until) {
+	if !l.now.Before(until) {
 		return time.Time{}
 	}
 	return until
@@ -142,18 +148,15 @@ const noEnd = 1000 * time.Hour
 
 // delay has the commands for a guest, or for all guests on a real server, hang.
 // Held: m.mu.
-func (m *Model) delay(target string, d time.Duration) error {
-	if h := m.hostNamed(target); h != nil {
+func (l *lates) delay(target string, d time.Duration) error {
+	if h := l.hostNamed(target); h != nil {
 		target = h.Name
-	} else if m.guests[target] == nil {
+	} else if l.guests[target] == nil {
 		return fmt.Errorf("no such server")
 	}
 	if d <= 0 {
 		d = noEnd
 	}
-	if m.lates == nil {
-		m.lates = map[string]time.Time{}
-	}
-	m.lates[target] = m.now.Add(d)
+	l.until[target] = l.now.Add(d)
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"net/netip"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 
 	"pss-msbs/pkg/clock"
@@ -16,35 +15,35 @@ import (
 // Model is a fleet in this process. All its methods may be called at once from
 // many goroutines. Close ends it.
 type Model struct {
-	clk     clock.Clock
-	spec    Spec
-	kick    chan struct{}
-	quit    chan struct{}
-	stopped chan struct{}
-	once    sync.Once
+	*hypervisors
+	*agents
+	*probes
+	*machines
+	*balancer
+	*faults
+	*reports
+	*world
+	net   *network
+	pace  *pace
+	harms *harms
+	judge *judge
+	life  *life
+	lates *lates
+}
 
-	mu     sync.Mutex
-	now    time.Time // of the action under way
-	seq    int
-	agenda agenda
-	dirty  bool // something that ownership or power depends on changed
-
-	hosts  map[netip.Addr]*host
-	order  []*host // the management server first, then by address
-	guests map[string]*guest
-	byIP   map[netip.Addr]*guest
-	names  []string
-
-	cut     bool // the management server's own network is gone
-	subs    map[*subscriber]struct{}
-	holders map[netip.Addr][]*instance // every guest with the VIP configured, reachable or not
-	held    []netip.Addr               // its keys in order
-
-	lates map[string]time.Time // guests and real servers whose commands hang until then
-
-	record record
-	lb     balancer
-	paths  paths
+// world is what everything in the fleet stands on: its time, its machines, its
+// luck and the record of what happened.
+type world struct {
+	*course
+	spec     Spec
+	hosts    map[netip.Addr]*host
+	order    []*host // the management server first, then by address
+	guests   map[string]*guest
+	byIP     map[netip.Addr]*guest
+	names    []string
+	lots     lots
+	timeline []Entry
+	asked    asked
 }
 
 // host is a real server, or the management server.
@@ -127,14 +126,27 @@ const (
 
 // New starts the fleet as spec describes it, on clk.
 func New(spec Spec, clk clock.Clock) (*Model, error) {
-	m := &Model{clk: clk, spec: spec, kick: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
-		hosts: map[netip.Addr]*host{}, guests: map[string]*guest{}, byIP: map[netip.Addr]*guest{},
-		subs: map[*subscriber]struct{}{}, holders: map[netip.Addr][]*instance{}}
-	m.now = clk.Now()
-	m.record.begin(m.now)
+	m := &Model{}
+	c := newCourse(clk, spec.Times.ProbeTimeout, m.conclusions)
+	m.world = &world{course: c, spec: spec, hosts: map[netip.Addr]*host{}, guests: map[string]*guest{}, byIP: map[netip.Addr]*guest{},
+		lots: lots{seed: spec.Seed, start: c.start, drawn: map[uint64]uint64{}}, asked: asked{}}
 	if err := m.build(); err != nil {
 		return nil, fmt.Errorf("cannot emulate the fleet: %v", err)
 	}
+	m.net = &network{world: m.world, holders: map[netip.Addr][]*instance{}, bad: map[string][]*badPath{}}
+	m.reports = &reports{world: m.world, net: m.net, subs: map[*subscriber]struct{}{}}
+	m.pace = &pace{world: m.world, reports: m.reports, demands: map[string]*demand{}}
+	m.lates = &lates{world: m.world, until: map[string]time.Time{}}
+	m.harms = &harms{world: m.world, net: m.net, pace: m.pace, losses: map[netip.Addr]loss{}}
+	m.judge = &judge{world: m.world, net: m.net, harms: m.harms, lates: m.lates, serving: map[netip.Addr]string{}, conflicts: map[string]*conflict{}}
+	m.life = &life{world: m.world, pace: m.pace, reports: m.reports}
+	calls := &calls{world: m.world, net: m.net, lates: m.lates}
+	m.hypervisors = &hypervisors{calls: calls, life: m.life, reports: m.reports, pace: m.pace, harms: m.harms, judge: m.judge}
+	m.agents = &agents{calls: calls, pace: m.pace, harms: m.harms, judge: m.judge}
+	m.probes = &probes{world: m.world, net: m.net, pace: m.pace}
+	m.machines = &machines{calls: calls, life: m.life, judge: m.judge}
+	m.balancer = &balancer{world: m.world, net: m.net, pace: m.pace}
+	m.faults = &faults{world: m.world, net: m.net, life: m.life, pace: m.pace, reports: m.reports, lates: m.lates}
 	m.dirty = true
 	m.settle()
 	m.startBalancer()
@@ -142,62 +154,71 @@ func New(spec Spec, clk clock.Clock) (*Model, error) {
 	return m, nil
 }
 
-// Close ends the fleet; calls that hang return.
-func (m *Model) Close() error {
-	m.once.Do(func() { close(m.quit) })
-	<-m.stopped
-	return nil
+// conclusions draws the conclusions from a change: silence, who holds what, power.
+func (m *Model) conclusions() {
+	for _, h := range m.order {
+		m.reports.settleSilence(h)
+	}
+	m.net.index()
+	m.harms.settleSound()
+	for _, vip := range m.net.held {
+		m.judge.settleServing(vip)
+	}
+	m.judge.settleConflicts()
+	m.judge.settlePower()
+	m.pace.settleJams()
+	m.pace.settleWork()
 }
 
-func (m *Model) build() error {
-	m.addHost(HostSpec{Name: "management", IP: m.spec.Management, MAC: GuestMAC(m.spec.Management), MemoryKB: managementMemoryKB}, true)
-	for _, h := range m.spec.Hosts {
-		if m.hosts[h.IP] != nil {
+func (w *world) build() error {
+	w.addHost(HostSpec{Name: "management", IP: w.spec.Management, MAC: GuestMAC(w.spec.Management), MemoryKB: managementMemoryKB}, true)
+	for _, h := range w.spec.Hosts {
+		if w.hosts[h.IP] != nil {
 			return fmt.Errorf("two real servers at %s", h.IP)
 		}
-		m.addHost(h, false)
+		w.addHost(h, false)
 	}
-	for _, g := range m.spec.Guests {
-		if m.guests[g.Host] != nil || m.byIP[g.IP] != nil {
+	for _, g := range w.spec.Guests {
+		if w.guests[g.Host] != nil || w.byIP[g.IP] != nil {
 			return fmt.Errorf("two servers named %s or at %s", g.Host, g.IP)
 		}
-		if err := m.addGuest(g); err != nil {
+		if err := w.addGuest(g); err != nil {
 			return err
 		}
 	}
-	m.names = slices.Sorted(maps.Keys(m.guests))
+	w.names = slices.Sorted(maps.Keys(w.guests))
 	return nil
 }
 
-func (m *Model) addHost(s HostSpec, management bool) {
+func (w *world) addHost(s HostSpec, management bool) {
 	if s.State == "" {
 		s.State = Active
 	}
 	if s.Cores == 0 {
 		s.Cores = hostCores
 	}
-	h := &host{HostSpec: s, management: management, state: s.State, answered: m.now, hypervisor: running, warm: map[Kind]bool{}, on: map[string]*instance{}}
-	m.hosts[s.IP] = h
-	m.order = append(m.order, h)
+	h := &host{HostSpec: s, management: management, state: s.State, answered: w.now, hypervisor: running, warm: map[Kind]bool{}, on: map[string]*instance{}}
+	w.hosts[s.IP] = h
+	w.order = append(w.order, h)
 }
 
-func (m *Model) addGuest(s GuestSpec) error {
+func (w *world) addGuest(s GuestSpec) error {
 	g := &guest{GuestSpec: s, mac: GuestMAC(s.IP)}
-	m.guests[s.Host], m.byIP[s.IP] = g, g
+	w.guests[s.Host], w.byIP[s.IP] = g, g
 	if s.Home.IsValid() {
-		h := m.hosts[s.Home]
+		h := w.hosts[s.Home]
 		if h == nil {
 			return fmt.Errorf("%s is on an unknown real server %s", s.Host, s.Home)
 		}
 		newInstance(g, h)
 	}
 	if s.Ready && !s.On.IsValid() {
-		return m.addReady(g)
+		return w.addReady(g)
 	}
 	if !s.On.IsValid() {
 		return nil
 	}
-	h := m.hosts[s.On]
+	h := w.hosts[s.On]
 	if h == nil {
 		return fmt.Errorf("%s runs on an unknown real server %s", s.Host, s.On)
 	}
@@ -208,22 +229,22 @@ func (m *Model) addGuest(s GuestSpec) error {
 	i.state, h.warm[s.Kind] = cluster.GuestRunning, true
 	i.startDaemons()
 	for _, v := range s.VIPs {
-		i.vips[v] = vipHold{since: m.now, announced: m.now}
+		i.vips[v] = vipHold{since: w.now, announced: w.now}
 	}
 	return nil
 }
 
 // addReady has a backup paused, a spare saved, as they are once they were created.
-func (m *Model) addReady(g *guest) error {
+func (w *world) addReady(g *guest) error {
 	if !g.Home.IsValid() {
-		h := m.hosts[m.spec.Management]
+		h := w.hosts[w.spec.Management]
 		i := newInstance(g, h)
 		h.drop(g.Host)
 		i.state, g.saved = cluster.GuestPaused, i
 		i.startDaemons()
 		return nil
 	}
-	h := m.hosts[g.Home]
+	h := w.hosts[g.Home]
 	i := h.on[g.Host]
 	i.state, h.warm[g.Kind] = cluster.GuestPaused, true
 	i.startDaemons()

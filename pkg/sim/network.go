@@ -3,13 +3,24 @@ package sim
 import (
 	"context"
 	"fmt"
-	"maps"
 	"net/netip"
 	"slices"
 	"time"
 
 	"pss-msbs/pkg/cluster"
 )
+
+// network says who reaches whom, and what happens to packets on the way.
+type network struct {
+	*world
+	cut     bool                       // the management server's own network is gone
+	holders map[netip.Addr][]*instance // every guest with the VIP configured, reachable or not
+	held    []netip.Addr               // its keys in order
+
+	// The faults of paths under way, by part. A path is made of its parts: the management
+	// server's own link, the host's, the guest's or the hypervisor connection's own.
+	bad map[string][]*badPath
+}
 
 // view is from where somebody looks at the network.
 type view int
@@ -20,44 +31,44 @@ const (
 )
 
 // path reports whether packets reach a host's bridge. Held: m.mu, also below.
-func (m *Model) path(h *host, v view) bool {
+func (n *network) path(h *host, v view) bool {
 	switch {
 	case h.management:
-		return v == fromManagement || !m.cut
+		return v == fromManagement || !n.cut
 	case h.partitioned:
-		return v == fromClients && m.spec.PartitionSparesClients
+		return v == fromClients && n.spec.PartitionSparesClients
 	case v == fromManagement:
-		return !m.cut
+		return !n.cut
 	}
 	return true
 }
 
-func (m *Model) answersPing(h *host) bool { return h.up() && m.path(h, fromManagement) }
+func (n *network) answersPing(h *host) bool { return h.up() && n.path(h, fromManagement) }
 
 // connected reports whether the guest is on the network and would answer ARP.
-func (m *Model) connected(i *instance, v view) bool {
-	return i.stall == nil && m.plugged(i, v)
+func (n *network) connected(i *instance, v view) bool {
+	return i.stall == nil && n.plugged(i, v)
 }
 
 // plugged is connected for a guest that its hypervisor may hold at the moment:
 // what comes in waits for it.
-func (m *Model) plugged(i *instance, v view) bool {
-	return i.state == cluster.GuestRunning && !i.frozen && !i.linkDown && !i.cut && i.at.up() && m.path(i.at, v)
+func (n *network) plugged(i *instance, v view) bool {
+	return i.state == cluster.GuestRunning && !i.frozen && !i.linkDown && !i.cut && i.at.up() && n.path(i.at, v)
 }
 
 // answering returns who answers for ip, as own address or VIP, the last to announce first.
-func (m *Model) answering(ip netip.Addr, v view) []*instance {
+func (n *network) answering(ip netip.Addr, v view) []*instance {
 	var out []*instance
-	if g := m.byIP[ip]; g != nil {
-		for _, h := range m.order {
-			if i := h.on[g.Host]; i != nil && m.connected(i, v) {
+	if g := n.byIP[ip]; g != nil {
+		for _, h := range n.order {
+			if i := h.on[g.Host]; i != nil && n.connected(i, v) {
 				out = append(out, i)
 			}
 		}
 		return out
 	}
-	for _, i := range m.holders[ip] {
-		if m.connected(i, v) {
+	for _, i := range n.holders[ip] {
+		if n.connected(i, v) {
 			out = append(out, i)
 		}
 	}
@@ -66,17 +77,17 @@ func (m *Model) answering(ip netip.Addr, v view) []*instance {
 }
 
 // answerer is the first of those who answer for ip, or nil.
-func (m *Model) answerer(ip netip.Addr, v view) (first *instance) {
-	if g := m.byIP[ip]; g != nil {
-		for _, h := range m.order {
-			if i := h.on[g.Host]; i != nil && m.connected(i, v) {
+func (n *network) answerer(ip netip.Addr, v view) (first *instance) {
+	if g := n.byIP[ip]; g != nil {
+		for _, h := range n.order {
+			if i := h.on[g.Host]; i != nil && n.connected(i, v) {
 				return i
 			}
 		}
 		return nil
 	}
-	for _, i := range m.holders[ip] {
-		if m.connected(i, v) && (first == nil || i.vips[ip].announced.After(first.vips[ip].announced)) {
+	for _, i := range n.holders[ip] {
+		if n.connected(i, v) && (first == nil || i.vips[ip].announced.After(first.vips[ip].announced)) {
 			first = i
 		}
 	}
@@ -85,20 +96,27 @@ func (m *Model) answerer(ip netip.Addr, v view) (first *instance) {
 
 // heard notes that a host answered the management server: while its hypervisor
 // does not, nobody can strip it.
-func (m *Model) heard(h *host) {
+func (n *network) heard(h *host) {
 	if !h.silent && h.answered.IsZero() && h.hypervisor == running {
-		h.answered, m.dirty = m.now, true
+		h.answered, n.dirty = n.now, true
 	}
 }
 
 // Accesses are the TCP SYNs to each VIP since the fleet began.
-func (m *Model) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
-	m.lock()
-	defer m.unlock()
-	if m.spec.Balancer.Off {
+func (b *balancer) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
+	b.lock()
+	defer b.unlock()
+	if b.spec.Balancer.Off {
 		return nil, fmt.Errorf("cannot count accesses: no load balancer")
 	}
-	return maps.Clone(m.lb.accesses()), ctx.Err()
+	return b.syns(), ctx.Err()
+}
+
+// reports are what the hypervisors tell the management server by themselves.
+type reports struct {
+	*world
+	net  *network
+	subs map[*subscriber]struct{}
 }
 
 // subscriber is one reader of a host's events.
@@ -112,36 +130,36 @@ const eventBuffer = 1024
 
 // Events streams what real's hypervisor reports until ctx ends. While the host
 // is silent reports are lost; the silence itself is one.
-func (m *Model) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
-	m.lock()
-	defer m.unlock()
-	h := m.hosts[real]
+func (r *reports) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
+	r.lock()
+	defer r.unlock()
+	h := r.hosts[real]
 	if h == nil {
 		return nil, fmt.Errorf("cannot watch %s: no such real server", real)
 	}
 	s := &subscriber{real: real, ch: make(chan cluster.Event, eventBuffer)}
-	m.subs[s] = struct{}{}
+	r.subs[s] = struct{}{}
 	if h.silent {
-		m.disconnect(h)
+		r.disconnect(h)
 	}
 	context.AfterFunc(ctx, func() {
-		m.lock()
-		defer m.unlock()
-		delete(m.subs, s)
+		r.lock()
+		defer r.unlock()
+		delete(r.subs, s)
 		close(s.ch)
 	})
 	return s.ch, nil
 }
 
 // publish reports an event d from now, if the connection stands then.
-func (m *Model) publish(h *host, guest string, kind cluster.EventKind, d time.Duration) {
+func (r *reports) publish(h *host, guest string, kind cluster.EventKind, d time.Duration) {
 	send := func() {
 		if !h.silent {
-			m.send(cluster.Event{Real: h.IP, Host: guest, Kind: kind, At: m.now})
+			r.send(cluster.Event{Real: h.IP, Host: guest, Kind: kind, At: r.now})
 		}
 	}
-	if at := m.arrival(h, d); at.After(m.now) {
-		m.at(at, send)
+	if at := r.arrival(h, d); at.After(r.now) {
+		r.at(at, send)
 		return
 	}
 	send()
@@ -149,30 +167,30 @@ func (m *Model) publish(h *host, guest string, kind cluster.EventKind, d time.Du
 
 // arrival is when a report that h makes d from now is heard: a connection keeps
 // the order, so one that has to be sent again holds up those behind it.
-func (m *Model) arrival(h *host, d time.Duration) time.Time {
-	p := m.toHypervisor(h)
-	at := m.now.Add(d)
+func (r *reports) arrival(h *host, d time.Duration) time.Time {
+	p := r.net.toHypervisor(h)
+	at := r.now.Add(d)
 	if p == (Path{}) {
 		return at
 	}
-	if at = at.Add(p.late(m.luck("event ", h.Name))); at.Before(h.reported) {
+	if at = at.Add(p.late(r.luck("event ", h.Name))); at.Before(h.reported) {
 		at = h.reported
 	}
 	h.reported = at
 	return at
 }
 
-func (m *Model) disconnect(h *host) {
+func (r *reports) disconnect(h *host) {
 	since := h.since
-	m.after(m.spec.Times.Disconnected, func() {
+	r.after(r.spec.Times.Disconnected, func() {
 		if h.silent && h.since.Equal(since) {
-			m.send(cluster.Event{Real: h.IP, Kind: cluster.EventDisconnected, At: m.now})
+			r.send(cluster.Event{Real: h.IP, Kind: cluster.EventDisconnected, At: r.now})
 		}
 	})
 }
 
-func (m *Model) send(e cluster.Event) {
-	for s := range m.subs {
+func (r *reports) send(e cluster.Event) {
+	for s := range r.subs {
 		if s.real != e.Real {
 			continue
 		}

@@ -7,16 +7,6 @@ import (
 	"time"
 )
 
-// paths are the faults of paths under way, and the luck of every packet. A path
-// is made of its parts: the management server's own link, the host's, the
-// guest's or the hypervisor connection's own.
-type paths struct {
-	bad map[string][]*badPath // by part
-
-	at    time.Time         // of the last draws
-	drawn map[uint64]uint64 // by kind
-}
-
 // badPath is one fault of a path.
 type badPath struct{ Path }
 
@@ -27,17 +17,21 @@ const (
 	partHypervisor = "hypervisor:" // and the real server's name
 )
 
-// luck is where what happens to the next packet of a kind, named by words, comes
-// from. It depends on the seed, the kind and the instant alone, not on who came
-// first within an instant, so that one run is like another. Held: m.mu, also below.
-func (m *Model) luck(words ...string) *rand.Rand {
-	p := &m.paths
-	if p.drawn == nil {
-		p.drawn = map[uint64]uint64{}
-	}
-	if !p.at.Equal(m.now) {
-		p.at = m.now
-		clear(p.drawn)
+// lots decide what happens to packets, and how long the slow take. A lot depends
+// on the seed, the kind of question and the instant alone, not on who came first
+// within an instant, so that one run is like another.
+type lots struct {
+	seed  uint64
+	start time.Time
+	at    time.Time         // of the last draws
+	drawn map[uint64]uint64 // by kind
+}
+
+// draw is the next lot of a kind, named by words, at an instant.
+func (l *lots) draw(now time.Time, words []string) *rand.Rand {
+	if !l.at.Equal(now) {
+		l.at = now
+		clear(l.drawn)
 	}
 	kind := uint64(fnvBasis)
 	for _, w := range words {
@@ -45,10 +39,13 @@ func (m *Model) luck(words ...string) *rand.Rand {
 			kind = (kind ^ uint64(w[i])) * fnvPrime
 		}
 	}
-	n := p.drawn[kind]
-	p.drawn[kind]++
-	return rand.New(rand.NewPCG(m.spec.Seed, mixed(hashed(hashed(kind, uint64(m.now.Sub(m.record.start))), n))))
+	n := l.drawn[kind]
+	l.drawn[kind]++
+	return rand.New(rand.NewPCG(l.seed, mixed(hashed(hashed(kind, uint64(now.Sub(l.start))), n))))
 }
+
+// luck is where what happens to the next packet of a kind comes from. Held: mu, also below.
+func (w *world) luck(words ...string) *rand.Rand { return w.lots.draw(w.now, words) }
 
 // FNV-1a of 64 bits.
 const (
@@ -73,81 +70,81 @@ func mixed(x uint64) uint64 {
 }
 
 // through is the path through parts.
-func (m *Model) through(parts ...string) Path {
-	p := m.spec.Path
-	if m.clean() {
+func (n *network) through(parts ...string) Path {
+	p := n.spec.Path
+	if n.clean() {
 		return p
 	}
 	for _, part := range parts {
-		p = p.Then(m.part(part))
+		p = p.Then(n.part(part))
 	}
 	return p
 }
 
 // clean reports whether no part has a path of its own.
-func (m *Model) clean() bool { return len(m.spec.Paths)+len(m.paths.bad) == 0 }
+func (n *network) clean() bool { return len(n.spec.Paths)+len(n.bad) == 0 }
 
-func (m *Model) part(part string) Path {
-	p := m.spec.Paths[part]
-	for _, bad := range m.paths.bad[part] {
+func (n *network) part(part string) Path {
+	p := n.spec.Paths[part]
+	for _, bad := range n.bad[part] {
 		p = p.Then(bad.Path)
 	}
 	return p
 }
 
 // toHost is the path to a real server; the management server is at no distance.
-func (m *Model) toHost(h *host) Path {
+func (n *network) toHost(h *host) Path {
 	if h.management {
 		return Path{}
 	}
-	return m.through(partManagement, h.Name)
+	return n.through(partManagement, h.Name)
 }
 
 // toGuest is the path to a guest where it is.
-func (m *Model) toGuest(i *instance) Path {
-	p := m.toHost(i.at)
-	if m.clean() {
+func (n *network) toGuest(i *instance) Path {
+	p := n.toHost(i.at)
+	if n.clean() {
 		return p
 	}
-	return p.Then(m.part(i.Host))
+	return p.Then(n.part(i.Host))
 }
 
 // toHypervisor is the path of a real server's hypervisor connection.
-func (m *Model) toHypervisor(h *host) Path {
+func (n *network) toHypervisor(h *host) Path {
 	switch {
 	case h.management:
 		return Path{}
-	case m.clean():
-		return m.spec.Path
+	case n.clean():
+		return n.spec.Path
 	}
-	return m.toHost(h).Then(m.part(partHypervisor + h.Name))
+	return n.toHost(h).Then(n.part(partHypervisor + h.Name))
 }
 
 // toReference is the path to a network reference.
-func (m *Model) toReference(ip netip.Addr) Path {
-	if m.clean() {
-		return m.spec.Path
+func (n *network) toReference(ip netip.Addr) Path {
+	if n.clean() {
+		return n.spec.Path
 	}
-	return m.through(partManagement, partReferences, ip.String())
+	return n.through(partManagement, partReferences, ip.String())
 }
 
 // partOf is the part that a fault's target names.
-func (m *Model) partOf(target string) (string, error) {
+func (n *network) partOf(target string) (string, error) {
 	name, hypervisor := target, ""
 	if len(target) > len(partHypervisor) && target[:len(partHypervisor)] == partHypervisor {
 		name, hypervisor = target[len(partHypervisor):], partHypervisor
 	}
-	h := m.hostNamed(name)
+	h := n.hostNamed(name)
 	switch {
 	case h != nil:
 		return hypervisor + h.Name, nil
 	case hypervisor != "":
 		return "", fmt.Errorf("no such real server")
-	case m.guests[name] != nil, name == partManagement, name == partReferences:
+	case n.guests[name] != nil, name == partManagement, name == partReferences:
 		return name, nil
 	}
 	if ip, err := netip.ParseAddr(name); err == nil {
-		for _, r := range m.spec.References {
+		for _, r := range n.spec.References {
 			if r == ip {
 				return ip.String(), nil
 			}
@@ -157,8 +154,8 @@ func (m *Model) partOf(target string) (string, error) {
 }
 
 // worsen adds p to the path of target for d; 0: until it is healed.
-func (m *Model) worsen(target string, p Path, d time.Duration) error {
-	part, err := m.partOf(target)
+func (n *network) worsen(target string, p Path, d time.Duration) error {
+	part, err := n.partOf(target)
 	if err != nil {
 		return err
 	}
@@ -166,28 +163,25 @@ func (m *Model) worsen(target string, p Path, d time.Duration) error {
 		return fmt.Errorf("want a loss of 0 to 1, a delay or jitter")
 	}
 	bad := &badPath{p}
-	if m.paths.bad == nil {
-		m.paths.bad = map[string][]*badPath{}
-	}
-	m.paths.bad[part] = append(m.paths.bad[part], bad)
+	n.bad[part] = append(n.bad[part], bad)
 	if d > 0 {
-		m.after(d, func() { m.mend(part, bad) })
+		n.after(d, func() { n.mend(part, bad) })
 	}
 	return nil
 }
 
 // mend ends one fault of a part, or all of them: nil.
-func (m *Model) mend(part string, which *badPath) {
+func (n *network) mend(part string, which *badPath) {
 	var left []*badPath
-	for _, bad := range m.paths.bad[part] {
+	for _, bad := range n.bad[part] {
 		if which != nil && bad != which {
 			left = append(left, bad)
 		}
 	}
-	if len(left) < len(m.paths.bad[part]) {
-		if m.paths.bad[part], m.dirty = left, true; len(left) == 0 {
-			delete(m.paths.bad, part)
+	if len(left) < len(n.bad[part]) {
+		if n.bad[part], n.dirty = left, true; len(left) == 0 {
+			delete(n.bad, part)
 		}
-		m.note("heal", nil, part, "path of %s", part)
+		n.note("heal", "", part, "path of %s", part)
 	}
 }

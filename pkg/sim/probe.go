@@ -10,6 +10,13 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
+// probes are what monitors ask the network.
+type probes struct {
+	*world
+	net  *network
+	pace *pace
+}
+
 // answer is what becomes of a probe.
 type answer struct {
 	given   bool          // else: silence
@@ -19,20 +26,20 @@ type answer struct {
 }
 
 // probe waits for the answer to a question; where none comes, as long as the caller may.
-func (m *Model) probe(ctx context.Context, ask func() answer) error {
-	limit, cancel := m.patient(ctx)
+func (pr *probes) probe(ctx context.Context, ask func() answer) error {
+	limit, cancel := pr.patient(ctx)
 	defer cancel()
-	a := m.asked(ask)
+	a := pr.hear(ask)
 	for a.after != nil {
-		if err := m.outlast(limit, a.after, cluster.ErrNoAnswer); err != nil {
+		if err := pr.outlast(limit, a.after, cluster.ErrNoAnswer); err != nil {
 			return err
 		}
-		a = m.asked(ask)
+		a = pr.hear(ask)
 	}
 	if !a.given {
-		return m.hang(limit, cluster.ErrNoAnswer)
+		return pr.hang(limit, cluster.ErrNoAnswer)
 	}
-	if err := m.wait(limit, a.takes, cluster.ErrNoAnswer); err != nil {
+	if err := pr.wait(limit, a.takes, cluster.ErrNoAnswer); err != nil {
 		return err
 	}
 	if a.refused {
@@ -41,63 +48,63 @@ func (m *Model) probe(ctx context.Context, ask func() answer) error {
 	return nil
 }
 
-func (m *Model) asked(ask func() answer) answer {
-	m.lock()
-	defer m.unlock()
+func (pr *probes) hear(ask func() answer) answer {
+	pr.lock()
+	defer pr.unlock()
 	return ask()
 }
 
 // Ping is nil when ip answers an echo request.
-func (m *Model) Ping(ctx context.Context, ip netip.Addr) error {
-	if err := m.probe(ctx, func() answer { return m.pinged(ip) }); err != nil {
+func (pr *probes) Ping(ctx context.Context, ip netip.Addr) error {
+	if err := pr.probe(ctx, func() answer { return pr.pinged(ip) }); err != nil {
 		return fmt.Errorf("cannot ping %s: %w", ip, err)
 	}
 	return nil
 }
 
 // pinged is the answer to an echo request. Held: m.mu, also below.
-func (m *Model) pinged(ip netip.Addr) answer {
-	if h := m.hosts[ip]; h != nil {
-		if !m.answersPing(h) {
+func (pr *probes) pinged(ip netip.Addr) answer {
+	if h := pr.hosts[ip]; h != nil {
+		if !pr.net.answersPing(h) {
 			return answer{}
 		}
-		return m.echo(h, ip, m.toHost(h), 0)
+		return pr.echo(h, ip, pr.net.toHost(h), 0)
 	}
-	i, held := m.asks(ip)
+	i, held := pr.net.asks(ip)
 	switch {
 	case held != nil:
 		return answer{after: held}
 	case i != nil:
-		return m.echo(i.at, ip, m.toGuest(i), m.pingSlow(i))
-	case !m.cut && slices.Contains(m.spec.References, ip):
-		return m.echo(nil, ip, m.toReference(ip), 0)
+		return pr.echo(i.at, ip, pr.net.toGuest(i), pr.pace.pingSlow(i))
+	case !pr.net.cut && slices.Contains(pr.spec.References, ip):
+		return pr.echo(nil, ip, pr.net.toReference(ip), 0)
 	}
 	return answer{}
 }
 
 // echo sends an echo request on a path; h hears it, where it is not nil.
-func (m *Model) echo(h *host, ip netip.Addr, p Path, slow time.Duration) answer {
+func (pr *probes) echo(h *host, ip netip.Addr, p Path, slow time.Duration) answer {
 	rtt := time.Duration(0)
 	if p != (Path{}) {
 		var lost bool
-		if rtt, lost = p.Ping(m.luck("ping ", ip.String())); lost {
+		if rtt, lost = p.Ping(pr.luck("ping ", ip.String())); lost {
 			return answer{}
 		}
 	}
 	if h != nil {
-		m.heard(h)
+		pr.net.heard(h)
 	}
-	return answer{given: true, takes: m.spec.Times.Ping + rtt + slow}
+	return answer{given: true, takes: pr.spec.Times.Ping + rtt + slow}
 }
 
 // asks is who answers the management server at ip, or what holds who would.
-func (m *Model) asks(ip netip.Addr) (*instance, *stall) {
-	if i := m.answerer(ip, fromManagement); i != nil {
+func (n *network) asks(ip netip.Addr) (*instance, *stall) {
+	if i := n.answerer(ip, fromManagement); i != nil {
 		return i, nil
 	}
-	for _, h := range m.order {
+	for _, h := range n.order {
 		for _, i := range h.inOrder() {
-			if _, has := i.vips[ip]; (has || i.IP == ip) && i.stall != nil && m.plugged(i, fromManagement) {
+			if _, has := i.vips[ip]; (has || i.IP == ip) && i.stall != nil && n.plugged(i, fromManagement) {
 				return nil, i.stall
 			}
 		}
@@ -106,8 +113,8 @@ func (m *Model) asks(ip netip.Addr) (*instance, *stall) {
 }
 
 // Greet is nil when daemon answers its protocol at ip.
-func (m *Model) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
-	if err := m.probe(ctx, func() answer { return m.greeted(ip, daemon) }); err != nil {
+func (pr *probes) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
+	if err := pr.probe(ctx, func() answer { return pr.greeted(ip, daemon) }); err != nil {
 		return fmt.Errorf("cannot greet %s at %s: %w", daemon, ip, err)
 	}
 	return nil
@@ -115,17 +122,17 @@ func (m *Model) Greet(ctx context.Context, ip netip.Addr, daemon string) error {
 
 // greeted is what a service program says to who connects to it: nothing, where it
 // is frozen.
-func (m *Model) greeted(ip netip.Addr, daemon string) answer {
-	i, held := m.asks(ip)
+func (pr *probes) greeted(ip netip.Addr, daemon string) answer {
+	i, held := pr.net.asks(ip)
 	if i == nil {
 		return answer{after: held}
 	}
 	if i.IP == ip {
-		m.record.asked.note(AskedGreet, i.Host, m.now)
+		pr.asked.note(AskedGreet, i.Host, pr.now)
 	}
-	m.heard(i.at)
-	luck, p := m.luck("greet ", ip.String(), " ", daemon), m.toGuest(i)
-	a := answer{given: true, takes: m.spec.Times.Greet + p.Connect(luck)}
+	pr.net.heard(i.at)
+	luck, p := pr.luck("greet ", ip.String(), " ", daemon), pr.net.toGuest(i)
+	a := answer{given: true, takes: pr.spec.Times.Greet + p.Connect(luck)}
 	switch i.daemons[daemon] {
 	case stopped, "":
 		a.refused = true
@@ -133,7 +140,7 @@ func (m *Model) greeted(ip netip.Addr, daemon string) answer {
 	case frozen:
 		return answer{}
 	}
-	a.takes += p.Exchange(luck, 1) + m.greeting(i, luck)
+	a.takes += p.Exchange(luck, 1) + pr.pace.greeting(i, luck)
 	return a
 }
 
@@ -144,11 +151,11 @@ const (
 )
 
 // WhoHas returns the MAC address of everybody who answers ARP for ip.
-func (m *Model) WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error) {
-	m.lock()
-	macs, takes := m.claims(ip)
-	m.unlock()
-	if err := m.wait(ctx, takes, cluster.ErrNoAnswer); err != nil {
+func (pr *probes) WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error) {
+	pr.lock()
+	macs, takes := pr.claims(ip)
+	pr.unlock()
+	if err := pr.wait(ctx, takes, cluster.ErrNoAnswer); err != nil {
 		return nil, fmt.Errorf("cannot ask who has %s: %w", ip, err)
 	}
 	return macs, nil
@@ -156,23 +163,23 @@ func (m *Model) WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error
 
 // claims are the answers to the first question that is answered at all; who did
 // not hear that one is not heard.
-func (m *Model) claims(ip netip.Addr) (macs []cluster.MAC, takes time.Duration) {
+func (pr *probes) claims(ip netip.Addr) (macs []cluster.MAC, takes time.Duration) {
 	for n := range time.Duration(arpTries) {
-		takes = n*arpAgain + m.spec.Times.ARP
+		takes = n*arpAgain + pr.spec.Times.ARP
 		claim := func(mac cluster.MAC, p Path) {
-			if rtt, lost := p.Ping(m.luck("arp ", ip.String(), mac.String())); !lost {
-				macs, takes = append(macs, mac), max(takes, n*arpAgain+m.spec.Times.ARP+rtt)
+			if rtt, lost := p.Ping(pr.luck("arp ", ip.String(), mac.String())); !lost {
+				macs, takes = append(macs, mac), max(takes, n*arpAgain+pr.spec.Times.ARP+rtt)
 			}
 		}
-		if h := m.hosts[ip]; h != nil && m.answersPing(h) {
-			claim(h.MAC, m.toHost(h))
+		if h := pr.hosts[ip]; h != nil && pr.net.answersPing(h) {
+			claim(h.MAC, pr.net.toHost(h))
 		}
-		for _, i := range m.answering(ip, fromManagement) {
-			claim(i.mac, m.toGuest(i))
+		for _, i := range pr.net.answering(ip, fromManagement) {
+			claim(i.mac, pr.net.toGuest(i))
 		}
 		if len(macs) > 0 {
 			return macs, takes
 		}
 	}
-	return nil, m.spec.Times.ARPTimeout
+	return nil, pr.spec.Times.ARPTimeout
 }

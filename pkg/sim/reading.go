@@ -26,11 +26,11 @@ type reading struct {
 
 // reading of a guest: the CPU and network of every VIP that it holds add up,
 // its memory is that of one. Held: m.mu.
-func (m *Model) reading(i *instance) reading {
-	c, n := m.clientsOf(i.Group), float64(len(i.vips))
+func (pc *pace) reading(i *instance) reading {
+	d, n := pc.demands[i.Group], float64(len(i.vips))
 	mem, cpu, net := idleMemory, idleCPU, idleNetKB
-	if c != nil && n > 0 {
-		p := c.demand.percent(m.now)
+	if d != nil && n > 0 {
+		p := d.percent(pc.now)
 		rated := 2 * i.NetworkMbps * 128
 		mem, cpu, net = max(mem, p), max(cpu, min(100, n*p)), max(net, min(rated, n*p/100*rated))
 	}

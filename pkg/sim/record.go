@@ -52,18 +52,17 @@ type Entry struct {
 	What  string    `json:"what"`
 }
 
-type record struct {
-	start      time.Time
-	timeline   []Entry
+// judge records what must never happen, and the energy used.
+type judge struct {
+	*world
+	net        *network
+	harms      *harms
+	lates      *lates
 	violations []*Violation
 	exceptions []Exception
-	power      []powerStep
 	serving    map[netip.Addr]string
 	conflicts  map[string]*conflict
-	asked      asked
-	losses     map[netip.Addr]loss
-	harms      []Harm
-	unseen     []Harm
+	power      []powerStep
 }
 
 type powerStep struct {
@@ -82,85 +81,77 @@ type conflict struct {
 	limited   bool       // the end of the excuse is on the agenda
 }
 
-func (r *record) begin(now time.Time) {
-	r.start, r.serving, r.conflicts, r.asked = now, map[netip.Addr]string{}, map[string]*conflict{}, asked{}
-	r.losses = map[netip.Addr]loss{}
-}
-
 // timelineMax bounds the memory of a fleet that runs for days.
 const timelineMax = 50000
 
 // note adds to the timeline. Held: m.mu, also below.
-func (m *Model) note(kind string, h *host, guest, format string, a ...any) {
-	e := Entry{At: m.now, Kind: kind, Guest: guest, What: fmt.Sprintf(format, a...)}
-	if h != nil {
-		e.Real = h.Name
+func (w *world) note(kind, real, guest, format string, a ...any) {
+	e := Entry{At: w.now, Kind: kind, Real: real, Guest: guest, What: fmt.Sprintf(format, a...)}
+	if len(w.timeline) >= timelineMax {
+		w.timeline = slices.Clone(w.timeline[timelineMax/2:])
 	}
-	if len(m.record.timeline) >= timelineMax {
-		m.record.timeline = slices.Clone(m.record.timeline[timelineMax/2:])
-	}
-	m.record.timeline = append(m.record.timeline, e)
+	w.timeline = append(w.timeline, e)
 }
 
-func (m *Model) violate(kind string, vip netip.Addr, format string, a ...any) *Violation {
-	v := &Violation{At: m.now, Kind: kind, VIP: vip, What: fmt.Sprintf(format, a...)}
-	m.record.violations = append(m.record.violations, v)
-	m.note("violation", nil, "", "%s: %s", kind, v.What)
+func (j *judge) violate(kind string, vip netip.Addr, format string, a ...any) *Violation {
+	v := &Violation{At: j.now, Kind: kind, VIP: vip, What: fmt.Sprintf(format, a...)}
+	j.violations = append(j.violations, v)
+	j.note("violation", "", "", "%s: %s", kind, v.What)
 	return v
 }
 
-func (m *Model) blameSleeping(verb, name string, real netip.Addr) {
-	m.lock()
-	defer m.unlock()
-	if h := m.hosts[real]; h != nil && h.state == Suspended {
-		m.violate(AsleepOperation, netip.Addr{}, "%s of %s on %s, which is suspended", verb, name, h.Name)
+func (j *judge) blameSleeping(verb, name string, real netip.Addr) {
+	j.lock()
+	defer j.unlock()
+	if h := j.hosts[real]; h != nil && h.state == Suspended {
+		j.violate(AsleepOperation, netip.Addr{}, "%s of %s on %s, which is suspended", verb, name, h.Name)
 	}
 }
 
 // blameTwin records that i's guest lives on another host too.
-func (m *Model) blameTwin(i *instance) {
-	for _, h := range m.order {
+func (j *judge) blameTwin(i *instance) {
+	for _, h := range j.order {
 		if o := h.on[i.Host]; o != nil && o != i && o.live() && h.state != Off && h.state != Booting {
-			m.violate(Twin, netip.Addr{}, "%s on %s while it is %s on %s", i.Host, i.at.Name, o.state, h.Name)
+			j.violate(Twin, netip.Addr{}, "%s on %s while it is %s on %s", i.Host, i.at.Name, o.state, h.Name)
 		}
 	}
 }
 
 // blameBoots is about what boots when a suspend is asked for: what a guest does
 // by itself while its host falls asleep, or just before, is nobody's fault.
-func (m *Model) blameBoots(h *host) {
+func (j *judge) blameBoots(h *host) {
 	for _, i := range h.inOrder() {
-		if i.state == cluster.GuestBooting && m.now.Sub(i.restarted) > time.Second {
-			m.violate(SuspendedRecovery, netip.Addr{}, "%s suspended while %s boots", h.Name, i.Host)
+		if i.state == cluster.GuestBooting && j.now.Sub(i.restarted) > time.Second {
+			j.violate(SuspendedRecovery, netip.Addr{}, "%s suspended while %s boots", h.Name, i.Host)
 		}
 	}
 }
 
-func (m *Model) blameSuspend(h *host) {
+func (j *judge) blameSuspend(h *host) {
 	for _, i := range h.inOrder() {
 		if i.state == cluster.GuestRunning && len(i.vips) > 0 {
-			m.pauses(i)
-			m.violate(SuspendedHolder, i.sortedVIPs()[0], "%s suspended with %s on %s", h.Name, vipText(i), i.Host)
+			j.harms.pauses(i)
+			j.violate(SuspendedHolder, i.sortedVIPs()[0], "%s suspended with %s on %s", h.Name, vipText(i), i.Host)
 		}
 	}
 }
 
-func (m *Model) blamePause(i *instance, verb string) {
+func (j *judge) blamePause(i *instance, verb string) {
 	if i.state == cluster.GuestRunning && len(i.vips) > 0 {
-		m.pauses(i)
-		m.violate(PausedHolder, i.sortedVIPs()[0], "%s of %s, which holds %s", verb, i.Host, vipText(i))
+		j.harms.pauses(i)
+		j.violate(PausedHolder, i.sortedVIPs()[0], "%s of %s, which holds %s", verb, i.Host, vipText(i))
 	}
 }
 
-func (m *Model) blameKeptVIPs(i *instance) {
+func (j *judge) blameKeptVIPs(i *instance) {
 	if len(i.vips) > 0 {
-		m.violate(KeptVIP, i.sortedVIPs()[0], "%s on %s came back with %s", i.Host, i.at.Name, vipText(i))
+		j.violate(KeptVIP, i.sortedVIPs()[0], "%s on %s came back with %s", i.Host, i.at.Name, vipText(i))
 	}
 }
 
-func (m *Model) blameClock(i *instance, vip netip.Addr) {
+func (j *judge) blameClock(i *instance, vip netip.Addr) {
 	if i.staleClock {
-		m.violate(StaleClock, vip, "%s given to %s, whose clock was not set", vip, i.Host)
+		j.violate(StaleClock, vip, "%s given to %s, whose clock was not set", vip, i.Host)
 	}
 }
 

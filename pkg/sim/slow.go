@@ -44,8 +44,15 @@ type stall struct {
 	works bool // its processors do: a jam
 }
 
+// pace says how busy and how slow the guests are.
+type pace struct {
+	*world
+	reports *reports
+	demands map[string]*demand // by group
+}
+
 // hold stalls i for d. Held: m.mu, also below.
-func (m *Model) hold(i *instance, d time.Duration, says cluster.GuestState) error {
+func (pc *pace) hold(i *instance, d time.Duration, says cluster.GuestState) error {
 	switch {
 	case i.state != cluster.GuestRunning || i.stall != nil:
 		return fmt.Errorf("it is %s, or held already", i.state)
@@ -54,24 +61,24 @@ func (m *Model) hold(i *instance, d time.Duration, says cluster.GuestState) erro
 	case says != cluster.GuestRunning && says != cluster.GuestPaused:
 		return fmt.Errorf("want running or paused")
 	}
-	s := &stall{over: make(chan struct{}), from: m.now, says: says}
+	s := &stall{over: make(chan struct{}), from: pc.now, says: says}
 	i.stall = s
 	if says == cluster.GuestPaused {
-		m.publish(i.at, i.Host, cluster.EventPaused, 0)
+		pc.reports.publish(i.at, i.Host, cluster.EventPaused, 0)
 	}
 	if d > 0 {
-		s.until = m.now.Add(d)
-		m.after(d, func() { m.letGo(i, s) })
+		s.until = pc.now.Add(d)
+		pc.after(d, func() { pc.letGo(i, s) })
 	}
 	return nil
 }
 
 // jam has i work and answer nobody for d: what it is asked meanwhile it answers
 // afterwards.
-func (m *Model) jam(i *instance, d time.Duration) error {
-	err := m.hold(i, d, cluster.GuestRunning)
+func (pc *pace) jam(i *instance, d time.Duration) error {
+	err := pc.hold(i, d, cluster.GuestRunning)
 	if err == nil {
-		i.stall.works, m.dirty = true, true
+		i.stall.works, pc.dirty = true, true
 	}
 	return err
 }
@@ -80,42 +87,42 @@ func (m *Model) jam(i *instance, d time.Duration) error {
 func (i *instance) slowed() bool { return i.overloaded || i.at.taken }
 
 // settleJams has every guest that is slowed jam now and then.
-func (m *Model) settleJams() {
-	for _, h := range m.order {
+func (pc *pace) settleJams() {
+	for _, h := range pc.order {
 		for _, i := range h.inOrder() {
 			if i.state == cluster.GuestRunning && i.slowed() && !i.jamming {
-				m.jamLater(i)
+				pc.jamLater(i)
 			}
 		}
 	}
 }
 
-func (m *Model) jamLater(i *instance) {
-	luck, life := m.luck("jam ", i.Host), i.life
+func (pc *pace) jamLater(i *instance) {
+	luck, life := pc.luck("jam ", i.Host), i.life
 	wait, long := between(luck, overloadJamAfterFrom, overloadJamAfterTo), between(luck, overloadJamFrom, overloadJamTo)
 	if i.at.taken {
 		wait, long = between(luck, crowdedJamAfterFrom, crowdedJamAfterTo), between(luck, crowdedJamFrom, crowdedJamTo)
 	}
 	i.jamming = true
-	m.after(wait, func() {
+	pc.after(wait, func() {
 		if i.life == life && i.slowed() {
-			_ = m.jam(i, long) // unless it is paused, or held already
+			_ = pc.jam(i, long) // unless it is paused, or held already
 		}
 	})
-	m.after(wait+long, func() {
+	pc.after(wait+long, func() {
 		if i.life == life {
-			i.jamming, m.dirty = false, true
+			i.jamming, pc.dirty = false, true
 		}
 	})
 }
 
 // letGo ends a stall.
-func (m *Model) letGo(i *instance, s *stall) {
+func (pc *pace) letGo(i *instance, s *stall) {
 	if s != nil && i.stall == s {
 		close(s.over)
-		i.stall, m.dirty = nil, true
+		i.stall, pc.dirty = nil, true
 		if s.says == cluster.GuestPaused && i.state == cluster.GuestRunning {
-			m.publish(i.at, i.Host, cluster.EventResumed, 0)
+			pc.reports.publish(i.at, i.Host, cluster.EventResumed, 0)
 		}
 	}
 }
@@ -127,7 +134,7 @@ func (s *stall) brief(patience time.Duration) bool {
 }
 
 // outlast waits until s is over; nil is over.
-func (m *Model) outlast(ctx context.Context, s *stall, why error) error {
+func (c *course) outlast(ctx context.Context, s *stall, why error) error {
 	if s == nil {
 		return nil
 	}
@@ -136,20 +143,20 @@ func (m *Model) outlast(ctx context.Context, s *stall, why error) error {
 		return nil
 	case <-ctx.Done():
 		return late(ctx, why)
-	case <-m.quit:
+	case <-c.quit:
 		return errClosed
 	}
 }
 
 // overload has i work at its limit for d; 0: until it is healed or boots.
-func (m *Model) overload(i *instance, d time.Duration) {
+func (pc *pace) overload(i *instance, d time.Duration) {
 	i.overloads++
 	i.overloaded = true
 	n, life := i.overloads, i.life
 	if d > 0 {
-		m.after(d, func() {
+		pc.after(d, func() {
 			if i.overloads == n && i.life == life {
-				i.overloaded, m.dirty = false, true
+				i.overloaded, pc.dirty = false, true
 			}
 		})
 	}
@@ -157,12 +164,12 @@ func (m *Model) overload(i *instance, d time.Duration) {
 
 // slowness is what a guest needs for a greeting beyond an idle one's time: from
 // and to, each time between as likely.
-func (m *Model) slowness(i *instance) (from, to time.Duration) {
+func (pc *pace) slowness(i *instance) (from, to time.Duration) {
 	if i.slowed() {
 		return overloadGreetFrom, overloadGreetTo
 	}
-	if t := m.spec.Times; t.BusyGreet > 0 || t.BootGreet > 0 {
-		if busy := (m.reading(i).cpu - busyFrom) / (100 - busyFrom); busy > 0 {
+	if t := pc.spec.Times; t.BusyGreet > 0 || t.BootGreet > 0 {
+		if busy := (pc.reading(i).cpu - busyFrom) / (100 - busyFrom); busy > 0 {
 			to = time.Duration(busy * busy * float64(t.BusyGreet))
 		}
 		to += time.Duration(i.at.booting()) * t.BootGreet
@@ -182,35 +189,35 @@ func (h *host) booting() int {
 }
 
 // greeting is how much longer than an idle one's this greeting of i takes.
-func (m *Model) greeting(i *instance, luck *rand.Rand) time.Duration {
-	from, to := m.slowness(i)
+func (pc *pace) greeting(i *instance, luck *rand.Rand) time.Duration {
+	from, to := pc.slowness(i)
 	return between(luck, from, to)
 }
 
 // agentSlow is how much longer a call of i's agent takes.
-func (m *Model) agentSlow(i *instance) time.Duration {
+func (pc *pace) agentSlow(i *instance) time.Duration {
 	from, to := overloadAgentFrom, overloadAgentTo
 	if !i.slowed() {
-		_, to = m.slowness(i)
+		_, to = pc.slowness(i)
 		from, to = 0, to/4
 	}
 	if to == 0 {
 		return 0
 	}
-	return between(m.luck("agent ", i.Host), from, to)
+	return between(pc.luck("agent ", i.Host), from, to)
 }
 
 // pingSlow is how much longer the answer to a ping takes.
-func (m *Model) pingSlow(i *instance) time.Duration {
+func (pc *pace) pingSlow(i *instance) time.Duration {
 	from, to := overloadPingFrom, overloadPingTo
 	if !i.slowed() {
-		_, to = m.slowness(i)
+		_, to = pc.slowness(i)
 		from, to = 0, min(to/100, overloadPingTo)
 	}
 	if to == 0 {
 		return 0
 	}
-	return between(m.luck("slow ping ", i.Host), from, to)
+	return between(pc.luck("slow ping ", i.Host), from, to)
 }
 
 func between(luck *rand.Rand, from, to time.Duration) time.Duration {

@@ -82,22 +82,22 @@ type ClientStatus struct {
 func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
 	m.lock()
 	defer m.unlock()
-	if q.Since.Before(m.record.start) {
-		q.Since = m.record.start
+	if q.Since.Before(m.start) {
+		q.Since = m.start
 	}
-	s := Status{Now: m.now, Since: q.Since, Watts: m.watts(), EnergyWh: m.energyWh(q.Since),
-		Clients: []ClientStatus{}, Violations: []Violation{}, Exceptions: []Exception{}, Harms: harmsSince(m.record.harms, q.Since), Unseen: harmsSince(m.record.unseen, q.Since)}
+	s := Status{Now: m.now, Since: q.Since, Watts: m.judge.watts(), EnergyWh: m.judge.energyWh(q.Since),
+		Clients: []ClientStatus{}, Violations: []Violation{}, Exceptions: []Exception{}, Harms: harmsSince(m.harms.done, q.Since), Unseen: harmsSince(m.harms.unseen, q.Since)}
 	m.placeStatus(&s)
-	for _, c := range m.lb.groups {
+	for _, c := range m.groups {
 		s.Clients = append(s.Clients, m.clientStatus(c, q.Since))
 	}
-	m.blameStatus(&s)
+	m.judge.blameStatus(&s)
 	if q.Timeline {
-		first, _ := slices.BinarySearchFunc(m.record.timeline, q.Since, func(e Entry, t time.Time) int { return e.At.Compare(t) })
-		s.Timeline = slices.Clone(m.record.timeline[first:])
+		first, _ := slices.BinarySearchFunc(m.timeline, q.Since, func(e Entry, t time.Time) int { return e.At.Compare(t) })
+		s.Timeline = slices.Clone(m.timeline[first:])
 	}
 	if q.Asked {
-		s.Asked = m.record.asked.since(q.Since)
+		s.Asked = m.asked.since(q.Since)
 	}
 	return s, ctx.Err()
 }
@@ -108,18 +108,18 @@ func harmsSince(all []Harm, since time.Time) []Harm {
 }
 
 // blameStatus tells what was recorded, and what lasts so far.
-func (m *Model) blameStatus(s *Status) {
-	exceptions := slices.Clone(m.record.exceptions)
-	for _, key := range slices.Sorted(maps.Keys(m.record.conflicts)) {
-		c := m.record.conflicts[key]
+func (j *judge) blameStatus(s *Status) {
+	exceptions := slices.Clone(j.exceptions)
+	for _, key := range slices.Sorted(maps.Keys(j.conflicts)) {
+		c := j.conflicts[key]
 		if c.violation != nil {
-			c.violation.Seconds = m.now.Sub(c.since).Seconds()
+			c.violation.Seconds = j.now.Sub(c.since).Seconds()
 		}
 		if c.excused != nil {
-			exceptions = append(exceptions, m.exception(c))
+			exceptions = append(exceptions, j.exception(c))
 		}
 	}
-	for _, v := range m.record.violations {
+	for _, v := range j.violations {
 		if !v.At.Before(s.Since) {
 			s.Violations = append(s.Violations, *v)
 		}
@@ -138,9 +138,9 @@ func (m *Model) placeStatus(s *Status) {
 	for _, name := range m.names {
 		s.Guests = append(s.Guests, m.guestStatus(m.guests[name])...)
 	}
-	for _, p := range m.lb.ports {
+	for _, p := range m.ports {
 		v := VIPStatus{VIP: p.VIP, Group: p.Group, Up: p.up, Holders: []string{}}
-		for _, i := range m.answering(p.VIP, fromClients) {
+		for _, i := range m.net.answering(p.VIP, fromClients) {
 			v.Holders = append(v.Holders, i.Host)
 		}
 		s.VIPs = append(s.VIPs, v)
@@ -155,7 +155,7 @@ func (m *Model) guestStatus(g *guest) []GuestStatus {
 			continue
 		}
 		st := GuestStatus{Host: g.Host, Group: g.Group, Kind: g.Kind, Real: h.IP, State: i.state, VIPs: i.sortedVIPs(), Daemons: map[string]string{}}
-		st.Answers = m.connected(i, fromClients)
+		st.Answers = m.net.connected(i, fromClients)
 		for d, s := range i.daemons {
 			st.Daemons[d] = string(s)
 			st.Answers = st.Answers && s == running
@@ -172,8 +172,8 @@ func (m *Model) guestStatus(g *guest) []GuestStatus {
 	return []GuestStatus{{Host: g.Host, Group: g.Group, Kind: g.Kind, State: state}}
 }
 
-func (m *Model) clientStatus(c *clients, since time.Time) ClientStatus {
-	s := ClientStatus{Group: c.group, Load: c.demand.percent(m.now), Down: !c.failed.IsZero()}
+func (b *balancer) clientStatus(c *clients, since time.Time) ClientStatus {
+	s := ClientStatus{Group: c.group, Load: c.demand.percent(b.now), Down: !c.failed.IsZero()}
 	first, _ := slices.BinarySearchFunc(c.log, since, func(a access, t time.Time) int { return a.at.Compare(t) })
 	var longest time.Duration
 	for _, a := range c.log[first:] {
@@ -182,15 +182,15 @@ func (m *Model) clientStatus(c *clients, since time.Time) ClientStatus {
 		switch {
 		case a.failed:
 			s.Failed++
-		case a.delay > m.spec.Balancer.AskInterval:
+		case a.delay > b.spec.Balancer.AskInterval:
 			s.Delayed++
 		}
 	}
 	if s.Down {
-		longest = max(longest, m.now.Sub(c.failed))
+		longest = max(longest, b.now.Sub(c.failed))
 	}
 	s.Longest = longest.Seconds()
-	s.Late = max(0, longest-m.spec.Balancer.AskInterval).Seconds()
+	s.Late = max(0, longest-b.spec.Balancer.AskInterval).Seconds()
 	return s
 }
 
@@ -198,12 +198,19 @@ func (m *Model) clientStatus(c *clients, since time.Time) ClientStatus {
 func (m *Model) Violations() []Violation {
 	m.lock()
 	defer m.unlock()
-	if len(m.record.violations) == 0 { // asked often
+	if len(m.judge.violations) == 0 { // asked often
 		return nil
 	}
 	var s Status
-	m.blameStatus(&s)
+	m.judge.blameStatus(&s)
 	return s.Violations
+}
+
+// Harms are all that were done so far.
+func (m *Model) Harms() []Harm {
+	m.lock()
+	defer m.unlock()
+	return append([]Harm(nil), m.harms.done...)
 }
 
 // Holders are the guests that hold vip, seen from the clients.
@@ -211,7 +218,7 @@ func (m *Model) Holders(vip netip.Addr) []string {
 	m.lock()
 	defer m.unlock()
 	var out []string
-	for _, i := range m.answering(vip, fromClients) {
+	for _, i := range m.net.answering(vip, fromClients) {
 		out = append(out, i.Host)
 	}
 	return out

@@ -28,8 +28,8 @@ func (t *meter) set(now time.Time, rate float64) {
 
 // settleWork reads the meters of all guests and hosts, and lets them go on as
 // what changed wants. Held: m.mu, also below.
-func (m *Model) settleWork() {
-	for _, h := range m.order {
+func (pc *pace) settleWork() {
+	for _, h := range pc.order {
 		all, used := 0.0, 0.0
 		if h.up() {
 			all = float64(h.Cores)
@@ -37,22 +37,22 @@ func (m *Model) settleWork() {
 		for _, i := range h.inOrder() {
 			rate := 0.0
 			if h.up() {
-				rate = m.works(i) * float64(i.Cores)
+				rate = pc.works(i) * float64(i.Cores)
 			}
-			i.used.set(m.now, rate)
+			i.used.set(pc.now, rate)
 			used += rate
 		}
-		h.total.set(m.now, all)
+		h.total.set(pc.now, all)
 		if h.crowded() {
 			used = all
 		}
-		h.idle.set(m.now, max(0, all-used))
+		h.idle.set(pc.now, max(0, all-used))
 	}
 }
 
 // works is the share of its processors that i uses now: all of them in a boot, and
 // in a kernel that hangs in a loop; none where it waits or is held.
-func (m *Model) works(i *instance) float64 {
+func (pc *pace) works(i *instance) float64 {
 	share := 0.0
 	switch {
 	case i.state == cluster.GuestBooting && !i.bootHangs:
@@ -62,7 +62,7 @@ func (m *Model) works(i *instance) float64 {
 		share = 1
 	case i.frozen, i.stall != nil:
 	default:
-		share = m.reading(i).cpu / 100
+		share = pc.reading(i).cpu / 100
 	}
 	if i.at.taken {
 		share *= leftover
@@ -75,12 +75,12 @@ func (m *Model) works(i *instance) float64 {
 func (h *host) crowded() bool { return h.taken || h.booting() > 0 }
 
 // Work is the processor time of g and of its host.
-func (m *Model) Work(ctx context.Context, g cluster.Guest) (cluster.Work, error) {
+func (hv *hypervisors) Work(ctx context.Context, g cluster.Guest) (cluster.Work, error) {
 	var w cluster.Work
-	err := m.call(ctx, g.Real, m.spec.Times.Hypervisor, func(h *host) error {
-		m.settleWork()
+	err := hv.call(ctx, g.Real, hv.spec.Times.Hypervisor, func(h *host) error {
+		hv.pace.settleWork()
 		w = cluster.Work{Idle: h.idle.total, Total: h.total.total, Processors: h.Cores}
-		if k := m.guests[g.Host]; k != nil {
+		if k := hv.guests[g.Host]; k != nil {
 			w.Cores = k.Cores
 		}
 		if i := h.on[g.Host]; i != nil {
