@@ -60,7 +60,7 @@ func (a *agents) agentStep(ctx context.Context, g cluster.Guest, d time.Duration
 		case held == nil:
 			return nil
 		}
-		if err := a.outlast(ctx, held, cluster.ErrAgentSilent); err != nil {
+		if err := a.outlast(ctx, held.over, cluster.ErrAgentSilent); err != nil {
 			return err
 		}
 		d = 0
@@ -79,8 +79,13 @@ func (a *agents) agentless(h *host, name string) error {
 	if i := h.on[name]; i != nil && i.isPaused() {
 		return err
 	}
-	return &wireError{text: err.Error(), is: cluster.ErrAgentGone}
+	return closedError{err}
 }
+
+// closedError is the refusal of an agent's channel that is closed.
+type closedError struct{ error }
+
+func (closedError) Unwrap() error { return cluster.ErrAgentGone }
 
 // Addrs are the addresses on the guest's interface, its own first.
 func (a *agents) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error) {
@@ -176,7 +181,7 @@ func (a *agents) Run(ctx context.Context, g cluster.Guest, argv []string) ([]byt
 	var out []byte
 	err = a.agent(ctx, g, a.spec.Times.Agent+cmd.takes(), func(i *instance) error {
 		a.asked.note(AskedMeasure, i.Host, a.now)
-		out = cmd.print(i, a.pace.reading(i), a.now)
+		out = cmd.print(i.GuestSpec, a.pace.reading(i), a.now)
 		return nil
 	})
 	return out, say(err, "run "+cmd.name+" in", g)

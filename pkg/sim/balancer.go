@@ -1,6 +1,8 @@
 package sim
 
 import (
+	"context"
+	"fmt"
 	"net/netip"
 	"slices"
 	"time"
@@ -59,7 +61,7 @@ func (d demand) percent(now time.Time) float64 {
 // logMax bounds a client's log.
 const logMax = 20000
 
-func (b *balancer) startBalancer() {
+func (b *balancer) start() {
 	for _, v := range b.spec.VIPs {
 		p := &port{VIPSpec: v, up: true}
 		b.ports = append(b.ports, p)
@@ -225,11 +227,31 @@ func (c *clients) add(a access) {
 	c.log = append(c.log, a)
 }
 
-// syns are those of every VIP so far.
-func (b *balancer) syns() map[netip.Addr]uint64 {
+func (b *balancer) accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
+	b.lock()
+	defer b.unlock()
+	if b.spec.Balancer.Off {
+		return nil, fmt.Errorf("cannot count accesses: no load balancer")
+	}
 	out := map[netip.Addr]uint64{}
 	for _, p := range b.ports {
 		out[p.VIP] = uint64(p.syns)
 	}
-	return out
+	return out, ctx.Err()
+}
+
+func (b *balancer) setLoad(group string, percent, accesses float64, over time.Duration) error {
+	b.lock()
+	defer b.unlock()
+	c := b.clientsOf(group)
+	switch {
+	case c == nil:
+		return fmt.Errorf("cannot set the load: no group %q", group)
+	case percent < 0 || percent > 100 || accesses < 0 || over < 0:
+		return fmt.Errorf("cannot set the load of %s: want 0 to 100 percent, and no negative accesses or time", group)
+	}
+	b.dirty = true
+	*c.demand = demand{from: c.demand.percent(b.now), to: percent, start: b.now, over: over, accesses: accesses}
+	b.note("load", "", "", "load of %s to %g %%, %g accesses/s", group, percent, accesses)
+	return nil
 }

@@ -10,10 +10,11 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
-var (
-	errClosed = errors.New("the emulated fleet has ended")
-	errGone   = errors.New("the real server was lost meanwhile")
-)
+// errClosed is why calls end with the fleet.
+var errClosed = errors.New("the emulated fleet has ended")
+
+// errGone is why an operation ends with its real server.
+var errGone = errors.New("the real server was lost meanwhile")
 
 // hang waits as a caller does whose peer keeps silent: until its own deadline.
 func (c *course) hang(ctx context.Context, why error) error {
@@ -34,7 +35,7 @@ func (c *course) patient(ctx context.Context) (context.Context, context.CancelFu
 }
 
 // brief is a time so short that nothing but a deadline breaks it off.
-const brief = 3 * ms
+const brief = 3 * time.Millisecond
 
 // wait lets d pass. A deadline that ends first means that nobody answered in
 // time: why. On a busy machine both may be over; then the answer counts.

@@ -330,22 +330,3 @@ func (n *network) liveOf(name string) *instance {
 	}
 	return found
 }
-
-// SetLoad changes the load on every server of a group: percent of memory, CPU
-// and network for each VIP a server holds, reached within over; accesses are
-// client accesses per second besides the one client's.
-func (b *balancer) SetLoad(group string, percent, accesses float64, over time.Duration) error {
-	b.lock()
-	defer b.unlock()
-	c := b.clientsOf(group)
-	switch {
-	case c == nil:
-		return fmt.Errorf("cannot set the load: no group %q", group)
-	case percent < 0 || percent > 100 || accesses < 0 || over < 0:
-		return fmt.Errorf("cannot set the load of %s: want 0 to 100 percent, and no negative accesses or time", group)
-	}
-	b.dirty = true
-	*c.demand = demand{from: c.demand.percent(b.now), to: percent, start: b.now, over: over, accesses: accesses}
-	b.note("load", "", "", "load of %s to %g %%, %g accesses/s", group, percent, accesses)
-	return nil
-}

@@ -13,9 +13,9 @@ import (
 // heard yet, or cannot do at the moment, is done as soon as it can: backAgain.
 const (
 	latest        = time.Second
-	soonest       = 20 * ms
-	backAgainFrom = 20 * ms
-	backAgainTo   = 80 * ms
+	soonest       = 20 * time.Millisecond
+	backAgainFrom = 20 * time.Millisecond
+	backAgainTo   = 80 * time.Millisecond
 )
 
 // lates are the guests and real servers whose commands hang, and until when.

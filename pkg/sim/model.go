@@ -19,16 +19,16 @@ type Model struct {
 	*agents
 	*probes
 	*machines
-	*balancer
 	*faults
-	*reports
 	*world
-	net   *network
-	pace  *pace
-	harms *harms
-	judge *judge
-	life  *life
-	lates *lates
+	balancer *balancer
+	reports  *reports
+	net      *network
+	pace     *pace
+	harms    *harms
+	judge    *judge
+	life     *life
+	lates    *lates
 }
 
 // world is what everything in the fleet stands on: its time, its machines, its
@@ -149,7 +149,7 @@ func New(spec Spec, clk clock.Clock) (*Model, error) {
 	m.faults = &faults{world: m.world, net: m.net, life: m.life, pace: m.pace, reports: m.reports, lates: m.lates}
 	m.dirty = true
 	m.settle()
-	m.startBalancer()
+	m.balancer.start()
 	go m.run()
 	return m, nil
 }

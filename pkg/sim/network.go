@@ -102,16 +102,6 @@ func (n *network) heard(h *host) {
 	}
 }
 
-// Accesses are the TCP SYNs to each VIP since the fleet began.
-func (b *balancer) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
-	b.lock()
-	defer b.unlock()
-	if b.spec.Balancer.Off {
-		return nil, fmt.Errorf("cannot count accesses: no load balancer")
-	}
-	return b.syns(), ctx.Err()
-}
-
 // reports are what the hypervisors tell the management server by themselves.
 type reports struct {
 	*world
@@ -128,9 +118,8 @@ type subscriber struct {
 // eventBuffer is how many events wait for a slow reader before the oldest are lost.
 const eventBuffer = 1024
 
-// Events streams what real's hypervisor reports until ctx ends. While the host
-// is silent reports are lost; the silence itself is one.
-func (r *reports) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
+// subscribe streams what real's hypervisor reports until ctx ends.
+func (r *reports) subscribe(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
 	r.lock()
 	defer r.unlock()
 	h := r.hosts[real]

@@ -31,7 +31,7 @@ func (pr *probes) probe(ctx context.Context, ask func() answer) error {
 	defer cancel()
 	a := pr.hear(ask)
 	for a.after != nil {
-		if err := pr.outlast(limit, a.after, cluster.ErrNoAnswer); err != nil {
+		if err := pr.outlast(limit, a.after.over, cluster.ErrNoAnswer); err != nil {
 			return err
 		}
 		a = pr.hear(ask)
@@ -147,7 +147,7 @@ func (pr *probes) greeted(ip netip.Addr, daemon string) answer {
 // A question by ARP is repeated until somebody answers.
 const (
 	arpTries = 4
-	arpAgain = 150 * ms
+	arpAgain = 150 * time.Millisecond
 )
 
 // WhoHas returns the MAC address of everybody who answers ARP for ip.

@@ -98,13 +98,13 @@ func (c command) sar(args []string) (command, error) {
 }
 
 // print is the command's output as procps 4 and sysstat 12 write it in the C locale.
-func (c command) print(i *instance, r reading, now time.Time) []byte {
+func (c command) print(g GuestSpec, r reading, now time.Time) []byte {
 	var b bytes.Buffer
 	if c.name == "free" {
-		printFree(&b, i.MemoryKB, r)
+		printFree(&b, g.MemoryKB, r)
 		return b.Bytes()
 	}
-	fmt.Fprintf(&b, "Linux 6.1.0-28-cloud-amd64 (%s) \t%s \t_x86_64_\t(%d CPU)\n", i.Host, now.Format("01/02/06"), i.Cores)
+	fmt.Fprintf(&b, "Linux 6.1.0-28-cloud-amd64 (%s) \t%s \t_x86_64_\t(%d CPU)\n", g.Host, now.Format("01/02/06"), g.Cores)
 	if c.cpu {
 		c.table(&b, now, []string{"    CPU     %user     %nice   %system   %iowait    %steal     %idle"},
 			[]string{fmt.Sprintf("    all%s", columns(r.cpu*0.8, 0, r.cpu*0.2, 0, 0, 100-r.cpu))})
@@ -113,7 +113,7 @@ func (c command) print(i *instance, r reading, now time.Time) []byte {
 		half := r.netKB / 2
 		c.table(&b, now, []string{"    IFACE   rxpck/s   txpck/s    rxkB/s    txkB/s   rxcmp/s   txcmp/s  rxmcst/s   %ifutil"},
 			[]string{fmt.Sprintf("       lo%s", columns(0, 0, 0, 0, 0, 0, 0, 0)),
-				fmt.Sprintf("     eth0%s", columns(half, half, half, half, 0, 0, 0, half/(i.NetworkMbps*128)*100))})
+				fmt.Sprintf("     eth0%s", columns(half, half, half, half, 0, 0, 0, half/(g.NetworkMbps*128)*100))})
 	}
 	return b.Bytes()
 }

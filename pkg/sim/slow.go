@@ -12,9 +12,9 @@ import (
 // What an overloaded server needs more than an idle one, from and to: for a
 // greeting, for a call of its agent, for the answer to a ping.
 const (
-	overloadGreetFrom, overloadGreetTo = time.Second, 4500 * ms
-	overloadAgentFrom, overloadAgentTo = 200 * ms, 1200 * ms
-	overloadPingFrom, overloadPingTo   = time.Duration(0), 30 * ms
+	overloadGreetFrom, overloadGreetTo = time.Second, 4500 * time.Millisecond
+	overloadAgentFrom, overloadAgentTo = 200 * time.Millisecond, 1200 * time.Millisecond
+	overloadPingFrom, overloadPingTo   = time.Duration(0), 30 * time.Millisecond
 )
 
 // A guest that is overloaded stands still for seconds now and then, one on a host
@@ -133,13 +133,10 @@ func (s *stall) brief(patience time.Duration) bool {
 	return s == nil || !s.works && !s.until.IsZero() && s.until.Sub(s.from) <= patience
 }
 
-// outlast waits until s is over; nil is over.
-func (c *course) outlast(ctx context.Context, s *stall, why error) error {
-	if s == nil {
-		return nil
-	}
+// outlast waits until what holds the one asked is over.
+func (c *course) outlast(ctx context.Context, over <-chan struct{}, why error) error {
 	select {
-	case <-s.over:
+	case <-over:
 		return nil
 	case <-ctx.Done():
 		return late(ctx, why)

@@ -85,16 +85,12 @@ func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
 	if q.Since.Before(m.start) {
 		q.Since = m.start
 	}
-	s := Status{Now: m.now, Since: q.Since, Watts: m.judge.watts(), EnergyWh: m.judge.energyWh(q.Since),
-		Clients: []ClientStatus{}, Violations: []Violation{}, Exceptions: []Exception{}, Harms: harmsSince(m.harms.done, q.Since), Unseen: harmsSince(m.harms.unseen, q.Since)}
+	s := Status{Now: m.now, Since: q.Since, Watts: m.judge.watts(), EnergyWh: m.judge.energyWh(q.Since), VIPs: m.balancer.vips(), Clients: m.balancer.clients(q.Since)}
+	s.Violations, s.Exceptions = m.judge.since(q.Since)
+	s.Harms, s.Unseen = m.harms.since(q.Since)
 	m.placeStatus(&s)
-	for _, c := range m.groups {
-		s.Clients = append(s.Clients, m.clientStatus(c, q.Since))
-	}
-	m.judge.blameStatus(&s)
 	if q.Timeline {
-		first, _ := slices.BinarySearchFunc(m.timeline, q.Since, func(e Entry, t time.Time) int { return e.At.Compare(t) })
-		s.Timeline = slices.Clone(m.timeline[first:])
+		s.Timeline = since(m.timeline, q.Since, func(e Entry) time.Time { return e.At })
 	}
 	if q.Asked {
 		s.Asked = m.asked.since(q.Since)
@@ -102,33 +98,43 @@ func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
 	return s, ctx.Err()
 }
 
-func harmsSince(all []Harm, since time.Time) []Harm {
-	first, _ := slices.BinarySearchFunc(all, since, func(h Harm, t time.Time) int { return h.At.Compare(t) })
-	return append([]Harm{}, all[first:]...)
+// since is a copy of the end of all from begin on; it is in order of time.
+func since[T any](all []T, begin time.Time, at func(T) time.Time) []T {
+	first, _ := slices.BinarySearchFunc(all, begin, func(x T, t time.Time) int { return at(x).Compare(t) })
+	return append([]T{}, all[first:]...)
 }
 
-// blameStatus tells what was recorded, and what lasts so far.
-func (j *judge) blameStatus(s *Status) {
-	exceptions := slices.Clone(j.exceptions)
+// since tells of the harms done from begin on, and of those that the management
+// server could not know to be any.
+func (hs *harms) since(begin time.Time) (done, unseen []Harm) {
+	at := func(h Harm) time.Time { return h.At }
+	return since(hs.done, begin, at), since(hs.unseen, begin, at)
+}
+
+// since tells what was recorded from a time on, and what lasts so far.
+func (j *judge) since(begin time.Time) (violations []Violation, exceptions []Exception) {
+	all := slices.Clone(j.exceptions)
 	for _, key := range slices.Sorted(maps.Keys(j.conflicts)) {
 		c := j.conflicts[key]
 		if c.violation != nil {
 			c.violation.Seconds = j.now.Sub(c.since).Seconds()
 		}
 		if c.excused != nil {
-			exceptions = append(exceptions, j.exception(c))
+			all = append(all, j.exception(c))
 		}
 	}
+	violations, exceptions = []Violation{}, []Exception{}
 	for _, v := range j.violations {
-		if !v.At.Before(s.Since) {
-			s.Violations = append(s.Violations, *v)
+		if !v.At.Before(begin) {
+			violations = append(violations, *v)
 		}
 	}
-	for _, e := range exceptions {
-		if !e.At.Before(s.Since) {
-			s.Exceptions = append(s.Exceptions, e)
+	for _, e := range all {
+		if !e.At.Before(begin) {
+			exceptions = append(exceptions, e)
 		}
 	}
+	return violations, exceptions
 }
 
 func (m *Model) placeStatus(s *Status) {
@@ -137,13 +143,6 @@ func (m *Model) placeStatus(s *Status) {
 	}
 	for _, name := range m.names {
 		s.Guests = append(s.Guests, m.guestStatus(m.guests[name])...)
-	}
-	for _, p := range m.ports {
-		v := VIPStatus{VIP: p.VIP, Group: p.Group, Up: p.up, Holders: []string{}}
-		for _, i := range m.net.answering(p.VIP, fromClients) {
-			v.Holders = append(v.Holders, i.Host)
-		}
-		s.VIPs = append(s.VIPs, v)
 	}
 }
 
@@ -172,11 +171,31 @@ func (m *Model) guestStatus(g *guest) []GuestStatus {
 	return []GuestStatus{{Host: g.Host, Group: g.Group, Kind: g.Kind, State: state}}
 }
 
-func (b *balancer) clientStatus(c *clients, since time.Time) ClientStatus {
+// vips are those that clients use.
+func (b *balancer) vips() (out []VIPStatus) {
+	for _, p := range b.ports {
+		v := VIPStatus{VIP: p.VIP, Group: p.Group, Up: p.up, Holders: []string{}}
+		for _, i := range b.net.answering(p.VIP, fromClients) {
+			v.Holders = append(v.Holders, i.Host)
+		}
+		out = append(out, v)
+	}
+	return out
+}
+
+// clients sums up what every group's client saw from begin on.
+func (b *balancer) clients(begin time.Time) []ClientStatus {
+	out := []ClientStatus{}
+	for _, c := range b.groups {
+		out = append(out, b.clientStatus(c, begin))
+	}
+	return out
+}
+
+func (b *balancer) clientStatus(c *clients, begin time.Time) ClientStatus {
 	s := ClientStatus{Group: c.group, Load: c.demand.percent(b.now), Down: !c.failed.IsZero()}
-	first, _ := slices.BinarySearchFunc(c.log, since, func(a access, t time.Time) int { return a.at.Compare(t) })
 	var longest time.Duration
-	for _, a := range c.log[first:] {
+	for _, a := range since(c.log, begin, func(a access) time.Time { return a.at }) {
 		s.Asked++
 		longest = max(longest, a.delay)
 		switch {
@@ -201,9 +220,8 @@ func (m *Model) Violations() []Violation {
 	if len(m.judge.violations) == 0 { // asked often
 		return nil
 	}
-	var s Status
-	m.judge.blameStatus(&s)
-	return s.Violations
+	out, _ := m.judge.since(time.Time{})
+	return out
 }
 
 // Harms are all that were done so far.
@@ -222,4 +240,22 @@ func (m *Model) Holders(vip netip.Addr) []string {
 		out = append(out, i.Host)
 	}
 	return out
+}
+
+// Events streams what real's hypervisor reports until ctx ends. While the host
+// is silent reports are lost; the silence itself is one.
+func (m *Model) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
+	return m.reports.subscribe(ctx, real)
+}
+
+// Accesses are the TCP SYNs to each VIP since the fleet began.
+func (m *Model) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
+	return m.balancer.accesses(ctx)
+}
+
+// SetLoad changes the load on every server of a group: percent of memory, CPU
+// and network for each VIP a server holds, reached within over; accesses are
+// client accesses per second besides the one client's.
+func (m *Model) SetLoad(group string, percent, accesses float64, over time.Duration) error {
+	return m.balancer.setLoad(group, percent, accesses, over)
 }
