@@ -108,7 +108,7 @@ func (i *instance) sortedVIPs() []netip.Addr {
 
 // AddVIP gives the guest a VIP and tells the switch.
 func (a *agents) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	err := a.agentCommand(ctx, g, a.spec.Times.Agent, func(i *instance, given time.Time) error {
+	err := a.change(ctx, g, a.spec.Times.Agent, func(i *instance, given time.Time) error {
 		hold, had := i.vips[vip]
 		if !had {
 			hold.since = given
@@ -124,7 +124,7 @@ func (a *agents) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) er
 
 // DelVIP takes a VIP off the guest.
 func (a *agents) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	err := a.agentCommand(ctx, g, a.spec.Times.Agent, func(i *instance, _ time.Time) error {
+	err := a.change(ctx, g, a.spec.Times.Agent, func(i *instance, _ time.Time) error {
 		a.harms.leaves(i, vip)
 		delete(i.vips, vip)
 		a.dirty = true
@@ -149,7 +149,7 @@ func (a *agents) Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) 
 
 // SetClock sets the guest's clock to now.
 func (a *agents) SetClock(ctx context.Context, g cluster.Guest) error {
-	err := a.agentCommand(ctx, g, a.spec.Times.Agent, func(i *instance, _ time.Time) error {
+	err := a.change(ctx, g, a.spec.Times.Agent, func(i *instance, _ time.Time) error {
 		i.staleClock = false
 		return nil
 	})
@@ -159,7 +159,7 @@ func (a *agents) SetClock(ctx context.Context, g cluster.Guest) error {
 // RestartDaemon restarts a service program. A frozen one stays frozen: only a
 // restart of its server cures that (paper, Table 5).
 func (a *agents) RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error {
-	err := a.agentCommand(ctx, g, a.spec.Times.RestartDaemon, func(i *instance, _ time.Time) error {
+	err := a.change(ctx, g, a.spec.Times.RestartDaemon, func(i *instance, _ time.Time) error {
 		switch i.daemons[daemon] {
 		case "":
 			return fmt.Errorf("no such service")

@@ -132,18 +132,15 @@ type operation struct {
 
 // operate begins a job under the lock and waits for its end.
 func (c *calls) operate(ctx context.Context, g cluster.Guest, begin func(*host) (operation, error)) error {
-	launch := func(h *host) (done chan error, err error) {
+	var done chan error
+	err := c.change(ctx, g, c.spec.Times.Hypervisor, func(h *host) error {
 		op, err := begin(h)
 		if err == nil {
 			op.on = h
 			done = c.launch(op)
 		}
-		return done, err
-	}
-	var done chan error
-	err := c.command(ctx, g, c.spec.Times.Hypervisor,
-		func(h *host) (err error) { done, err = launch(h); return err },
-		func(h *host) error { _, err := launch(h); return err })
+		return err
+	})
 	if err != nil || done == nil {
 		return err
 	}

@@ -77,7 +77,7 @@ func (hv *hypervisors) Start(ctx context.Context, g cluster.Guest) error {
 		hv.reports.publish(h, i.Host, cluster.EventStarted, 0)
 		return nil
 	}
-	return say(hv.command(ctx, g, hv.spec.Times.Hypervisor, start, start), "start", g)
+	return say(hv.change(ctx, g, hv.spec.Times.Hypervisor, start), "start", g)
 }
 
 func (hv *hypervisors) startTime(i *instance) time.Duration {
@@ -155,7 +155,7 @@ func (hv *hypervisors) Reset(ctx context.Context, g cluster.Guest) error {
 		hv.life.reboot(i)
 		return nil
 	}
-	return say(hv.command(ctx, g, hv.spec.Times.Hypervisor, reset, reset), "reset", g)
+	return say(hv.change(ctx, g, hv.spec.Times.Hypervisor, reset), "reset", g)
 }
 
 // reboot restarts i in place. Held: m.mu.
@@ -180,7 +180,7 @@ func (hv *hypervisors) Destroy(ctx context.Context, g cluster.Guest) error {
 		hv.life.forget(i)
 		return nil
 	}
-	return say(hv.command(ctx, g, hv.spec.Times.Hypervisor, destroy, destroy), "destroy", g)
+	return say(hv.change(ctx, g, hv.spec.Times.Hypervisor, destroy), "destroy", g)
 }
 
 // Save writes the guest to shared storage; it is silent from the beginning of the call.

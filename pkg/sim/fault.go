@@ -66,7 +66,22 @@ type faults struct {
 	lates   *lates
 }
 
-// hostFaults and guestFaults do a fault; the lock is held.
+// anyFaults, hostFaults, definedFaults and guestFaults do a fault: to what it names,
+// to a real server, to a guest wherever it is, to one that lives. The lock is held.
+func anyFaults() map[string]func(*faults, Fault) error {
+	return map[string]func(*faults, Fault) error{
+		BadPath: func(fs *faults, f Fault) error { return fs.net.worsen(f.Target, f.Path, f.For) },
+		Late:    func(fs *faults, f Fault) error { return fs.lates.delay(f.Target, f.For) },
+		NetworkLost: func(fs *faults, f Fault) error {
+			if f.Target != partManagement {
+				return fmt.Errorf("want management")
+			}
+			fs.net.cut = true
+			return nil
+		},
+	}
+}
+
 func hostFaults() map[string]func(*faults, *host, Fault) {
 	return map[string]func(*faults, *host, Fault){
 		RealRestart: func(fs *faults, h *host, _ Fault) {
@@ -86,31 +101,57 @@ func hostFaults() map[string]func(*faults, *host, Fault) {
 	}
 }
 
-func guestFaults() map[string]func(*faults, *instance, Fault) {
-	return map[string]func(*faults, *instance, Fault){
-		VMRestart: func(fs *faults, i *instance, _ Fault) { fs.life.reboot(i); i.restarted = fs.now },
-		VMShutdown: func(fs *faults, i *instance, _ Fault) {
+func definedFaults() map[string]func(*guest) {
+	return map[string]func(*guest){
+		BootFail:    func(g *guest) { g.failBoot++ },
+		RestoreFail: func(g *guest) { g.failRestore++ },
+		MigrateFail: func(g *guest) { g.failMigrate++ },
+	}
+}
+
+func guestFaults() map[string]func(*faults, *instance, Fault) error {
+	mark := func(do func(*instance)) func(*faults, *instance, Fault) error {
+		return func(_ *faults, i *instance, _ Fault) error { do(i); return nil }
+	}
+	service := func(s daemonState) func(*faults, *instance, Fault) error {
+		return func(_ *faults, i *instance, f Fault) error {
+			_, daemon, _ := strings.Cut(f.Target, ":")
+			return i.breakDaemon(daemon, s)
+		}
+	}
+	return map[string]func(*faults, *instance, Fault) error{
+		ServiceStop:   service(stopped),
+		ServiceFreeze: service(frozen),
+		VMRestart:     func(fs *faults, i *instance, _ Fault) error { fs.life.reboot(i); i.restarted = fs.now; return nil },
+		VMShutdown: func(fs *faults, i *instance, _ Fault) error {
 			fs.reports.publish(i.at, i.Host, cluster.EventAgentGone, fs.spec.Times.AgentGone)
 			fs.life.die(i, cluster.GuestOff, cluster.EventShutdown, fs.spec.Times.Shutdown)
+			return nil
 		},
-		VMCrash: func(fs *faults, i *instance, _ Fault) {
+		VMCrash: func(fs *faults, i *instance, _ Fault) error {
 			fs.life.die(i, cluster.GuestCrashed, cluster.EventCrashed, fs.spec.Times.Crashed)
+			return nil
 		},
-		VMFreeze:   func(_ *faults, i *instance, _ Fault) { i.frozen = true },
-		VMLivelock: func(_ *faults, i *instance, _ Fault) { i.frozen, i.loops = true, true },
-		NetworkCut: func(_ *faults, i *instance, _ Fault) { i.cut = true },
-		AgentDead: func(fs *faults, i *instance, _ Fault) {
+		VMFreeze:   mark(func(i *instance) { i.frozen = true }),
+		VMLivelock: mark(func(i *instance) { i.frozen, i.loops = true, true }),
+		NetworkCut: mark(func(i *instance) { i.cut = true }),
+		AgentHung:  mark(func(i *instance) { i.agentHung = true }),
+		AgentDead: func(fs *faults, i *instance, _ Fault) error {
 			i.agentDead = true
 			fs.reports.publish(i.at, i.Host, cluster.EventAgentGone, fs.spec.Times.AgentGone)
+			return nil
 		},
-		AgentHung: func(_ *faults, i *instance, _ Fault) { i.agentHung = true },
+		VMStall:  func(fs *faults, i *instance, f Fault) error { return fs.pace.hold(i, f.For, f.Says) },
+		VMJam:    func(fs *faults, i *instance, f Fault) error { return fs.pace.jam(i, f.For) },
+		Overload: func(fs *faults, i *instance, f Fault) error { fs.pace.overload(i, f.For); return nil },
 	}
 }
 
 // FaultKinds lists every fault by name.
 func FaultKinds() []string {
-	out := []string{ServiceStop, ServiceFreeze, NetworkLost, BootFail, RestoreFail, MigrateFail, VMStall, VMJam, Overload, Late, BadPath}
+	out := slices.Collect(maps.Keys(anyFaults()))
 	out = slices.AppendSeq(out, maps.Keys(hostFaults()))
+	out = slices.AppendSeq(out, maps.Keys(definedFaults()))
 	out = slices.AppendSeq(out, maps.Keys(guestFaults()))
 	slices.Sort(out)
 	return out
@@ -147,7 +188,7 @@ func (fs *faults) Inject(f Fault) error {
 	}
 	fs.note("fault", "", f.Target, "%s %s", f.Kind, f.Target)
 	if err := fs.inject(f); err != nil {
-		fs.timeline = fs.timeline[:len(fs.timeline)-1] // it did not happen
+		fs.unnote() // it did not happen
 		return fmt.Errorf("cannot inject %s on %s: %v", f.Kind, f.Target, err)
 	}
 	fs.dirty = true
@@ -164,18 +205,8 @@ func endsAlone(kind string) bool {
 }
 
 func (fs *faults) inject(f Fault) error {
-	if f.Kind == BadPath {
-		return fs.net.worsen(f.Target, f.Path, f.For)
-	}
-	if f.Kind == Late {
-		return fs.lates.delay(f.Target, f.For)
-	}
-	if f.Kind == NetworkLost {
-		if f.Target != "management" {
-			return fmt.Errorf("want management")
-		}
-		fs.net.cut = true
-		return nil
+	if do, ok := anyFaults()[f.Kind]; ok {
+		return do(fs, f)
 	}
 	if do, ok := hostFaults()[f.Kind]; ok {
 		h := fs.hostNamed(f.Target)
@@ -195,20 +226,13 @@ func (fs *faults) inject(f Fault) error {
 }
 
 func (fs *faults) injectGuest(f Fault) error {
-	name, daemon, _ := strings.Cut(f.Target, ":")
+	name, _, _ := strings.Cut(f.Target, ":")
 	g := fs.guests[name]
 	if g == nil {
 		return fmt.Errorf("no such server")
 	}
-	switch f.Kind {
-	case BootFail:
-		g.failBoot++
-		return nil
-	case RestoreFail:
-		g.failRestore++
-		return nil
-	case MigrateFail:
-		g.failMigrate++
+	if do, ok := definedFaults()[f.Kind]; ok {
+		do(g)
 		return nil
 	}
 	i := fs.net.liveOf(name)
@@ -218,20 +242,7 @@ func (fs *faults) injectGuest(f Fault) error {
 	case !i.at.up():
 		return fmt.Errorf("its real server is %s", i.at.state)
 	}
-	switch f.Kind {
-	case VMStall:
-		return fs.pace.hold(i, f.For, f.Says)
-	case VMJam:
-		return fs.pace.jam(i, f.For)
-	case Overload:
-		fs.pace.overload(i, f.For)
-		return nil
-	}
-	if do, ok := guestFaults()[f.Kind]; ok {
-		do(fs, i, f)
-		return nil
-	}
-	return i.breakDaemon(daemon, map[string]daemonState{ServiceStop: stopped, ServiceFreeze: frozen}[f.Kind])
+	return guestFaults()[f.Kind](fs, i, f)
 }
 
 // breakDaemon stops or freezes one daemon, the first where none is named.
@@ -260,7 +271,7 @@ func (fs *faults) heal(target string) error {
 	fs.note("heal", "", target, "heal %s", target)
 	fs.dirty = true
 	part, err := fs.net.partOf(target)
-	delete(fs.lates.until, part)
+	fs.lates.heal(part)
 	if err == nil {
 		fs.net.mend(part, nil)
 		fs.net.mend(partHypervisor+part, nil) // where it is a real server

@@ -3,6 +3,7 @@ package sim
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -24,98 +25,109 @@ type lates struct {
 	until map[string]time.Time
 }
 
-// command is call for what changes something: where its caller goes while it is
-// under way, later may be done in its place, later.
-func (c *calls) command(ctx context.Context, g cluster.Guest, d time.Duration, do, later func(*host) error) error {
-	if ctx.Err() != nil {
-		return late(ctx, cluster.ErrHostSilent) // not begun
-	}
-	if c.lates.isLate(g) {
-		err := c.hang(ctx, cluster.ErrHostSilent)
-		c.comesLater(g, true, later)
-		return cluster.Unknown(err)
-	}
-	begun := false
-	err := c.call(ctx, g.Real, d, func(h *host) error { begun = true; return do(h) })
-	if begun || ctx.Err() == nil {
-		return err
-	}
-	c.comesLater(g, false, later)
-	return cluster.Unknown(err)
-}
+func newLates(w *world) *lates { return &lates{world: w, until: map[string]time.Time{}} }
 
-// comesLater has the hypervisor of g.Real do what nobody waits for any more, by
-// chance or certainly: in a moment, or once it is back. A hypervisor that starts
-// anew knows of nothing.
-func (c *calls) comesLater(g cluster.Guest, certain bool, do func(*host) error) {
-	c.lock()
-	defer c.unlock()
-	h, luck := c.hosts[g.Real], c.luck("late ", g.Host)
-	if h == nil || !certain && luck.Float64() >= c.spec.Late {
+// comesTrue has do done though nobody waits for it any more, by chance or
+// certainly: in a moment, or once nothing keeps it waiting, unless it is void.
+func (l *lates) comesTrue(luck *rand.Rand, certain bool, void, waits func() bool, do func()) {
+	if !certain && luck.Float64() >= l.spec.Late {
 		return
 	}
-	life, starts := h.life, h.starts
 	var try func()
 	try = func() {
 		switch {
-		case h.life != life || h.starts != starts || h.hypervisor == stopped:
-		case h.silent:
-			c.after(between(luck, backAgainFrom, backAgainTo), try)
+		case void():
+		case waits():
+			l.after(between(luck, backAgainFrom, backAgainTo), try)
 		default:
-			c.note("late", h.Name, g.Host, "a command for %s on %s comes true late", g.Host, h.Name)
-			_ = do(h) // nobody is told
-			c.dirty = true
+			do()
+			l.dirty = true
 		}
 	}
-	c.after(between(luck, soonest, latest), try)
+	l.after(between(luck, soonest, latest), try)
 }
 
-// agentCommand is agent for what changes something; later gets the time at which
-// the command was given.
-func (a *agents) agentCommand(ctx context.Context, g cluster.Guest, d time.Duration, do func(i *instance, given time.Time) error) error {
+// command does call, which changes something and says when it does. Where its
+// caller goes before that, it may come true later.
+func (c *calls) command(ctx context.Context, g cluster.Guest, silent error, call func(begun *bool) error, later func(certain bool)) error {
 	if ctx.Err() != nil {
-		return late(ctx, cluster.ErrAgentSilent) // not begun
+		return late(ctx, silent) // not begun
 	}
-	given := a.clk.Now()
-	later := func(i *instance) error { return do(i, given) }
-	if a.lates.isLate(g) {
-		err := a.hang(ctx, cluster.ErrAgentSilent)
-		a.comesLaterInside(g, true, later)
+	if c.lates.isLate(g) {
+		err := c.hang(ctx, silent)
+		later(true)
 		return cluster.Unknown(err)
 	}
 	begun := false
-	err := a.agent(ctx, g, d, func(i *instance) error { begun = true; return do(i, a.now) })
+	err := call(&begun)
 	if begun || ctx.Err() == nil {
 		return err
 	}
-	a.comesLaterInside(g, false, later)
+	later(false)
 	return cluster.Unknown(err)
 }
 
-// comesLaterInside is comesLater for a command inside of g: it is done in a
-// moment, or once its guest goes on, and never in one that has booted since.
-func (a *agents) comesLaterInside(g cluster.Guest, certain bool, do func(*instance) error) {
+// change is call for what changes something on a hypervisor.
+func (c *calls) change(ctx context.Context, g cluster.Guest, d time.Duration, do func(*host) error) error {
+	return c.command(ctx, g, cluster.ErrHostSilent,
+		func(begun *bool) error {
+			return c.call(ctx, g.Real, d, func(h *host) error { *begun = true; return do(h) })
+		},
+		func(certain bool) { c.comesLater(g, certain, do) })
+}
+
+// comesLater has the hypervisor of g.Real do what nobody waits for any more, once
+// it is back. One that starts anew knows of nothing.
+func (c *calls) comesLater(g cluster.Guest, certain bool, do func(*host) error) {
+	c.lock()
+	defer c.unlock()
+	h := c.hosts[g.Real]
+	if h == nil {
+		return
+	}
+	life, starts := h.life, h.starts
+	c.lates.comesTrue(c.luck("late ", g.Host), certain,
+		func() bool { return h.life != life || h.starts != starts || h.hypervisor == stopped },
+		func() bool { return h.silent },
+		func() {
+			c.note("late", h.Name, g.Host, "a command for %s on %s comes true late", g.Host, h.Name)
+			_ = do(h) // nobody is told
+		})
+}
+
+// change is agent for what changes something; do gets the time at which the
+// command was given.
+func (a *agents) change(ctx context.Context, g cluster.Guest, d time.Duration, do func(i *instance, given time.Time) error) error {
+	given := a.clk.Now()
+	return a.command(ctx, g, cluster.ErrAgentSilent,
+		func(begun *bool) error {
+			return a.agent(ctx, g, d, func(i *instance) error { *begun = true; return do(i, a.now) })
+		},
+		func(certain bool) {
+			a.comesLater(g, certain, func(i *instance) error { return do(i, given) })
+		})
+}
+
+// comesLater has g do what nobody waits for any more, once it goes on, and never
+// after it has booted.
+func (a *agents) comesLater(g cluster.Guest, certain bool, do func(*instance) error) {
 	a.lock()
 	defer a.unlock()
-	h, luck := a.hosts[g.Real], a.luck("late inside ", g.Host)
-	if h == nil || h.on[g.Host] == nil || !certain && luck.Float64() >= a.spec.Late {
+	h := a.hosts[g.Real]
+	if h == nil || h.on[g.Host] == nil {
 		return
 	}
 	i, heard := h.on[g.Host], !h.silent
 	life, hostLife, starts := i.life, h.life, h.starts
-	var try func()
-	try = func() {
-		switch {
-		case i.life != life || i.agentDead || !heard && (h.life != hostLife || h.starts != starts || h.hypervisor == stopped):
-		case !heard && h.silent, !i.works():
-			a.after(between(luck, backAgainFrom, backAgainTo), try)
-		default:
+	a.lates.comesTrue(a.luck("late inside ", g.Host), certain,
+		func() bool {
+			return i.life != life || i.agentDead || !heard && (h.life != hostLife || h.starts != starts || h.hypervisor == stopped)
+		},
+		func() bool { return !heard && h.silent || !i.works() },
+		func() {
 			a.note("late", i.at.Name, i.Host, "a command in %s comes true late", i.Host)
 			_ = do(i) // nobody is told
-			a.dirty = true
-		}
-	}
-	a.after(between(luck, soonest, latest), try)
+		})
 }
 
 // works reports whether the programs of i run at this moment.
@@ -160,3 +172,6 @@ func (l *lates) delay(target string, d time.Duration) error {
 	l.until[target] = l.now.Add(d)
 	return nil
 }
+
+// heal lets the commands for a guest or a real server through. Held: mu.
+func (l *lates) heal(name string) { delete(l.until, name) }

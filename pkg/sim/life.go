@@ -307,5 +307,5 @@ func (hv *hypervisors) SetLink(ctx context.Context, g cluster.Guest, up bool) er
 		}
 		return nil
 	}
-	return say(hv.command(ctx, g, hv.spec.Times.SetLink, set, set), "set the link of", g)
+	return say(hv.change(ctx, g, hv.spec.Times.SetLink, set), "set the link of", g)
 }

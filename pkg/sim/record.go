@@ -93,6 +93,9 @@ func (w *world) note(kind, real, guest, format string, a ...any) {
 	w.timeline = append(w.timeline, e)
 }
 
+// unnote takes the last entry back.
+func (w *world) unnote() { w.timeline = w.timeline[:len(w.timeline)-1] }
+
 func (j *judge) violate(kind string, vip netip.Addr, format string, a ...any) *Violation {
 	v := &Violation{At: j.now, Kind: kind, VIP: vip, What: fmt.Sprintf(format, a...)}
 	j.violations = append(j.violations, v)
