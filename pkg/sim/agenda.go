@@ -37,8 +37,7 @@ func (a *agenda) Pop() any {
 // the other, under one lock.
 type course struct {
 	clk      clock.Clock
-	patience time.Duration // of a probe whose caller names no end
-	conclude func()        // from a change
+	conclude func() // from a change
 	kick     chan struct{}
 	quit     chan struct{}
 	stopped  chan struct{}
@@ -52,10 +51,19 @@ type course struct {
 	dirty  bool // something that ownership or power depends on changed
 }
 
-func newCourse(clk clock.Clock, patience time.Duration, conclude func()) *course {
+// newCourse begins at the time of clk; conclude is called after every change.
+func newCourse(clk clock.Clock, conclude func()) *course {
 	now := clk.Now()
-	return &course{clk: clk, patience: patience, conclude: conclude, start: now, now: now,
+	return &course{clk: clk, conclude: conclude, start: now, now: now,
 		kick: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+// begin concludes from how things are, does first, and lets time run.
+func (c *course) begin(first func()) {
+	c.dirty = true
+	c.settle()
+	first()
+	go c.run()
 }
 
 // Close ends the fleet; calls that hang return.

@@ -26,12 +26,12 @@ func (c *course) hang(ctx context.Context, why error) error {
 	}
 }
 
-// patient is ctx, with an end where it has none.
-func (c *course) patient(ctx context.Context) (context.Context, context.CancelFunc) {
+// patient is ctx, with an end where it has none: after limit.
+func (c *course) patient(ctx context.Context, limit time.Duration) (context.Context, context.CancelFunc) {
 	if _, ok := ctx.Deadline(); ok {
 		return ctx, func() {}
 	}
-	return context.WithTimeout(ctx, c.clk.Wall(c.patience))
+	return context.WithTimeout(ctx, c.clk.Wall(limit))
 }
 
 // brief is a time so short that nothing but a deadline breaks it off.

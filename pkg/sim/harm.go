@@ -58,6 +58,10 @@ type harms struct {
 	unseen []Harm // harm that the management server could not know to be any
 }
 
+func newHarms(w *world, n *network, p *pace) *harms {
+	return &harms{world: w, net: n, pace: p, losses: map[netip.Addr]loss{}}
+}
+
 func (hs *harms) clientPatience() time.Duration {
 	if hs.spec.Patience > 0 {
 		return hs.spec.Patience
@@ -85,8 +89,8 @@ func (hs *harms) knowable(i *instance) bool {
 	return hs.answers(i, fromManagement) && hs.net.toGuest(i).Loss() < hopeless
 }
 
-// settleSound notes since when every guest has answered.
-func (hs *harms) settleSound() {
+// settle notes since when every guest has answered.
+func (hs *harms) settle() {
 	at := hs.now
 	if at.Equal(hs.start) {
 		at = time.Time{}

@@ -124,50 +124,43 @@ const (
 	frozen  daemonState = "frozen"
 )
 
-// New starts the fleet as spec describes it, on clk.
-func New(spec Spec, clk clock.Clock) (*Model, error) {
+// New starts the fleet as s describes it, on clk.
+func New(s Spec, clk clock.Clock) (*Model, error) {
 	m := &Model{}
-	c := newCourse(clk, spec.Times.ProbeTimeout, m.conclusions)
-	m.world = &world{course: c, spec: spec, hosts: map[netip.Addr]*host{}, guests: map[string]*guest{}, byIP: map[netip.Addr]*guest{},
-		lots: lots{seed: spec.Seed, start: c.start, drawn: map[uint64]uint64{}}, asked: asked{}}
-	if err := m.build(); err != nil {
+	w, err := newWorld(s, newCourse(clk, m.settle))
+	if err != nil {
 		return nil, fmt.Errorf("cannot emulate the fleet: %v", err)
 	}
-	m.net = &network{world: m.world, holders: map[netip.Addr][]*instance{}, bad: map[string][]*badPath{}}
-	m.reports = &reports{world: m.world, net: m.net, subs: map[*subscriber]struct{}{}}
-	m.pace = &pace{world: m.world, reports: m.reports, demands: map[string]*demand{}}
-	m.lates = &lates{world: m.world, until: map[string]time.Time{}}
-	m.harms = &harms{world: m.world, net: m.net, pace: m.pace, losses: map[netip.Addr]loss{}}
-	m.judge = &judge{world: m.world, net: m.net, harms: m.harms, lates: m.lates, serving: map[netip.Addr]string{}, conflicts: map[string]*conflict{}}
-	m.life = &life{world: m.world, pace: m.pace, reports: m.reports}
-	calls := &calls{world: m.world, net: m.net, lates: m.lates}
+	m.world, m.net, m.lates = w, newNetwork(w), newLates(w)
+	m.reports = newReports(w, m.net)
+	m.pace = newPace(w, m.reports)
+	m.harms = newHarms(w, m.net, m.pace)
+	m.judge = newJudge(w, m.net, m.harms, m.lates)
+	m.balancer = &balancer{world: w, net: m.net, pace: m.pace}
+	m.life = &life{world: w, pace: m.pace, reports: m.reports}
+	calls := &calls{world: w, net: m.net, lates: m.lates}
 	m.hypervisors = &hypervisors{calls: calls, life: m.life, reports: m.reports, pace: m.pace, harms: m.harms, judge: m.judge}
 	m.agents = &agents{calls: calls, pace: m.pace, harms: m.harms, judge: m.judge}
-	m.probes = &probes{world: m.world, net: m.net, pace: m.pace}
+	m.probes = &probes{world: w, net: m.net, pace: m.pace}
 	m.machines = &machines{calls: calls, life: m.life, judge: m.judge}
-	m.balancer = &balancer{world: m.world, net: m.net, pace: m.pace}
-	m.faults = &faults{world: m.world, net: m.net, life: m.life, pace: m.pace, reports: m.reports, lates: m.lates}
-	m.dirty = true
-	m.settle()
-	m.balancer.start()
-	go m.run()
+	m.faults = &faults{world: w, net: m.net, life: m.life, pace: m.pace, reports: m.reports, lates: m.lates}
+	w.begin(m.balancer.start)
 	return m, nil
 }
 
-// conclusions draws the conclusions from a change: silence, who holds what, power.
-func (m *Model) conclusions() {
-	for _, h := range m.order {
-		m.reports.settleSilence(h)
-	}
-	m.net.index()
-	m.harms.settleSound()
-	for _, vip := range m.net.held {
-		m.judge.settleServing(vip)
-	}
-	m.judge.settleConflicts()
-	m.judge.settlePower()
-	m.pace.settleJams()
-	m.pace.settleWork()
+// settle draws the conclusions from a change: silence, who holds what, power.
+func (m *Model) settle() {
+	m.reports.settle()
+	m.net.settle()
+	m.harms.settle()
+	m.judge.settle()
+	m.pace.settle()
+}
+
+func newWorld(s Spec, c *course) (*world, error) {
+	w := &world{course: c, spec: s, hosts: map[netip.Addr]*host{}, guests: map[string]*guest{}, byIP: map[netip.Addr]*guest{},
+		lots: newLots(s.Seed, c.start), asked: asked{}}
+	return w, w.build()
 }
 
 func (w *world) build() error {

@@ -22,6 +22,10 @@ type network struct {
 	bad map[string][]*badPath
 }
 
+func newNetwork(w *world) *network {
+	return &network{world: w, holders: map[netip.Addr][]*instance{}, bad: map[string][]*badPath{}}
+}
+
 // view is from where somebody looks at the network.
 type view int
 
@@ -107,6 +111,10 @@ type reports struct {
 	*world
 	net  *network
 	subs map[*subscriber]struct{}
+}
+
+func newReports(w *world, n *network) *reports {
+	return &reports{world: w, net: n, subs: map[*subscriber]struct{}{}}
 }
 
 // subscriber is one reader of a host's events.

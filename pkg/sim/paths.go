@@ -27,6 +27,10 @@ type lots struct {
 	drawn map[uint64]uint64 // by kind
 }
 
+func newLots(seed uint64, start time.Time) lots {
+	return lots{seed: seed, start: start, drawn: map[uint64]uint64{}}
+}
+
 // draw is the next lot of a kind, named by words, at an instant.
 func (l *lots) draw(now time.Time, words []string) *rand.Rand {
 	if !l.at.Equal(now) {

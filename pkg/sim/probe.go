@@ -27,7 +27,7 @@ type answer struct {
 
 // probe waits for the answer to a question; where none comes, as long as the caller may.
 func (pr *probes) probe(ctx context.Context, ask func() answer) error {
-	limit, cancel := pr.patient(ctx)
+	limit, cancel := pr.patient(ctx, pr.spec.Times.ProbeTimeout)
 	defer cancel()
 	a := pr.hear(ask)
 	for a.after != nil {

@@ -65,6 +65,19 @@ type judge struct {
 	power      []powerStep
 }
 
+func newJudge(w *world, n *network, h *harms, l *lates) *judge {
+	return &judge{world: w, net: n, harms: h, lates: l, serving: map[netip.Addr]string{}, conflicts: map[string]*conflict{}}
+}
+
+// settle judges what a change has led to.
+func (j *judge) settle() {
+	for _, vip := range j.net.held {
+		j.settleServing(vip)
+	}
+	j.settleConflicts()
+	j.settlePower()
+}
+
 type powerStep struct {
 	at    time.Time
 	watts float64

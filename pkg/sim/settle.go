@@ -8,23 +8,26 @@ import (
 	"time"
 )
 
-func (r *reports) settleSilence(h *host) {
-	silent := !r.net.answersPing(h) || h.hypervisor != running
-	if silent == h.silent {
-		return
-	}
-	brief := h.answered.IsZero() || r.now.Sub(h.answered) < r.spec.StripDeadline
-	if silent && (h.since.IsZero() || !brief) { // who answered too briefly to be stripped was silent all along
-		h.since = r.now
-	}
-	h.silent, h.answered = silent, time.Time{}
-	if silent {
-		r.disconnect(h)
+// settle finds the hosts that fall silent, and those that answer again.
+func (r *reports) settle() {
+	for _, h := range r.order {
+		silent := !r.net.answersPing(h) || h.hypervisor != running
+		if silent == h.silent {
+			continue
+		}
+		brief := h.answered.IsZero() || r.now.Sub(h.answered) < r.spec.StripDeadline
+		if silent && (h.since.IsZero() || !brief) { // who answered too briefly to be stripped was silent all along
+			h.since = r.now
+		}
+		h.silent, h.answered = silent, time.Time{}
+		if silent {
+			r.disconnect(h)
+		}
 	}
 }
 
-// index finds every guest that has a VIP configured; a VIP once seen stays listed.
-func (n *network) index() {
+// settle finds every guest that has a VIP configured; a VIP once seen stays listed.
+func (n *network) settle() {
 	for v := range n.holders {
 		n.holders[v] = n.holders[v][:0]
 	}

@@ -51,6 +51,16 @@ type pace struct {
 	demands map[string]*demand // by group
 }
 
+func newPace(w *world, r *reports) *pace {
+	return &pace{world: w, reports: r, demands: map[string]*demand{}}
+}
+
+// settle has what changed take effect on how busy the guests are.
+func (pc *pace) settle() {
+	pc.settleJams()
+	pc.settleWork()
+}
+
 // hold stalls i for d. Held: m.mu, also below.
 func (pc *pace) hold(i *instance, d time.Duration, says cluster.GuestState) error {
 	switch {
