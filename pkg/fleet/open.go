@@ -7,7 +7,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/settings"
-	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/remote"
 )
 
 // Open opens the fleet that s names. runDir is where an emulated fleet has its
@@ -31,7 +31,7 @@ func Socket(s settings.Settings, runDir string) string {
 }
 
 func openSim(s settings.Settings, runDir string, clk clock.Clock) (Driver, error) {
-	c, err := sim.Dial(Socket(s, runDir), clk)
+	c, err := remote.Dial(Socket(s, runDir), clk)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the fleet: %w", err)
 	}

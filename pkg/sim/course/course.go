@@ -1,0 +1,162 @@
+// Package course is the course of time in an emulated fleet.
+package course
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+
+	"pss-msbs/pkg/clock"
+)
+
+// Course is the fleet's own course of time: what will happen, one thing after
+// the other, under one lock.
+type Course struct {
+	Clock    clock.Clock
+	conclude func() // from a change
+	kick     chan struct{}
+	Quit     chan struct{}
+	stopped  chan struct{}
+	once     sync.Once
+
+	mu     sync.Mutex
+	Begun  time.Time
+	Now    time.Time // of the action under way
+	seq    int
+	agenda agenda
+	Dirty  bool // something that ownership or power depends on changed
+}
+
+// New begins at the time of clk; conclude is called after every change.
+func New(clk clock.Clock, conclude func()) *Course {
+	now := clk.Now()
+	return &Course{Clock: clk, conclude: conclude, Begun: now, Now: now,
+		kick: make(chan struct{}, 1), Quit: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+// Begin concludes from how things are, does first, and lets time run.
+func (c *Course) Begin(first func()) {
+	c.Dirty = true
+	c.settle()
+	first()
+	go c.run()
+}
+
+// Close ends the fleet; calls that hang return.
+func (c *Course) Close() error {
+	c.once.Do(func() { close(c.Quit) })
+	<-c.stopped
+	return nil
+}
+
+// settle concludes from changes until nothing changes. Held: mu.
+func (c *Course) settle() {
+	for c.Dirty {
+		c.Dirty = false
+		c.conclude()
+	}
+}
+
+func (c *Course) Lock() {
+	c.mu.Lock()
+	c.catchUp()
+}
+
+func (c *Course) Unlock() {
+	c.settle()
+	c.mu.Unlock()
+}
+
+// After puts do on the agenda d from now; it runs with the lock held. Held: m.mu.
+func (c *Course) After(d time.Duration, do func()) { c.At(c.Now.Add(d), do) }
+
+func (c *Course) At(t time.Time, do func()) {
+	c.seq++
+	heap.Push(&c.agenda, item{at: t, seq: c.seq, do: do})
+	if c.agenda[0].seq == c.seq {
+		select {
+		case c.kick <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Every does do at each interval d, beginning shift after the fleet's start.
+func (c *Course) Every(d, shift time.Duration, do func()) {
+	var again func()
+	next := c.Begun.Add(shift)
+	again = func() {
+		next = next.Add(d)
+		c.At(next, again)
+		do()
+	}
+	c.At(next, again)
+}
+
+// catchUp does whatever is due by now, each at its own instant, so that what
+// the fleet records does not depend on when a timer really fired. Held: m.mu.
+func (c *Course) catchUp() {
+	now := c.Clock.Now()
+	for len(c.agenda) > 0 && !c.agenda[0].at.After(now) {
+		x := heap.Pop(&c.agenda).(item)
+		if x.at.After(c.Now) {
+			c.Now = x.at
+		}
+		x.do()
+		c.settle()
+	}
+	if now.After(c.Now) {
+		c.Now = now
+	}
+}
+
+// run is the fleet's own course of time.
+func (c *Course) run() {
+	defer close(c.stopped)
+	for {
+		c.Lock()
+		wait := time.Hour
+		if len(c.agenda) > 0 {
+			wait = c.agenda[0].at.Sub(c.Now)
+		}
+		c.Unlock()
+		t := time.NewTimer(c.Clock.Wall(wait))
+		select {
+		case <-c.Quit:
+			t.Stop()
+			return
+		case <-c.kick:
+		case <-t.C:
+		}
+		t.Stop()
+	}
+}
+
+// item is something that will happen in the fleet at an emulated instant.
+type item struct {
+	at  time.Time
+	seq int // first come, first served within an instant
+	do  func()
+}
+
+type agenda []item
+
+func (a agenda) Len() int { return len(a) }
+
+func (a agenda) Less(i, j int) bool {
+	if a[i].at.Equal(a[j].at) {
+		return a[i].seq < a[j].seq
+	}
+	return a[i].at.Before(a[j].at)
+}
+
+func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
+
+func (a *agenda) Push(x any) { *a = append(*a, x.(item)) }
+
+func (a *agenda) Pop() any {
+	old := *a
+	x := old[len(old)-1]
+	*a = old[:len(old)-1]
+	return x
+}

@@ -1,0 +1,171 @@
+// Package judge records what must never happen in a fleet (SPEC 10), and what harm
+// is done to servers that would have answered their clients.
+package judge
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"slices"
+	"strings"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim/spec"
+	"pss-msbs/pkg/sim/world"
+)
+
+// The kinds of violations: what must never happen (SPEC 10).
+const (
+	TwoHolders        = "two-holders"        // two reachable guests hold one VIP
+	AsleepOperation   = "asleep-operation"   // start, resume, restore or migration onto a suspended host
+	SuspendedHolder   = "suspended-holder"   // a host was suspended with a guest that holds a VIP
+	SuspendedRecovery = "suspended-recovery" // a host was suspended while a guest on it boots
+	Twin              = "twin"               // one guest on two hosts
+	PausedHolder      = "paused-holder"      // a guest was paused or saved with a VIP on it
+	KeptVIP           = "kept-vip"           // a guest came back from pause or storage with a VIP on it
+	StaleClock        = "stale-clock"        // a VIP was given to a guest whose clock was not set
+)
+
+// Violation is one thing that must never happen and did.
+type Violation struct {
+	At      time.Time  `json:"at"`
+	Kind    string     `json:"kind"`
+	What    string     `json:"what"`
+	VIP     netip.Addr `json:"vip,omitzero"`
+	Real    string     `json:"real,omitempty"`    // two-holders: the real server that was silent at the takeover, and not stripped in time
+	Seconds float64    `json:"seconds,omitempty"` // how long, where it lasts; filled in at its end
+}
+
+// Exception is a VIP held twice because one holder's host was silent when it
+// should have been fenced: allowed for at most the strip deadline after the
+// host's first answer.
+type Exception struct {
+	At          time.Time  `json:"at"`
+	VIP         netip.Addr `json:"vip"`
+	What        string     `json:"what"`
+	Seconds     float64    `json:"seconds"`      // both reachable
+	AfterAnswer float64    `json:"after_answer"` // seconds of it after the host's first answer
+}
+
+// Judge records what must never happen, and the energy used.
+type Judge struct {
+	*world.World
+	net        *world.Network
+	harms      *Harms
+	lates      *world.Lates
+	Violations []*Violation
+	exceptions []Exception
+	serving    map[netip.Addr]string
+	conflicts  map[string]*conflict
+	power      []powerStep
+}
+
+func New(w *world.World, n *world.Network, h *Harms, l *world.Lates) *Judge {
+	return &Judge{World: w, net: n, harms: h, lates: l, serving: map[netip.Addr]string{}, conflicts: map[string]*conflict{}}
+}
+
+// Settle judges what a change has led to.
+func (j *Judge) Settle() {
+	for _, vip := range j.net.Held {
+		j.settleServing(vip)
+	}
+	j.settleConflicts()
+	j.settlePower()
+}
+
+func (j *Judge) violate(kind string, vip netip.Addr, format string, a ...any) *Violation {
+	v := &Violation{At: j.Now, Kind: kind, VIP: vip, What: fmt.Sprintf(format, a...)}
+	j.Violations = append(j.Violations, v)
+	j.Note("violation", "", "", "%s: %s", kind, v.What)
+	return v
+}
+
+func (j *Judge) BlameSleeping(verb, name string, real netip.Addr) {
+	j.Lock()
+	defer j.Unlock()
+	if h := j.Hosts[real]; h != nil && h.State == spec.Suspended {
+		j.violate(AsleepOperation, netip.Addr{}, "%s of %s on %s, which is suspended", verb, name, h.Name)
+	}
+}
+
+// BlameTwin records that i's guest lives on another host too.
+func (j *Judge) BlameTwin(i *world.Instance) {
+	for _, h := range j.Order {
+		if o := h.On[i.Host]; o != nil && o != i && o.Live() && h.State != spec.Off && h.State != spec.Booting {
+			j.violate(Twin, netip.Addr{}, "%s on %s while it is %s on %s", i.Host, i.At.Name, o.State, h.Name)
+		}
+	}
+}
+
+// BlameBoots is about what boots when a suspend is asked for: what a guest does
+// by itself while its host falls asleep, or just before, is nobody's fault.
+func (j *Judge) BlameBoots(h *world.Host) {
+	for _, i := range h.InOrder() {
+		if i.State == cluster.GuestBooting && j.Now.Sub(i.Restarted) > time.Second {
+			j.violate(SuspendedRecovery, netip.Addr{}, "%s suspended while %s boots", h.Name, i.Host)
+		}
+	}
+}
+
+func (j *Judge) BlameSuspend(h *world.Host) {
+	for _, i := range h.InOrder() {
+		if i.State == cluster.GuestRunning && len(i.Holds) > 0 {
+			j.harms.pauses(i)
+			j.violate(SuspendedHolder, i.SortedVIPs()[0], "%s suspended with %s on %s", h.Name, vipText(i), i.Host)
+		}
+	}
+}
+
+func (j *Judge) BlamePause(i *world.Instance, verb string) {
+	if i.State == cluster.GuestRunning && len(i.Holds) > 0 {
+		j.harms.pauses(i)
+		j.violate(PausedHolder, i.SortedVIPs()[0], "%s of %s, which holds %s", verb, i.Host, vipText(i))
+	}
+}
+
+func (j *Judge) BlameKeptVIPs(i *world.Instance) {
+	if len(i.Holds) > 0 {
+		j.violate(KeptVIP, i.SortedVIPs()[0], "%s on %s came back with %s", i.Host, i.At.Name, vipText(i))
+	}
+}
+
+func (j *Judge) BlameClock(i *world.Instance, vip netip.Addr) {
+	if i.StaleClock {
+		j.violate(StaleClock, vip, "%s given to %s, whose clock was not set", vip, i.Host)
+	}
+}
+
+func vipText(i *world.Instance) string {
+	var s []string
+	for _, v := range i.SortedVIPs() {
+		s = append(s, v.String())
+	}
+	return strings.Join(s, " ")
+}
+
+// Since tells what was recorded from a time on, and what lasts so far.
+func (j *Judge) Since(begin time.Time) (violations []Violation, exceptions []Exception) {
+	all := slices.Clone(j.exceptions)
+	for _, key := range slices.Sorted(maps.Keys(j.conflicts)) {
+		c := j.conflicts[key]
+		if c.violation != nil {
+			c.violation.Seconds = j.Now.Sub(c.since).Seconds()
+		}
+		if c.excused != nil {
+			all = append(all, j.exception(c))
+		}
+	}
+	violations, exceptions = []Violation{}, []Exception{}
+	for _, v := range j.Violations {
+		if !v.At.Before(begin) {
+			violations = append(violations, *v)
+		}
+	}
+	for _, e := range all {
+		if !e.At.Before(begin) {
+			exceptions = append(exceptions, e)
+		}
+	}
+	return violations, exceptions
+}

@@ -1,0 +1,105 @@
+// Package packet is what a network does to packets.
+package packet
+
+import (
+	"math/rand/v2"
+	"time"
+)
+
+// Path is what a network does to packets between the management server and
+// one other end. The zero Path loses none and takes no time.
+type Path struct {
+	LossOut  float64       `json:"loss_out,omitempty"`  // probability, 0 to 1, that a packet to the other end is lost
+	LossBack float64       `json:"loss_back,omitempty"` // and one from it
+	Delay    time.Duration `json:"delay,omitempty"`     // each way
+	Jitter   time.Duration `json:"jitter,omitempty"`    // each way up to so much is added, all as likely
+}
+
+// The retransmissions of Linux's TCP: a SYN that is not answered is sent again
+// after 1 s, then after twice as long each time (after 1, 3, 7, 15 s in all);
+// data after a round trip and 0.2 s, then likewise, for at most two minutes.
+const (
+	synAgain     = time.Second
+	dataAgain    = 200 * time.Millisecond
+	longestAgain = 2 * time.Minute
+	mostTries    = 15
+)
+
+// Ping is one echo request: the round trip on the network, and whether
+// question or answer was lost. It takes its luck from rnd.
+func (p Path) Ping(rnd *rand.Rand) (rtt time.Duration, lost bool) {
+	if p == (Path{}) {
+		return 0, false
+	}
+	out, back := IsLost(rnd, p.LossOut), IsLost(rnd, p.LossBack)
+	return p.oneWay(rnd) + p.oneWay(rnd), out || back
+}
+
+// Connect is how long opening a TCP connection takes.
+func (p Path) Connect(rnd *rand.Rand) time.Duration { return p.turn(rnd, synAgain) }
+
+// Exchange is how long n requests and their replies, one after the other, take
+// on an open connection, beside what the other end needs for them. Nothing is
+// lost, it only gets later.
+func (p Path) Exchange(rnd *rand.Rand, n int) time.Duration {
+	var d time.Duration
+	for range n {
+		d += p.turn(rnd, dataAgain+2*p.Delay+p.Jitter)
+	}
+	return d
+}
+
+// turn is one packet there and one back, each sent again until it arrives,
+// first after again.
+func (p Path) turn(rnd *rand.Rand, again time.Duration) time.Duration {
+	if p == (Path{}) {
+		return 0
+	}
+	return p.oneWay(rnd) + resent(rnd, p.LossOut, again) + p.oneWay(rnd) + resent(rnd, p.LossBack, again)
+}
+
+// Late is how much later than at once a message from the other end arrives.
+func (p Path) Late(rnd *rand.Rand) time.Duration {
+	if p == (Path{}) {
+		return 0
+	}
+	return p.oneWay(rnd) + resent(rnd, p.LossBack, dataAgain+2*p.Delay+p.Jitter)
+}
+
+// oneWay is a packet's time in one direction.
+func (p Path) oneWay(rnd *rand.Rand) time.Duration {
+	if p.Jitter <= 0 {
+		return p.Delay
+	}
+	return p.Delay + time.Duration(rnd.Int64N(int64(p.Jitter)+1))
+}
+
+// resent is how long a packet was repeated until it arrived.
+func resent(rnd *rand.Rand, loss float64, again time.Duration) (d time.Duration) {
+	for range mostTries {
+		if !IsLost(rnd, loss) {
+			break
+		}
+		d += again
+		again = min(2*again, longestAgain)
+	}
+	return d
+}
+
+func IsLost(rnd *rand.Rand, loss float64) bool { return loss > 0 && rnd.Float64() < loss }
+
+// Then is the path through p and q, one after the other.
+func (p Path) Then(q Path) Path {
+	both := func(a, b float64) float64 { return a + b - a*b }
+	return Path{LossOut: both(p.LossOut, q.LossOut), LossBack: both(p.LossBack, q.LossBack),
+		Delay: p.Delay + q.Delay, Jitter: p.Jitter + q.Jitter}
+}
+
+// Loss is the probability that a ping is not answered.
+func (p Path) Loss() float64 { return p.LossOut + p.LossBack - p.LossOut*p.LossBack }
+
+// Valid reports whether p can be.
+func (p Path) Valid() bool {
+	in := func(loss float64) bool { return loss >= 0 && loss <= 1 }
+	return in(p.LossOut) && in(p.LossBack) && p.Delay >= 0 && p.Jitter >= 0
+}

@@ -1,0 +1,171 @@
+package world
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim/measure"
+	"pss-msbs/pkg/sim/packet"
+)
+
+// What an overloaded server needs more than an idle one, from and to: for a
+// greeting, for a call of its agent, for the answer to a ping.
+const (
+	overloadGreetFrom, overloadGreetTo = time.Second, 4500 * time.Millisecond
+	overloadAgentFrom, overloadAgentTo = 200 * time.Millisecond, 1200 * time.Millisecond
+	overloadPingFrom, overloadPingTo   = time.Duration(0), 30 * time.Millisecond
+)
+
+// busyFrom is the CPU load, in percent, from which greetings take longer.
+const busyFrom = 70.0
+
+// The readings of a server that does nothing.
+const (
+	idleMemory = 6.0 // percent
+	idleCPU    = 0.5 // percent
+	idleNetKB  = 0.2 // KB/s
+)
+
+// Demand is the load on a group's servers, for each VIP that a server holds.
+type Demand struct {
+	From, To float64 // percent
+	Start    time.Time
+	Over     time.Duration // the ramp's length
+	Accesses float64       // per second, besides the one client's
+}
+
+func (d Demand) Percent(now time.Time) float64 {
+	done := now.Sub(d.Start)
+	if d.Over <= 0 || done >= d.Over {
+		return d.To
+	}
+	return d.From + (d.To-d.From)*float64(done)/float64(d.Over)
+}
+
+// Pace says how busy and how slow the guests are.
+type Pace struct {
+	*World
+	reports *Reports
+	Demands map[string]*Demand // by group
+}
+
+func NewPace(w *World, r *Reports) *Pace {
+	return &Pace{World: w, reports: r, Demands: map[string]*Demand{}}
+}
+
+// Settle has what changed take effect on how busy the guests are.
+func (pc *Pace) Settle() {
+	pc.settleJams()
+	pc.SettleWork()
+}
+
+// Reading of a guest: the CPU and network of every VIP that it holds add up,
+// its memory is that of one. Held: m.mu.
+func (pc *Pace) Reading(i *Instance) measure.Reading {
+	d, n := pc.Demands[i.Group], float64(len(i.Holds))
+	mem, cpu, net := idleMemory, idleCPU, idleNetKB
+	if d != nil && n > 0 {
+		p := d.Percent(pc.Now)
+		rated := 2 * i.NetworkMbps * 128
+		mem, cpu, net = max(mem, p), max(cpu, min(100, n*p)), max(net, min(rated, n*p/100*rated))
+	}
+	if i.Overloaded {
+		cpu = 100
+	}
+	return measure.Reading{MemoryKB: int64(mem / 100 * float64(i.MemoryKB)), CPU: cpu, NetKB: net}
+}
+
+// Slowness is what a guest needs for a greeting beyond an idle one's time: from
+// and to, each time between as likely.
+func (pc *Pace) Slowness(i *Instance) (from, to time.Duration) {
+	if i.slowed() {
+		return overloadGreetFrom, overloadGreetTo
+	}
+	if t := pc.Spec.Times; t.BusyGreet > 0 || t.BootGreet > 0 {
+		if busy := (pc.Reading(i).CPU - busyFrom) / (100 - busyFrom); busy > 0 {
+			to = time.Duration(busy * busy * float64(t.BusyGreet))
+		}
+		to += time.Duration(i.At.booting()) * t.BootGreet
+	}
+	return to / 4, to
+}
+
+// Greeting is how much longer than an idle one's this greeting of i takes.
+func (pc *Pace) Greeting(i *Instance, luck *rand.Rand) time.Duration {
+	from, to := pc.Slowness(i)
+	return packet.Between(luck, from, to)
+}
+
+// AgentSlow is how much longer a call of i's agent takes.
+func (pc *Pace) AgentSlow(i *Instance) time.Duration {
+	from, to := overloadAgentFrom, overloadAgentTo
+	if !i.slowed() {
+		_, to = pc.Slowness(i)
+		from, to = 0, to/4
+	}
+	if to == 0 {
+		return 0
+	}
+	return packet.Between(pc.Luck("agent ", i.Host), from, to)
+}
+
+// PingSlow is how much longer the answer to a ping takes.
+func (pc *Pace) PingSlow(i *Instance) time.Duration {
+	from, to := overloadPingFrom, overloadPingTo
+	if !i.slowed() {
+		_, to = pc.Slowness(i)
+		from, to = 0, min(to/100, overloadPingTo)
+	}
+	if to == 0 {
+		return 0
+	}
+	return packet.Between(pc.Luck("slow ping ", i.Host), from, to)
+}
+
+// leftover is the share of its processors that a guest gets where others have taken them.
+const leftover = 0.3
+
+// works is the share of its processors that i uses now: all of them in a boot, and
+// in a kernel that hangs in a loop; none where it waits or is held.
+func (pc *Pace) works(i *Instance) float64 {
+	share := 0.0
+	switch {
+	case i.State == cluster.GuestBooting && !i.BootHangs:
+		share = 1
+	case i.State != cluster.GuestRunning:
+	case i.Frozen && i.Loops, i.Stall != nil && i.Stall.works:
+		share = 1
+	case i.Frozen, i.Stall != nil:
+	default:
+		share = pc.Reading(i).CPU / 100
+	}
+	if i.At.Taken {
+		share *= leftover
+	}
+	return share
+}
+
+// SettleWork reads the meters of all guests and hosts, and lets them go on as
+// what changed wants. Held: m.mu, also below.
+func (pc *Pace) SettleWork() {
+	for _, h := range pc.Order {
+		all, used := 0.0, 0.0
+		if h.Up() {
+			all = float64(h.Cores)
+		}
+		for _, i := range h.InOrder() {
+			rate := 0.0
+			if h.Up() {
+				rate = pc.works(i) * float64(i.Cores)
+			}
+			i.Used.set(pc.Now, rate)
+			used += rate
+		}
+		h.Total.set(pc.Now, all)
+		if h.crowded() {
+			used = all
+		}
+		h.Idle.set(pc.Now, max(0, all-used))
+	}
+}

@@ -1,0 +1,149 @@
+// Package world is what there is in an emulated fleet: the machines, the network
+// between them, how busy they are and what they report. It is data and what
+// follows from it; who changes it are the packages above.
+package world
+
+import (
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"net/netip"
+	"slices"
+
+	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim/course"
+	"pss-msbs/pkg/sim/packet"
+	"pss-msbs/pkg/sim/spec"
+)
+
+// World is what everything in the fleet stands on: its time, its machines, its
+// luck and the record of what happened.
+type World struct {
+	*course.Course
+	Spec     spec.Spec
+	Hosts    map[netip.Addr]*Host
+	Order    []*Host // the management server first, then by address
+	Servers  map[string]*Guest
+	byIP     map[netip.Addr]*Guest
+	Names    []string
+	lots     packet.Lots
+	Timeline []Entry
+	Asked    asked
+}
+
+func New(s spec.Spec, c *course.Course) (*World, error) {
+	w := &World{Course: c, Spec: s, Hosts: map[netip.Addr]*Host{}, Servers: map[string]*Guest{}, byIP: map[netip.Addr]*Guest{},
+		lots: packet.NewLots(s.Seed, c.Begun), Asked: asked{}}
+	return w, w.build()
+}
+
+func (w *World) build() error {
+	w.addHost(spec.HostSpec{Name: "management", IP: w.Spec.Management, MAC: spec.GuestMAC(w.Spec.Management), MemoryKB: managementMemoryKB}, true)
+	for _, h := range w.Spec.Hosts {
+		if w.Hosts[h.IP] != nil {
+			return fmt.Errorf("two real servers at %s", h.IP)
+		}
+		w.addHost(h, false)
+	}
+	for _, g := range w.Spec.Guests {
+		if w.Servers[g.Host] != nil || w.byIP[g.IP] != nil {
+			return fmt.Errorf("two servers named %s or at %s", g.Host, g.IP)
+		}
+		if err := w.addGuest(g); err != nil {
+			return err
+		}
+	}
+	w.Names = slices.Sorted(maps.Keys(w.Servers))
+	return nil
+}
+
+func (w *World) addHost(s spec.HostSpec, management bool) {
+	if s.State == "" {
+		s.State = spec.Active
+	}
+	if s.Cores == 0 {
+		s.Cores = hostCores
+	}
+	h := &Host{HostSpec: s, Management: management, State: s.State, Answered: w.Now, Hypervisor: Running, Warm: map[spec.Kind]bool{}, On: map[string]*Instance{}}
+	w.Hosts[s.IP] = h
+	w.Order = append(w.Order, h)
+}
+
+func (w *World) addGuest(s spec.GuestSpec) error {
+	g := &Guest{GuestSpec: s, MAC: spec.GuestMAC(s.IP)}
+	w.Servers[s.Host], w.byIP[s.IP] = g, g
+	if s.Home.IsValid() {
+		h := w.Hosts[s.Home]
+		if h == nil {
+			return fmt.Errorf("%s is on an unknown real server %s", s.Host, s.Home)
+		}
+		NewInstance(g, h)
+	}
+	if s.Ready && !s.On.IsValid() {
+		return w.addReady(g)
+	}
+	if !s.On.IsValid() {
+		return nil
+	}
+	h := w.Hosts[s.On]
+	if h == nil {
+		return fmt.Errorf("%s runs on an unknown real server %s", s.Host, s.On)
+	}
+	i := h.On[s.Host]
+	if i == nil {
+		i = NewInstance(g, h)
+	}
+	i.State, h.Warm[s.Kind] = cluster.GuestRunning, true
+	i.StartDaemons()
+	for _, v := range s.VIPs {
+		i.Holds[v] = VIPHold{Since: w.Now, Announced: w.Now}
+	}
+	return nil
+}
+
+// addReady has a backup paused, a spare saved, as they are once they were created.
+func (w *World) addReady(g *Guest) error {
+	if !g.Home.IsValid() {
+		h := w.Hosts[w.Spec.Management]
+		i := NewInstance(g, h)
+		h.Drop(g.Host)
+		i.State, g.Saved = cluster.GuestPaused, i
+		i.StartDaemons()
+		return nil
+	}
+	h := w.Hosts[g.Home]
+	i := h.On[g.Host]
+	i.State, h.Warm[g.Kind] = cluster.GuestPaused, true
+	i.StartDaemons()
+	return nil
+}
+
+func (w *World) StateOn(h *Host, name string) cluster.GuestState {
+	i, k := h.On[name], w.Servers[name]
+	switch {
+	case i != nil && w.Now.Before(i.SeenUntil):
+		return i.Seen
+	case k.IsRestored(h, w.Now):
+		return cluster.GuestPaused // as libvirt shows it
+	case k != nil && k.Saved != nil && (i == nil || !i.Live()):
+		return cluster.GuestSaved
+	case i == nil:
+		return cluster.GuestAbsent
+	case i.Stall != nil && i.State == cluster.GuestRunning:
+		return i.Stall.says
+	}
+	return i.State
+}
+
+func (w *World) HostNamed(target string) *Host {
+	ip, _ := netip.ParseAddr(target)
+	for _, h := range w.Order {
+		if !h.Management && (h.Name == target || h.IP == ip) {
+			return h
+		}
+	}
+	return nil
+}
+
+// Luck is where what happens to the next packet of a kind comes from. Held: mu, also below.
+func (w *World) Luck(words ...string) *rand.Rand { return w.lots.Draw(w.Now, words) }
