@@ -7,17 +7,12 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/sim/judge"
 	"pss-msbs/pkg/sim/measure"
 	"pss-msbs/pkg/sim/world"
 )
 
 // agents are those in the guests.
-type agents struct {
-	*calls
-	pace  *world.Pace
-	harms *judge.Harms
-}
+type agents struct{ *calls }
 
 // agent does do in the guest after d. A guest that boots or is off has no
 // agent connected, one that is paused none that could answer: refused at once.

@@ -9,7 +9,6 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/sim/course"
-	"pss-msbs/pkg/sim/judge"
 	"pss-msbs/pkg/sim/packet"
 	"pss-msbs/pkg/sim/world"
 )
@@ -18,12 +17,7 @@ import (
 var errGone = errors.New("the real server was lost meanwhile")
 
 // calls are the calls of hypervisors.
-type calls struct {
-	*world.World
-	net   *world.Network
-	lates *world.Lates
-	judge *judge.Judge
-}
+type calls struct{ *fleet }
 
 // reach waits until real's hypervisor has answered a call that takes d; a
 // silent one hangs, one whose daemon is stopped refuses at once.

@@ -6,20 +6,12 @@ import (
 	"strings"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/sim/life"
 	"pss-msbs/pkg/sim/spec"
 	"pss-msbs/pkg/sim/world"
 )
 
 // faults are done, and healed.
-type faults struct {
-	*world.World
-	net     *world.Network
-	life    *life.Life
-	pace    *world.Pace
-	reports *world.Reports
-	lates   *world.Lates
-}
+type faults struct{ *fleet }
 
 // anyFaults, hostFaults, definedFaults and guestFaults do a fault: to what it names,
 // to a real server, to a guest wherever it is, to one that lives. The lock is held.

@@ -10,18 +10,11 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/sim/judge"
-	"pss-msbs/pkg/sim/life"
 	"pss-msbs/pkg/sim/world"
 )
 
 // hypervisors do to guests what their callers want.
-type hypervisors struct {
-	*calls
-	life    *life.Life
-	reports *world.Reports
-	pace    *world.Pace
-	harms   *judge.Harms
-}
+type hypervisors struct{ *calls }
 
 // GuestState is what the hypervisor of g.Real says of g.
 func (hv *hypervisors) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {

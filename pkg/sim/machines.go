@@ -7,17 +7,13 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/sim/course"
-	"pss-msbs/pkg/sim/life"
 	"pss-msbs/pkg/sim/packet"
 	"pss-msbs/pkg/sim/spec"
 	"pss-msbs/pkg/sim/world"
 )
 
 // machines are the real servers, as PSS and DSRS suspend, wake and mend them.
-type machines struct {
-	*calls
-	life *life.Life
-}
+type machines struct{ *calls }
 
 // SuspendReal suspends a real server to memory and returns once it is silent.
 func (r *machines) SuspendReal(ctx context.Context, real netip.Addr) error {

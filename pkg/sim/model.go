@@ -33,78 +33,87 @@ import (
 type Model struct {
 	*hypervisors
 	*agents
-	*probes
 	*machines
+	*probes
 	*faults
-	world    *world.World
-	balancer *balancer.Balancer
-	reports  *world.Reports
+	fleet *fleet
+}
+
+// fleet is what a Model is made of, each part of those before it.
+type fleet struct {
+	*world.World
 	net      *world.Network
+	reports  *world.Reports
 	pace     *world.Pace
+	lates    *world.Lates
 	harms    *judge.Harms
 	judge    *judge.Judge
+	balancer *balancer.Balancer
+	life     *life.Life
 }
 
 // New starts the fleet as s describes it, on clk.
 func New(s spec.Spec, clk clock.Clock) (*Model, error) {
-	m := &Model{}
-	w, err := world.New(s, course.New(clk, m.settle))
+	f := &fleet{}
+	w, err := world.New(s, course.New(clk, f.settle))
 	if err != nil {
 		return nil, fmt.Errorf("cannot emulate the fleet: %v", err)
 	}
-	n, l := world.NewNetwork(w), world.NewLates(w)
-	r := world.NewReports(w, n)
-	p := world.NewPace(w, r)
-	h := judge.NewHarms(w, n, p)
-	j := judge.New(w, n, h, l)
-	li := life.New(w, p, r)
-	c := &calls{World: w, net: n, lates: l, judge: j}
-	*m = Model{world: w, net: n, reports: r, pace: p, harms: h, judge: j, balancer: balancer.New(w, n, p),
-		hypervisors: &hypervisors{calls: c, life: li, reports: r, pace: p, harms: h},
-		agents:      &agents{calls: c, pace: p, harms: h},
-		machines:    &machines{calls: c, life: li},
-		probes:      &probes{World: w, net: n, pace: p},
-		faults:      &faults{World: w, net: n, life: li, pace: p, reports: r, lates: l}}
-	w.Begin(m.balancer.Start)
-	return m, nil
+	f.World, f.net, f.lates = w, world.NewNetwork(w), world.NewLates(w)
+	f.reports = world.NewReports(w, f.net)
+	f.pace = world.NewPace(w, f.reports)
+	f.harms = judge.NewHarms(w, f.net, f.pace)
+	f.judge = judge.New(w, f.net, f.harms, f.lates)
+	f.balancer = balancer.New(w, f.net, f.pace)
+	f.life = life.New(w, f.pace, f.reports)
+	c := &calls{f}
+	f.Begin(f.balancer.Start)
+	return &Model{&hypervisors{c}, &agents{c}, &machines{c}, &probes{f}, &faults{f}, f}, nil
 }
 
 // settle draws the conclusions from a change: silence, who holds what, power.
-func (m *Model) settle() {
-	m.reports.Settle()
-	m.net.Settle()
-	m.harms.Settle()
-	m.judge.Settle()
-	m.pace.Settle()
+func (f *fleet) settle() {
+	f.reports.Settle()
+	f.net.Settle()
+	f.harms.Settle()
+	f.judge.Settle()
+	f.pace.Settle()
+}
+
+// Status tells what q asks for.
+func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
+	m.fleet.Lock()
+	defer m.fleet.Unlock()
+	return m.fleet.status(q), ctx.Err()
 }
 
 // Close ends the fleet; calls that hang return.
-func (m *Model) Close() error { return m.world.Close() }
+func (m *Model) Close() error { return m.fleet.Close() }
 
 // Violations are all that were recorded so far.
 func (m *Model) Violations() []judge.Violation {
-	m.world.Lock()
-	defer m.world.Unlock()
-	if len(m.judge.Violations) == 0 { // asked often
+	m.fleet.Lock()
+	defer m.fleet.Unlock()
+	if len(m.fleet.judge.Violations) == 0 { // asked often
 		return nil
 	}
-	out, _ := m.judge.Since(time.Time{})
+	out, _ := m.fleet.judge.Since(time.Time{})
 	return out
 }
 
 // Harms are all that were done so far.
 func (m *Model) Harms() []judge.Harm {
-	m.world.Lock()
-	defer m.world.Unlock()
-	return append([]judge.Harm(nil), m.harms.Done...)
+	m.fleet.Lock()
+	defer m.fleet.Unlock()
+	return append([]judge.Harm(nil), m.fleet.harms.Done...)
 }
 
 // Holders are the guests that hold vip, seen from the clients.
 func (m *Model) Holders(vip netip.Addr) []string {
-	m.world.Lock()
-	defer m.world.Unlock()
+	m.fleet.Lock()
+	defer m.fleet.Unlock()
 	var out []string
-	for _, i := range m.net.Answering(vip, world.FromClients) {
+	for _, i := range m.fleet.net.Answering(vip, world.FromClients) {
 		out = append(out, i.Host)
 	}
 	return out
@@ -113,17 +122,17 @@ func (m *Model) Holders(vip netip.Addr) []string {
 // Events streams what real's hypervisor reports until ctx ends. While the host
 // is silent reports are lost; the silence itself is one.
 func (m *Model) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
-	return m.reports.Subscribe(ctx, real)
+	return m.fleet.reports.Subscribe(ctx, real)
 }
 
 // Accesses are the TCP SYNs to each VIP since the fleet began.
 func (m *Model) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
-	return m.balancer.Accesses(ctx)
+	return m.fleet.balancer.Accesses(ctx)
 }
 
 // SetLoad changes the load on every server of a group: percent of memory, CPU
 // and network for each VIP a server holds, reached within over; accesses are
 // client accesses per second besides the one client's.
 func (m *Model) SetLoad(group string, percent, accesses float64, over time.Duration) error {
-	return m.balancer.SetLoad(group, percent, accesses, over)
+	return m.fleet.balancer.SetLoad(group, percent, accesses, over)
 }

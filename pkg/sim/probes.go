@@ -13,11 +13,7 @@ import (
 )
 
 // probes are what monitors ask the network.
-type probes struct {
-	*world.World
-	net  *world.Network
-	pace *world.Pace
-}
+type probes struct{ *fleet }
 
 // answer is what becomes of a probe.
 type answer struct {

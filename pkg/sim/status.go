@@ -1,7 +1,6 @@
 package sim
 
 import (
-	"context"
 	"net/netip"
 	"time"
 
@@ -60,44 +59,42 @@ type GuestStatus struct {
 	Daemons map[string]string  `json:"daemons,omitempty"`
 }
 
-// Status tells what q asks for.
-func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
-	m.world.Lock()
-	defer m.world.Unlock()
-	if q.Since.Before(m.world.Begun) {
-		q.Since = m.world.Begun
+// status tells what q asks for.
+func (f *fleet) status(q Query) Status {
+	if q.Since.Before(f.Begun) {
+		q.Since = f.Begun
 	}
-	s := Status{Now: m.world.Now, Since: q.Since, Watts: m.judge.Watts(), EnergyWh: m.judge.EnergyWh(q.Since), VIPs: m.balancer.VIPs(), Clients: m.balancer.Clients(q.Since)}
-	s.Violations, s.Exceptions = m.judge.Since(q.Since)
-	s.Harms, s.Unseen = m.harms.Since(q.Since)
-	m.placeStatus(&s)
+	s := Status{Now: f.Now, Since: q.Since, Watts: f.judge.Watts(), EnergyWh: f.judge.EnergyWh(q.Since), VIPs: f.balancer.VIPs(), Clients: f.balancer.Clients(q.Since)}
+	s.Violations, s.Exceptions = f.judge.Since(q.Since)
+	s.Harms, s.Unseen = f.harms.Since(q.Since)
+	f.placeStatus(&s)
 	if q.Timeline {
-		s.Timeline = world.Since(m.world.Timeline, q.Since, func(e world.Entry) time.Time { return e.At })
+		s.Timeline = world.Since(f.Timeline, q.Since, func(e world.Entry) time.Time { return e.At })
 	}
 	if q.Asked {
-		s.Asked = m.world.Asked.Since(q.Since)
+		s.Asked = f.Asked.Since(q.Since)
 	}
-	return s, ctx.Err()
+	return s
 }
 
-func (m *Model) placeStatus(s *Status) {
-	for _, h := range m.world.Order {
+func (f *fleet) placeStatus(s *Status) {
+	for _, h := range f.Order {
 		s.Hosts = append(s.Hosts, HostStatus{Name: h.Name, IP: h.IP, State: h.State, Hypervisor: string(h.Hypervisor), Partitioned: h.Partitioned, Watts: h.Watts()})
 	}
-	for _, name := range m.world.Names {
-		s.Guests = append(s.Guests, m.guestStatus(m.world.Servers[name])...)
+	for _, name := range f.Names {
+		s.Guests = append(s.Guests, f.guestStatus(f.Servers[name])...)
 	}
 }
 
-func (m *Model) guestStatus(g *world.Guest) []GuestStatus {
+func (f *fleet) guestStatus(g *world.Guest) []GuestStatus {
 	var out []GuestStatus
-	for _, h := range m.world.Order {
+	for _, h := range f.Order {
 		i := h.On[g.Host]
 		if i == nil || !i.Live() && g.Saved != nil {
 			continue
 		}
 		st := GuestStatus{Host: g.Host, Group: g.Group, Kind: g.Kind, Real: h.IP, State: i.State, VIPs: i.SortedVIPs(), Daemons: map[string]string{}}
-		st.Answers = m.net.Connected(i, world.FromClients)
+		st.Answers = f.net.Connected(i, world.FromClients)
 		for d, s := range i.Services {
 			st.Daemons[d] = string(s)
 			st.Answers = st.Answers && s == world.Running

@@ -2,7 +2,8 @@
 package course
 
 import (
-	"container/heap"
+	"slices"
+	"sort"
 	"sync"
 	"time"
 
@@ -22,9 +23,14 @@ type Course struct {
 	mu     sync.Mutex
 	Begun  time.Time
 	Now    time.Time // of the action under way
-	seq    int
-	agenda agenda
-	Dirty  bool // something that ownership or power depends on changed
+	agenda []item    // in order of time
+	Dirty  bool      // something that ownership or power depends on changed
+}
+
+// item is something that will happen in the fleet at an emulated instant.
+type item struct {
+	at time.Time
+	do func()
 }
 
 // New begins at the time of clk; conclude is called after every change.
@@ -70,10 +76,11 @@ func (c *Course) Unlock() {
 // After puts do on the agenda d from now; it runs with the lock held. Held: m.mu.
 func (c *Course) After(d time.Duration, do func()) { c.At(c.Now.Add(d), do) }
 
+// At puts do on the agenda for t, behind what is there for that instant.
 func (c *Course) At(t time.Time, do func()) {
-	c.seq++
-	heap.Push(&c.agenda, item{at: t, seq: c.seq, do: do})
-	if c.agenda[0].seq == c.seq {
+	n := sort.Search(len(c.agenda), func(n int) bool { return c.agenda[n].at.After(t) })
+	c.agenda = slices.Insert(c.agenda, n, item{t, do})
+	if n == 0 {
 		select {
 		case c.kick <- struct{}{}:
 		default:
@@ -98,7 +105,8 @@ func (c *Course) Every(d, shift time.Duration, do func()) {
 func (c *Course) catchUp() {
 	now := c.Clock.Now()
 	for len(c.agenda) > 0 && !c.agenda[0].at.After(now) {
-		x := heap.Pop(&c.agenda).(item)
+		x := c.agenda[0]
+		c.agenda = slices.Delete(c.agenda, 0, 1)
 		if x.at.After(c.Now) {
 			c.Now = x.at
 		}
@@ -130,33 +138,4 @@ func (c *Course) run() {
 		}
 		t.Stop()
 	}
-}
-
-// item is something that will happen in the fleet at an emulated instant.
-type item struct {
-	at  time.Time
-	seq int // first come, first served within an instant
-	do  func()
-}
-
-type agenda []item
-
-func (a agenda) Len() int { return len(a) }
-
-func (a agenda) Less(i, j int) bool {
-	if a[i].at.Equal(a[j].at) {
-		return a[i].seq < a[j].seq
-	}
-	return a[i].at.Before(a[j].at)
-}
-
-func (a agenda) Swap(i, j int) { a[i], a[j] = a[j], a[i] }
-
-func (a *agenda) Push(x any) { *a = append(*a, x.(item)) }
-
-func (a *agenda) Pop() any {
-	old := *a
-	x := old[len(old)-1]
-	*a = old[:len(old)-1]
-	return x
 }

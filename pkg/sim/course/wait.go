@@ -10,14 +10,7 @@ import (
 var ErrClosed = errors.New("the emulated fleet has ended")
 
 // Hang waits as a caller does whose peer keeps silent: until its own deadline.
-func (c *Course) Hang(ctx context.Context, why error) error {
-	select {
-	case <-ctx.Done():
-		return Late(ctx, why)
-	case <-c.Quit:
-		return ErrClosed
-	}
-}
+func (c *Course) Hang(ctx context.Context, why error) error { return c.Outlast(ctx, nil, why) }
 
 // Outlast waits until what holds the one asked is over.
 func (c *Course) Outlast(ctx context.Context, over <-chan struct{}, why error) error {
