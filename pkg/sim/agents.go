@@ -125,7 +125,7 @@ func (a *agents) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, erro
 
 // AddVIP gives the guest a VIP and tells the switch.
 func (a *agents) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	err := a.change(ctx, g, a.Spec.Times.Agent, func(i *world.Instance, given time.Time) error {
+	return say(a.change(ctx, g, a.Spec.Times.Agent, func(i *world.Instance, given time.Time) error {
 		hold, had := i.Holds[vip]
 		if !had {
 			hold.Since = given
@@ -135,24 +135,22 @@ func (a *agents) AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) er
 		hold.Announced = a.Now
 		i.Holds[vip], a.Dirty = hold, true
 		return nil
-	})
-	return say(err, "add "+vip.String()+" to", g)
+	}), "add "+vip.String()+" to", g)
 }
 
 // DelVIP takes a VIP off the guest.
 func (a *agents) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	err := a.change(ctx, g, a.Spec.Times.Agent, func(i *world.Instance, _ time.Time) error {
+	return say(a.change(ctx, g, a.Spec.Times.Agent, func(i *world.Instance, _ time.Time) error {
 		a.harms.Leaves(i, vip)
 		delete(i.Holds, vip)
 		a.Dirty = true
 		return nil
-	})
-	return say(err, "remove "+vip.String()+" from", g)
+	}), "remove "+vip.String()+" from", g)
 }
 
 // Announce sends a gratuitous ARP for a VIP that the guest holds.
 func (a *agents) Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
-	err := a.agent(ctx, g, a.Spec.Times.Agent, func(i *world.Instance) error {
+	return say(a.agent(ctx, g, a.Spec.Times.Agent, func(i *world.Instance) error {
 		hold, ok := i.Holds[vip]
 		if !ok {
 			return fmt.Errorf("it does not hold it")
@@ -160,23 +158,21 @@ func (a *agents) Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) 
 		hold.Announced = a.Now
 		i.Holds[vip] = hold
 		return nil
-	})
-	return say(err, "announce "+vip.String()+" from", g)
+	}), "announce "+vip.String()+" from", g)
 }
 
 // SetClock sets the guest's clock to now.
 func (a *agents) SetClock(ctx context.Context, g cluster.Guest) error {
-	err := a.change(ctx, g, a.Spec.Times.Agent, func(i *world.Instance, _ time.Time) error {
+	return say(a.change(ctx, g, a.Spec.Times.Agent, func(i *world.Instance, _ time.Time) error {
 		i.StaleClock = false
 		return nil
-	})
-	return say(err, "set the clock of", g)
+	}), "set the clock of", g)
 }
 
 // RestartDaemon restarts a service program. A frozen one stays frozen: only a
 // restart of its server cures that (paper, Table 5).
 func (a *agents) RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error {
-	err := a.change(ctx, g, a.Spec.Times.RestartDaemon, func(i *world.Instance, _ time.Time) error {
+	return say(a.change(ctx, g, a.Spec.Times.RestartDaemon, func(i *world.Instance, _ time.Time) error {
 		switch i.Services[daemon] {
 		case "":
 			return fmt.Errorf("no such service")
@@ -185,8 +181,7 @@ func (a *agents) RestartDaemon(ctx context.Context, g cluster.Guest, daemon stri
 			a.Note("daemon", i.At.Name, i.Host, "%s of %s restarted", daemon, i.Host)
 		}
 		return nil
-	})
-	return say(err, "restart "+daemon+" of", g)
+	}), "restart "+daemon+" of", g)
 }
 
 // Run runs free or sar in the guest.

@@ -126,8 +126,12 @@ type operation struct {
 	finish func() error // with the lock held
 }
 
-// operate begins a job under the lock and waits for its end.
-func (c *calls) operate(ctx context.Context, g cluster.Guest, begin func(*world.Host) (operation, error)) error {
+// operate begins a job under the lock and waits for its end; verb is for its error.
+func (c *calls) operate(ctx context.Context, verb string, g cluster.Guest, begin func(*world.Host) (operation, error)) error {
+	return say(c.waitFor(ctx, g, begin), verb, g)
+}
+
+func (c *calls) waitFor(ctx context.Context, g cluster.Guest, begin func(*world.Host) (operation, error)) error {
 	var done chan error
 	err := c.change(ctx, g, c.Spec.Times.Hypervisor, func(h *world.Host) error {
 		op, err := begin(h)
@@ -153,7 +157,7 @@ func (c *calls) operate(ctx context.Context, g cluster.Guest, begin func(*world.
 	return err
 }
 
-// launch puts op's end on the agenda. Held: m.mu.
+// launch puts op's end on the agenda. Held: the lock.
 func (c *calls) launch(op operation) chan error {
 	done := make(chan error, 1)
 	if op.finish == nil {

@@ -193,18 +193,15 @@ func (fs *faults) heal(target string) error {
 	if g == nil {
 		return fmt.Errorf("no such target")
 	}
-	g.FailBoot, g.FailRestore, g.FailMigrate = 0, 0, 0
-	for _, h := range fs.Order {
-		if i := h.On[name]; i != nil {
-			fs.healGuest(i)
-		}
+	g.Fails = world.Fails{}
+	for i := range fs.Of(name) {
+		fs.healGuest(i)
 	}
 	return nil
 }
 
 func (fs *faults) healHost(h *world.Host) {
-	h.Partitioned, h.Slow, h.WolLost, h.NeverWakes, h.FailSuspend, h.Taken = false, 0, 0, false, 0, false
-	h.Hypervisor = world.Running
+	h.Troubles, h.Hypervisor = world.Troubles{}, world.Running
 	if h.State == spec.Frozen {
 		fs.life.Awake(h, false)
 	}

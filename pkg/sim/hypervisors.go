@@ -29,7 +29,7 @@ func (hv *hypervisors) GuestState(ctx context.Context, g cluster.Guest) (cluster
 // Start boots g on g.Real; it returns once the guest boots.
 func (hv *hypervisors) Start(ctx context.Context, g cluster.Guest) error {
 	hv.judge.BlameSleeping("start", g.Host, g.Real)
-	start := func(h *world.Host) error {
+	return say(hv.change(ctx, g, hv.Spec.Times.Hypervisor, func(h *world.Host) error {
 		k := hv.Servers[g.Host]
 		if k == nil {
 			return fmt.Errorf("no such server")
@@ -49,8 +49,7 @@ func (hv *hypervisors) Start(ctx context.Context, g cluster.Guest) error {
 		hv.life.Boot(i, hv.startTime(i))
 		hv.reports.Publish(h, i.Host, cluster.EventStarted, 0)
 		return nil
-	}
-	return say(hv.change(ctx, g, hv.Spec.Times.Hypervisor, start), "start", g)
+	}), "start", g)
 }
 
 func (hv *hypervisors) startTime(i *world.Instance) time.Duration {
@@ -64,7 +63,7 @@ func (hv *hypervisors) startTime(i *world.Instance) time.Duration {
 // Resume lets a paused guest run on; its clock is stale until SetClock.
 func (hv *hypervisors) Resume(ctx context.Context, g cluster.Guest) error {
 	hv.judge.BlameSleeping("resume", g.Host, g.Real)
-	err := hv.operate(ctx, g, func(h *world.Host) (operation, error) {
+	return hv.operate(ctx, "resume", g, func(h *world.Host) (operation, error) {
 		i := h.On[g.Host]
 		switch {
 		case i == nil || i.State != cluster.GuestPaused && i.State != cluster.GuestRunning:
@@ -74,7 +73,6 @@ func (hv *hypervisors) Resume(ctx context.Context, g cluster.Guest) error {
 		}
 		return operation{guest: i, takes: hv.Spec.Times.Guest[i.Kind].Resume, finish: func() error { return hv.resumed(i) }}, nil
 	})
-	return say(err, "resume", g)
 }
 
 func (hv *hypervisors) resumed(i *world.Instance) error {
@@ -90,7 +88,7 @@ func (hv *hypervisors) resumed(i *world.Instance) error {
 
 // Pause stops a guest in memory; it is silent from the beginning of the call.
 func (hv *hypervisors) Pause(ctx context.Context, g cluster.Guest) error {
-	err := hv.operate(ctx, g, func(h *world.Host) (operation, error) {
+	return hv.operate(ctx, "pause", g, func(h *world.Host) (operation, error) {
 		i, err := hv.runningOn(h, g.Host)
 		if err != nil || i.State == cluster.GuestPaused {
 			return operation{}, err
@@ -101,7 +99,6 @@ func (hv *hypervisors) Pause(ctx context.Context, g cluster.Guest) error {
 			return nil
 		}}, nil
 	})
-	return say(err, "pause", g)
 }
 
 func (hv *hypervisors) runningOn(h *world.Host, name string) (*world.Instance, error) {
@@ -119,7 +116,7 @@ func (hv *hypervisors) halt(i *world.Instance, verb string) {
 
 // Reset is the reset button: the guest boots at once and loses its VIPs.
 func (hv *hypervisors) Reset(ctx context.Context, g cluster.Guest) error {
-	reset := func(h *world.Host) error {
+	return say(hv.change(ctx, g, hv.Spec.Times.Hypervisor, func(h *world.Host) error {
 		i := h.On[g.Host]
 		if i == nil || !i.Live() {
 			return fmt.Errorf("it is %s", hv.StateOn(h, g.Host))
@@ -127,13 +124,12 @@ func (hv *hypervisors) Reset(ctx context.Context, g cluster.Guest) error {
 		hv.harms.Resets(i)
 		hv.life.Reboot(i)
 		return nil
-	}
-	return say(hv.change(ctx, g, hv.Spec.Times.Hypervisor, reset), "reset", g)
+	}), "reset", g)
 }
 
 // Destroy pulls the plug.
 func (hv *hypervisors) Destroy(ctx context.Context, g cluster.Guest) error {
-	destroy := func(h *world.Host) error {
+	return say(hv.change(ctx, g, hv.Spec.Times.Hypervisor, func(h *world.Host) error {
 		i := h.On[g.Host]
 		if i == nil || i.State == cluster.GuestOff {
 			return nil
@@ -145,8 +141,7 @@ func (hv *hypervisors) Destroy(ctx context.Context, g cluster.Guest) error {
 		hv.life.Stop(i, cluster.GuestOff)
 		hv.life.Forget(i)
 		return nil
-	}
-	return say(hv.change(ctx, g, hv.Spec.Times.Hypervisor, destroy), "destroy", g)
+	}), "destroy", g)
 }
 
 // Guests lists the guests that real's hypervisor knows, by name.
@@ -210,7 +205,7 @@ func (hv *hypervisors) Work(ctx context.Context, g cluster.Guest) (cluster.Work,
 
 // SetLink cuts a guest off the network, or reconnects it, from outside.
 func (hv *hypervisors) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
-	set := func(h *world.Host) error {
+	return say(hv.change(ctx, g, hv.Spec.Times.SetLink, func(h *world.Host) error {
 		i := h.On[g.Host]
 		if i == nil || !i.Live() {
 			return fmt.Errorf("it is %s", hv.StateOn(h, g.Host))
@@ -223,6 +218,110 @@ func (hv *hypervisors) SetLink(ctx context.Context, g cluster.Guest, up bool) er
 			hv.Note("link", h.Name, i.Host, "link of %s up: %t", i.Host, up)
 		}
 		return nil
+	}), "set the link of", g)
+}
+
+// Save writes the guest to shared storage; it is silent from the beginning of the call.
+func (hv *hypervisors) Save(ctx context.Context, g cluster.Guest) error {
+	return hv.operate(ctx, "save", g, func(h *world.Host) (operation, error) {
+		i, err := hv.runningOn(h, g.Host)
+		if err != nil {
+			return operation{}, err
+		}
+		hv.halt(i, "save")
+		return operation{guest: i, takes: hv.Spec.Times.Guest[i.Kind].Save, finish: func() error {
+			if h.On[g.Host] != i || i.State != cluster.GuestPaused {
+				return fmt.Errorf("it is %s", hv.StateOn(h, g.Host))
+			}
+			i.Saved = i
+			h.Drop(g.Host)
+			if i.Home == h.IP {
+				world.NewInstance(i.Guest, h)
+			}
+			hv.Note("saved", h.Name, g.Host, "%s saved from %s", g.Host, h.Name)
+			return nil
+		}}, nil
+	})
+}
+
+// Restore runs the saved guest on g.Real; the image is used up.
+func (hv *hypervisors) Restore(ctx context.Context, g cluster.Guest) error {
+	hv.judge.BlameSleeping("restore", g.Host, g.Real)
+	return hv.operate(ctx, "restore", g, func(h *world.Host) (operation, error) {
+		k := hv.Servers[g.Host]
+		if k == nil || k.Saved == nil {
+			return operation{}, fmt.Errorf("no saved image")
+		}
+		takes := hv.Spec.Times.Guest[k.Kind].Restored
+		k.Restored, k.RestoredUntil = h, hv.Now.Add(takes)
+		if k.FailRestore > 0 {
+			k.FailRestore--
+			return operation{takes: takes, finish: func() error { return fmt.Errorf("restore failed") }}, nil
+		}
+		return operation{takes: takes, finish: func() error { return hv.restored(k, h) }}, nil
+	})
+}
+
+func (hv *hypervisors) restored(k *world.Guest, h *world.Host) error {
+	i := k.Saved
+	if i == nil {
+		return fmt.Errorf("no saved image")
 	}
-	return say(hv.change(ctx, g, hv.Spec.Times.SetLink, set), "set the link of", g)
+	if o := h.On[k.Host]; o != nil && o.Live() {
+		return fmt.Errorf("it is %s", o.State)
+	}
+	k.Saved, i.At = nil, h
+	h.Put(i)
+	hv.judge.BlameTwin(i)
+	hv.judge.BlameKeptVIPs(i)
+	i.StaleClock, i.LinkDown, i.Cut, i.Busy = true, false, false, time.Time{}
+	hv.life.Become(i, cluster.GuestRunning)
+	hv.reports.Publish(h, k.Host, cluster.EventStarted, 0)
+	return nil
+}
+
+// Migrate moves a running guest, VIPs and all.
+func (hv *hypervisors) Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) error {
+	hv.judge.BlameSleeping("migrate", g.Host, to)
+	return hv.operate(ctx, "migrate", g, func(h *world.Host) (operation, error) {
+		i, dst := h.On[g.Host], hv.Hosts[to]
+		switch {
+		case i == nil || i.State != cluster.GuestRunning:
+			return operation{}, fmt.Errorf("it is %s", hv.StateOn(h, g.Host))
+		case dst == nil || dst == h:
+			return operation{}, fmt.Errorf("no other real server %s", to)
+		case dst.Silent:
+			return operation{guest: i, takes: hv.Spec.Times.Disconnected, finish: func() error { return cluster.ErrHostSilent }}, nil
+		case i.FailMigrate > 0:
+			i.FailMigrate--
+			return operation{guest: i, takes: hv.Spec.Times.Migrate, finish: func() error { return fmt.Errorf("migration failed") }}, nil
+		}
+		life := dst.Life
+		return operation{guest: i, takes: hv.Spec.Times.Migrate, finish: func() error { return hv.moved(i, dst, life) }}, nil
+	})
+}
+
+func (hv *hypervisors) moved(i *world.Instance, dst *world.Host, life int) error {
+	o := dst.On[i.Host]
+	switch {
+	case i.State != cluster.GuestRunning || i.At.On[i.Host] != i:
+		return fmt.Errorf("it is %s", i.State)
+	case dst.Life != life || !dst.Up():
+		return fmt.Errorf("the destination was lost")
+	case o != nil && o.Live():
+		return fmt.Errorf("it is %s on the destination", o.State)
+	}
+	src := i.At
+	src.Drop(i.Host)
+	if i.Home == src.IP {
+		world.NewInstance(i.Guest, src)
+	}
+	i.At, i.Cut, i.LinkDown, dst.Warm[i.Kind] = dst, false, false, true
+	dst.Put(i)
+	for v, hold := range i.Holds {
+		i.Holds[v] = world.VIPHold{Since: hold.Since, Announced: hv.Now}
+	}
+	hv.Note("migrated", dst.Name, i.Host, "%s migrated from %s to %s", i.Host, src.Name, dst.Name)
+	hv.Dirty = true
+	return nil
 }

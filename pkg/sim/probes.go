@@ -60,7 +60,7 @@ func (pr *probes) Ping(ctx context.Context, ip netip.Addr) error {
 	return nil
 }
 
-// pinged is the answer to an echo request. Held: m.mu, also below.
+// pinged is the answer to an echo request. Held: the lock, also below.
 func (pr *probes) pinged(ip netip.Addr) answer {
 	if h := pr.Hosts[ip]; h != nil {
 		if !pr.net.AnswersPing(h) {

@@ -88,12 +88,11 @@ func (f *fleet) placeStatus(s *Status) {
 
 func (f *fleet) guestStatus(g *world.Guest) []GuestStatus {
 	var out []GuestStatus
-	for _, h := range f.Order {
-		i := h.On[g.Host]
-		if i == nil || !i.Live() && g.Saved != nil {
+	for i := range f.Of(g.Host) {
+		if !i.Live() && g.Saved != nil {
 			continue
 		}
-		st := GuestStatus{Host: g.Host, Group: g.Group, Kind: g.Kind, Real: h.IP, State: i.State, VIPs: i.SortedVIPs(), Daemons: map[string]string{}}
+		st := GuestStatus{Host: g.Host, Group: g.Group, Kind: g.Kind, Real: i.At.IP, State: i.State, VIPs: i.SortedVIPs(), Daemons: map[string]string{}}
 		st.Answers = f.net.Connected(i, world.FromClients)
 		for d, s := range i.Services {
 			st.Daemons[d] = string(s)

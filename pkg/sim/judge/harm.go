@@ -70,11 +70,9 @@ func (hs *Harms) Settle() {
 	if at.Equal(hs.Begun) {
 		at = time.Time{}
 	}
-	for _, h := range hs.Order {
-		for _, i := range h.On {
-			i.Sound.Mark(hs.answers(i, world.FromClients), at)
-			i.Known.Mark(hs.knowable(i), at)
-		}
+	for i := range hs.Everywhere {
+		i.Sound.Mark(hs.answers(i, world.FromClients), at)
+		i.Known.Mark(hs.knowable(i), at)
 	}
 }
 

@@ -20,7 +20,7 @@ func New(w *world.World, p *world.Pace, r *world.Reports) *Life {
 	return &Life{World: w, pace: p, reports: r}
 }
 
-// Become changes a guest's state. Held: m.mu, for everything below that is no method of a driver.
+// Become changes a guest's state. Held: the lock, for everything below that is no method of a driver.
 func (l *Life) Become(i *world.Instance, s cluster.GuestState) {
 	if i.State == s {
 		return
@@ -66,7 +66,7 @@ func (l *Life) booted(i *world.Instance) {
 	l.reports.Publish(i.At, i.Host, cluster.EventAgentUp, 0)
 }
 
-// Reboot restarts i in place. Held: m.mu.
+// Reboot restarts i in place. Held: the lock.
 func (l *Life) Reboot(i *world.Instance) {
 	l.reports.Publish(i.At, i.Host, cluster.EventAgentGone, l.Spec.Times.AgentGone)
 	l.reports.Publish(i.At, i.Host, cluster.EventRebooted, l.Spec.Times.Rebooted)
@@ -76,11 +76,8 @@ func (l *Life) Reboot(i *world.Instance) {
 // clear forgets what a guest loses when it stops.
 func (l *Life) clear(i *world.Instance) {
 	i.Life++
-	i.Frozen, i.AgentDead, i.StaleClock, i.BootLate, i.SeenUntil = false, false, false, false, time.Time{}
-	i.AgentHung, i.Overloaded, i.Loops, i.Jamming, i.BootHangs = false, false, false, false, false
 	l.pace.LetGo(i, i.Stall)
-	clear(i.Holds)
-	clear(i.Services)
+	i.Session = world.NewSession()
 	l.Dirty = true
 }
 

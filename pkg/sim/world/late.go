@@ -55,7 +55,7 @@ func (l *Lates) IsLate(g cluster.Guest) bool {
 }
 
 // LateUntil is until when commands for a guest on h hang; zero: they do not.
-// Held: m.mu.
+// Held: the lock.
 func (l *Lates) LateUntil(guest string, h *Host) (until time.Time) {
 	until = l.until[guest]
 	if h != nil && l.until[h.Name].After(until) {
@@ -71,7 +71,7 @@ func (l *Lates) LateUntil(guest string, h *Host) (until time.Time) {
 const noEnd = 1000 * time.Hour
 
 // Delay has the commands for a guest, or for all guests on a real server, hang.
-// Held: m.mu.
+// Held: the lock.
 func (l *Lates) Delay(target string, d time.Duration) error {
 	if h := l.HostNamed(target); h != nil {
 		target = h.Name
@@ -85,5 +85,5 @@ func (l *Lates) Delay(target string, d time.Duration) error {
 	return nil
 }
 
-// Heal lets the commands for a guest or a real server through. Held: mu.
+// Heal lets the commands for a guest or a real server through. Held: the lock.
 func (l *Lates) Heal(name string) { delete(l.until, name) }

@@ -1,11 +1,15 @@
 package world
 
 import (
+	"fmt"
+	"iter"
 	"maps"
 	"net/netip"
 	"slices"
+	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim/packet"
 )
 
 // Network says who reaches whom, and what happens to packets on the way.
@@ -32,7 +36,7 @@ const (
 	FromClients
 )
 
-// Path reports whether packets reach a host's bridge. Held: m.mu, also below.
+// Path reports whether packets reach a host's bridge. Held: the lock, also below.
 func (n *Network) Path(h *Host, v View) bool {
 	switch {
 	case h.Management:
@@ -58,38 +62,30 @@ func (n *Network) plugged(i *Instance, v View) bool {
 	return i.State == cluster.GuestRunning && !i.Frozen && !i.LinkDown && !i.Cut && i.At.Up() && n.Path(i.At, v)
 }
 
-// Answering returns who answers for ip, as own address or VIP, the last to announce first.
-func (n *Network) Answering(ip netip.Addr, v View) []*Instance {
-	var out []*Instance
+// those answer for ip, as own address or VIP.
+func (n *Network) those(ip netip.Addr, v View) iter.Seq[*Instance] {
+	all := slices.Values(n.holders[ip])
 	if g := n.byIP[ip]; g != nil {
-		for _, h := range n.Order {
-			if i := h.On[g.Host]; i != nil && n.Connected(i, v) {
-				out = append(out, i)
+		all = n.Of(g.Host)
+	}
+	return func(yield func(*Instance) bool) {
+		for i := range all {
+			if n.Connected(i, v) && !yield(i) {
+				return
 			}
 		}
-		return out
 	}
-	for _, i := range n.holders[ip] {
-		if n.Connected(i, v) {
-			out = append(out, i)
-		}
-	}
-	slices.SortStableFunc(out, func(a, b *Instance) int { return b.Holds[ip].Announced.Compare(a.Holds[ip].Announced) })
-	return out
+}
+
+// Answering returns who answers for ip, the last to announce first.
+func (n *Network) Answering(ip netip.Addr, v View) []*Instance {
+	return slices.SortedStableFunc(n.those(ip, v), func(a, b *Instance) int { return b.Holds[ip].Announced.Compare(a.Holds[ip].Announced) })
 }
 
 // Answerer is the first of those who answer for ip, or nil.
 func (n *Network) Answerer(ip netip.Addr, v View) (first *Instance) {
-	if g := n.byIP[ip]; g != nil {
-		for _, h := range n.Order {
-			if i := h.On[g.Host]; i != nil && n.Connected(i, v) {
-				return i
-			}
-		}
-		return nil
-	}
-	for _, i := range n.holders[ip] {
-		if n.Connected(i, v) && (first == nil || i.Holds[ip].Announced.After(first.Holds[ip].Announced)) {
+	for i := range n.those(ip, v) {
+		if first == nil || i.Holds[ip].Announced.After(first.Holds[ip].Announced) {
 			first = i
 		}
 	}
@@ -101,11 +97,9 @@ func (n *Network) Asks(ip netip.Addr) (*Instance, *Stall) {
 	if i := n.Answerer(ip, FromManagement); i != nil {
 		return i, nil
 	}
-	for _, h := range n.Order {
-		for _, i := range h.InOrder() {
-			if _, has := i.Holds[ip]; (has || i.IP == ip) && i.Stall != nil && n.plugged(i, FromManagement) {
-				return nil, i.Stall
-			}
+	for i := range n.Everywhere {
+		if _, has := i.Holds[ip]; (has || i.IP == ip) && i.Stall != nil && n.plugged(i, FromManagement) {
+			return nil, i.Stall
 		}
 	}
 	return nil, nil
@@ -114,8 +108,8 @@ func (n *Network) Asks(ip netip.Addr) (*Instance, *Stall) {
 // LiveOf is where a guest lives; on two hosts, the one that clients reach.
 func (n *Network) LiveOf(name string) *Instance {
 	var found *Instance
-	for _, h := range n.Order {
-		if i := h.On[name]; i != nil && i.Live() && (found == nil || n.Connected(i, FromClients)) {
+	for i := range n.Of(name) {
+		if i.Live() && (found == nil || n.Connected(i, FromClients)) {
 			found = i
 		}
 	}
@@ -135,14 +129,139 @@ func (n *Network) Settle() {
 	for v := range n.holders {
 		n.holders[v] = n.holders[v][:0]
 	}
-	for _, h := range n.Order {
-		for _, i := range h.InOrder() {
-			for v := range i.Holds {
-				n.holders[v] = append(n.holders[v], i)
-			}
+	for i := range n.Everywhere {
+		for v := range i.Holds {
+			n.holders[v] = append(n.holders[v], i)
 		}
 	}
 	if len(n.Held) < len(n.holders) {
 		n.Held = slices.SortedFunc(maps.Keys(n.holders), netip.Addr.Compare)
+	}
+}
+
+// badPath is one fault of a path.
+type badPath struct{ packet.Path }
+
+// The parts of paths that have no name of their own.
+const (
+	PartManagement = "management"
+	partReferences = "references"
+	PartHypervisor = "hypervisor:" // and the real server's name
+)
+
+// through is the path through parts.
+func (n *Network) through(parts ...string) packet.Path {
+	p := n.Spec.Path
+	if n.clean() {
+		return p
+	}
+	for _, part := range parts {
+		p = p.Then(n.part(part))
+	}
+	return p
+}
+
+// clean reports whether no part has a path of its own.
+func (n *Network) clean() bool { return len(n.Spec.Paths)+len(n.bad) == 0 }
+
+func (n *Network) part(part string) packet.Path {
+	p := n.Spec.Paths[part]
+	for _, bad := range n.bad[part] {
+		p = p.Then(bad.Path)
+	}
+	return p
+}
+
+// ToHost is the path to a real server; the management server is at no distance.
+func (n *Network) ToHost(h *Host) packet.Path {
+	if h.Management {
+		return packet.Path{}
+	}
+	return n.through(PartManagement, h.Name)
+}
+
+// ToGuest is the path to a guest where it is.
+func (n *Network) ToGuest(i *Instance) packet.Path {
+	p := n.ToHost(i.At)
+	if n.clean() {
+		return p
+	}
+	return p.Then(n.part(i.Host))
+}
+
+// ToHypervisor is the path of a real server's hypervisor connection.
+func (n *Network) ToHypervisor(h *Host) packet.Path {
+	switch {
+	case h.Management:
+		return packet.Path{}
+	case n.clean():
+		return n.Spec.Path
+	}
+	return n.ToHost(h).Then(n.part(PartHypervisor + h.Name))
+}
+
+// ToReference is the path to a network reference.
+func (n *Network) ToReference(ip netip.Addr) packet.Path {
+	if n.clean() {
+		return n.Spec.Path
+	}
+	return n.through(PartManagement, partReferences, ip.String())
+}
+
+// PartOf is the part that a fault's target names.
+func (n *Network) PartOf(target string) (string, error) {
+	name, hypervisor := target, ""
+	if len(target) > len(PartHypervisor) && target[:len(PartHypervisor)] == PartHypervisor {
+		name, hypervisor = target[len(PartHypervisor):], PartHypervisor
+	}
+	h := n.HostNamed(name)
+	switch {
+	case h != nil:
+		return hypervisor + h.Name, nil
+	case hypervisor != "":
+		return "", fmt.Errorf("no such real server")
+	case n.Servers[name] != nil, name == PartManagement, name == partReferences:
+		return name, nil
+	}
+	if ip, err := netip.ParseAddr(name); err == nil {
+		for _, r := range n.Spec.References {
+			if r == ip {
+				return ip.String(), nil
+			}
+		}
+	}
+	return "", fmt.Errorf("no such target")
+}
+
+// Worsen adds p to the path of target for d; 0: until it is healed.
+func (n *Network) Worsen(target string, p packet.Path, d time.Duration) error {
+	part, err := n.PartOf(target)
+	if err != nil {
+		return err
+	}
+	if !p.Valid() || p == (packet.Path{}) {
+		return fmt.Errorf("want a loss of 0 to 1, a delay or jitter")
+	}
+	bad := &badPath{p}
+	n.bad[part] = append(n.bad[part], bad)
+	if d > 0 {
+		n.After(d, func() { n.Mend(part, bad) })
+	}
+	return nil
+}
+
+// Mend ends one fault of a part, or all of them: nil.
+func (n *Network) Mend(part string, which *badPath) {
+	var left []*badPath
+	for _, bad := range n.bad[part] {
+		if which != nil && bad != which {
+			left = append(left, bad)
+		}
+	}
+	if len(left) < len(n.bad[part]) {
+		if n.bad[part], n.Dirty = left, true; len(left) == 0 {
+			delete(n.bad, part)
+		}
+		n.Note("heal", "", part, "path of %s", part)
 	}
 }

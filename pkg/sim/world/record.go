@@ -18,7 +18,7 @@ type Entry struct {
 // timelineMax bounds the memory of a fleet that runs for days.
 const timelineMax = 50000
 
-// Note adds to the timeline. Held: m.mu, also below.
+// Note adds to the timeline. Held: the lock, also below.
 func (w *World) Note(kind, real, guest, format string, a ...any) {
 	e := Entry{At: w.Now, Kind: kind, Real: real, Guest: guest, What: fmt.Sprintf(format, a...)}
 	if len(w.Timeline) >= timelineMax {

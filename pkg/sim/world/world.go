@@ -5,6 +5,7 @@ package world
 
 import (
 	"fmt"
+	"iter"
 	"maps"
 	"math/rand/v2"
 	"net/netip"
@@ -145,5 +146,27 @@ func (w *World) HostNamed(target string) *Host {
 	return nil
 }
 
-// Luck is where what happens to the next packet of a kind comes from. Held: mu, also below.
+// Everywhere are all guests on all hosts.
+func (w *World) Everywhere(yield func(*Instance) bool) {
+	for _, h := range w.Order {
+		for _, i := range h.InOrder() {
+			if !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// Of are the instances of a guest.
+func (w *World) Of(guest string) iter.Seq[*Instance] {
+	return func(yield func(*Instance) bool) {
+		for _, h := range w.Order {
+			if i := h.On[guest]; i != nil && !yield(i) {
+				return
+			}
+		}
+	}
+}
+
+// Luck is where what happens to the next packet of a kind comes from. Held: the lock, also below.
 func (w *World) Luck(words ...string) *rand.Rand { return w.lots.Draw(w.Now, words) }
