@@ -171,12 +171,8 @@ func (fs *faults) Heal(target string) error {
 func (fs *faults) heal(target string) error {
 	fs.Note("heal", "", target, "heal %s", target)
 	fs.Dirty = true
-	part, err := fs.net.PartOf(target)
+	part, err := fs.net.Heal(target)
 	fs.lates.Heal(part)
-	if err == nil {
-		fs.net.Mend(part, nil)
-		fs.net.Mend(world.PartHypervisor+part, nil) // where it is a real server
-	}
 	switch {
 	case target == world.PartManagement:
 		fs.net.Cut, fs.Order[0].Taken = false, false

@@ -213,13 +213,6 @@ func (c *clients) pick() *port {
 	return nil
 }
 
-func (c *clients) add(a access) {
-	if len(c.log) >= logMax {
-		c.log = slices.Clone(c.log[logMax/2:])
-	}
-	c.log = append(c.log, a)
-}
-
 // ask lets the client of every group make one access.
 func (b *Balancer) ask() {
 	for _, c := range b.groups {
@@ -246,7 +239,7 @@ func (b *Balancer) access(c *clients) {
 		c.failed = b.Now
 		b.Note("client", "", "", "client of %s finds no server", c.group)
 	}
-	c.add(access{at: b.Now, delay: delay, failed: true})
+	c.log = world.Keep(c.log, access{at: b.Now, delay: delay, failed: true}, logMax)
 }
 
 // answered logs an access; the first after an outage waited since the first that failed.
@@ -256,7 +249,7 @@ func (b *Balancer) answered(c *clients, delay time.Duration) {
 		b.Note("client", "", "", "client of %s served again after %.2f s", c.group, delay.Seconds())
 		c.failed = time.Time{}
 	}
-	c.add(access{at: b.Now, delay: delay})
+	c.log = world.Keep(c.log, access{at: b.Now, delay: delay}, logMax)
 }
 
 // keptWaiting is how long who answers for vip makes a client wait.

@@ -2,6 +2,7 @@ package judge
 
 import (
 	"net/netip"
+	"slices"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -209,10 +210,5 @@ func (hs *Harms) loses(i *world.Instance) (vip netip.Addr, ok bool) {
 }
 
 func (hs *Harms) otherHolds(vip netip.Addr, i *world.Instance) bool {
-	for _, o := range hs.net.Answering(vip, world.FromClients) {
-		if o != i {
-			return true
-		}
-	}
-	return false
+	return slices.ContainsFunc(hs.net.Answering(vip, world.FromClients), func(o *world.Instance) bool { return o != i })
 }

@@ -136,13 +136,7 @@ func (j *Judge) BlameClock(i *world.Instance, vip netip.Addr) {
 	}
 }
 
-func vipText(i *world.Instance) string {
-	var s []string
-	for _, v := range i.SortedVIPs() {
-		s = append(s, v.String())
-	}
-	return strings.Join(s, " ")
-}
+func vipText(i *world.Instance) string { return strings.Trim(fmt.Sprint(i.SortedVIPs()), "[]") }
 
 // Since tells what was recorded from a time on, and what lasts so far.
 func (j *Judge) Since(begin time.Time) (violations []Violation, exceptions []Exception) {

@@ -197,12 +197,7 @@ func (i *Instance) IsPaused() bool {
 }
 
 func (i *Instance) SortedVIPs() []netip.Addr {
-	out := make([]netip.Addr, 0, len(i.Holds))
-	for v := range i.Holds {
-		out = append(out, v)
-	}
-	slices.SortFunc(out, netip.Addr.Compare)
-	return out
+	return slices.SortedFunc(maps.Keys(i.Holds), netip.Addr.Compare)
 }
 
 // Works reports whether the programs of i run at this moment.

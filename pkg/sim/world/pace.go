@@ -100,28 +100,25 @@ func (pc *Pace) Greeting(i *Instance, luck *rand.Rand) time.Duration {
 
 // AgentSlow is how much longer a call of i's agent takes.
 func (pc *Pace) AgentSlow(i *Instance) time.Duration {
-	from, to := overloadAgentFrom, overloadAgentTo
-	if !i.slowed() {
-		_, to = pc.Slowness(i)
-		from, to = 0, to/4
-	}
-	if to == 0 {
-		return 0
-	}
-	return packet.Between(pc.Luck("agent ", i.Host), from, to)
+	_, greet := pc.Slowness(i)
+	return pc.slow(i, "agent ", overloadAgentFrom, overloadAgentTo, greet/4)
 }
 
 // PingSlow is how much longer the answer to a ping takes.
 func (pc *Pace) PingSlow(i *Instance) time.Duration {
-	from, to := overloadPingFrom, overloadPingTo
+	_, greet := pc.Slowness(i)
+	return pc.slow(i, "slow ping ", overloadPingFrom, overloadPingTo, min(greet/100, overloadPingTo))
+}
+
+// slow is between from and to for a guest that is slowed, up to other for another.
+func (pc *Pace) slow(i *Instance, kind string, from, to, other time.Duration) time.Duration {
 	if !i.slowed() {
-		_, to = pc.Slowness(i)
-		from, to = 0, min(to/100, overloadPingTo)
+		from, to = 0, other
 	}
 	if to == 0 {
 		return 0
 	}
-	return packet.Between(pc.Luck("slow ping ", i.Host), from, to)
+	return packet.Between(pc.Luck(kind, i.Host), from, to)
 }
 
 // leftover is the share of its processors that a guest gets where others have taken them.

@@ -21,10 +21,15 @@ const timelineMax = 50000
 // Note adds to the timeline. Held: the lock, also below.
 func (w *World) Note(kind, real, guest, format string, a ...any) {
 	e := Entry{At: w.Now, Kind: kind, Real: real, Guest: guest, What: fmt.Sprintf(format, a...)}
-	if len(w.Timeline) >= timelineMax {
-		w.Timeline = slices.Clone(w.Timeline[timelineMax/2:])
+	w.Timeline = Keep(w.Timeline, e, timelineMax)
+}
+
+// Keep appends x to all; from most on the older half is forgotten.
+func Keep[T any](all []T, x T, most int) []T {
+	if len(all) >= most {
+		all = slices.Clone(all[most/2:])
 	}
-	w.Timeline = append(w.Timeline, e)
+	return append(all, x)
 }
 
 // Unnote takes the last entry back.
@@ -64,10 +69,8 @@ func (a asked) Since(begin time.Time) map[string]map[string][]time.Time {
 	for kind, names := range a {
 		out[kind] = map[string][]time.Time{}
 		for name, times := range names {
-			for _, t := range times {
-				if !t.Before(begin) {
-					out[kind][name] = append(out[kind][name], t)
-				}
+			if in := Since(times, begin, func(t time.Time) time.Time { return t }); len(in) > 0 {
+				out[kind][name] = in
 			}
 		}
 	}

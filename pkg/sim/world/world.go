@@ -80,10 +80,10 @@ func (w *World) addGuest(s spec.GuestSpec) error {
 		}
 		NewInstance(g, h)
 	}
-	if s.Ready && !s.On.IsValid() {
-		return w.addReady(g)
-	}
 	if !s.On.IsValid() {
+		if s.Ready {
+			w.makeReady(g)
+		}
 		return nil
 	}
 	h := w.Hosts[s.On]
@@ -102,21 +102,19 @@ func (w *World) addGuest(s spec.GuestSpec) error {
 	return nil
 }
 
-// addReady has a backup paused, a spare saved, as they are once they were created.
-func (w *World) addReady(g *Guest) error {
-	if !g.Home.IsValid() {
-		h := w.Hosts[w.Spec.Management]
-		i := NewInstance(g, h)
+// makeReady has a backup paused, a spare saved, as they are once they were created.
+func (w *World) makeReady(g *Guest) {
+	var i *Instance
+	if h := w.Hosts[g.Home]; h != nil {
+		i, h.Warm[g.Kind] = h.On[g.Host], true
+	} else {
+		h = w.Hosts[w.Spec.Management]
+		i = NewInstance(g, h)
 		h.Drop(g.Host)
-		i.State, g.Saved = cluster.GuestPaused, i
-		i.StartDaemons()
-		return nil
+		g.Saved = i
 	}
-	h := w.Hosts[g.Home]
-	i := h.On[g.Host]
-	i.State, h.Warm[g.Kind] = cluster.GuestPaused, true
+	i.State = cluster.GuestPaused
 	i.StartDaemons()
-	return nil
 }
 
 func (w *World) StateOn(h *Host, name string) cluster.GuestState {
