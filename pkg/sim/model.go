@@ -24,6 +24,7 @@ import (
 	"pss-msbs/pkg/sim/course"
 	"pss-msbs/pkg/sim/judge"
 	"pss-msbs/pkg/sim/life"
+	"pss-msbs/pkg/sim/packet"
 	"pss-msbs/pkg/sim/spec"
 	"pss-msbs/pkg/sim/world"
 )
@@ -136,3 +137,23 @@ func (m *Model) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
 func (m *Model) SetLoad(group string, percent, accesses float64, over time.Duration) error {
 	return m.fleet.balancer.SetLoad(group, percent, accesses, over)
 }
+
+// What a fleet is described with, by the names that those who build one use.
+type (
+	Spec      = spec.Spec
+	HostSpec  = spec.HostSpec
+	GuestSpec = spec.GuestSpec
+	VIPSpec   = spec.VIPSpec
+	Balancer  = spec.Balancer
+	Path      = packet.Path
+)
+
+// The kinds of guests and the states of real servers that callers ask for.
+const (
+	Virtual   = spec.Virtual
+	Backup    = spec.Backup
+	Spare     = spec.Spare
+	Active    = spec.Active
+	Suspended = spec.Suspended
+	Off       = spec.Off
+)

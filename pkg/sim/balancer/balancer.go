@@ -22,6 +22,7 @@ type Balancer struct {
 	groups []*clients
 }
 
+// New has no clients before Start.
 func New(w *world.World, n *world.Network, p *world.Pace) *Balancer {
 	return &Balancer{World: w, net: n, pace: p}
 }
@@ -45,6 +46,7 @@ const (
 	unheard         // nobody answers, or a frozen program accepts and says nothing
 )
 
+// Start has the clients ask.
 func (b *Balancer) Start() {
 	for _, v := range b.Spec.VIPs {
 		p := &port{VIPSpec: v, up: true}
@@ -113,6 +115,7 @@ func (b *Balancer) mark(p *port, up bool) {
 	}
 }
 
+// Accesses are the TCP SYNs to each VIP since the fleet began.
 func (b *Balancer) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
 	b.Lock()
 	defer b.Unlock()
@@ -126,6 +129,7 @@ func (b *Balancer) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) 
 	return out, ctx.Err()
 }
 
+// SetLoad changes the demand on a group.
 func (b *Balancer) SetLoad(group string, percent, accesses float64, over time.Duration) error {
 	b.Lock()
 	defer b.Unlock()

@@ -65,11 +65,13 @@ func (c *Course) settle() {
 	}
 }
 
+// Lock takes the fleet, with all that is due by now done.
 func (c *Course) Lock() {
 	c.mu.Lock()
 	c.catchUp()
 }
 
+// Unlock lets the fleet go, with all conclusions drawn.
 func (c *Course) Unlock() {
 	c.settle()
 	c.mu.Unlock()

@@ -61,6 +61,7 @@ type Harms struct {
 	unseen []Harm // harm that the management server could not know to be any
 }
 
+// NewHarms has seen none.
 func NewHarms(w *world.World, n *world.Network, p *world.Pace) *Harms {
 	return &Harms{World: w, net: n, pace: p, losses: map[netip.Addr]loss{}}
 }

@@ -61,6 +61,7 @@ type Judge struct {
 	power      []powerStep
 }
 
+// New has nothing to blame yet.
 func New(w *world.World, n *world.Network, h *Harms, l *world.Lates) *Judge {
 	return &Judge{World: w, net: n, harms: h, lates: l, serving: map[netip.Addr]string{}, conflicts: map[string]*conflict{}}
 }
@@ -81,6 +82,7 @@ func (j *Judge) violate(kind string, vip netip.Addr, format string, a ...any) *V
 	return v
 }
 
+// BlameSleeping is about what is to begin on a host that sleeps.
 func (j *Judge) BlameSleeping(verb, name string, real netip.Addr) {
 	j.Lock()
 	defer j.Unlock()
@@ -108,6 +110,7 @@ func (j *Judge) BlameBoots(h *world.Host) {
 	}
 }
 
+// BlameSuspend is about those on a host that is suspended.
 func (j *Judge) BlameSuspend(h *world.Host) {
 	for _, i := range h.InOrder() {
 		if i.State == cluster.GuestRunning && len(i.Holds) > 0 {
@@ -117,6 +120,7 @@ func (j *Judge) BlameSuspend(h *world.Host) {
 	}
 }
 
+// BlamePause is about a guest that is paused or saved.
 func (j *Judge) BlamePause(i *world.Instance, verb string) {
 	if i.State == cluster.GuestRunning && len(i.Holds) > 0 {
 		j.harms.pauses(i)
@@ -124,12 +128,14 @@ func (j *Judge) BlamePause(i *world.Instance, verb string) {
 	}
 }
 
+// BlameKeptVIPs is about a guest that comes back.
 func (j *Judge) BlameKeptVIPs(i *world.Instance) {
 	if len(i.Holds) > 0 {
 		j.violate(KeptVIP, i.SortedVIPs()[0], "%s on %s came back with %s", i.Host, i.At.Name, vipText(i))
 	}
 }
 
+// BlameClock is about a guest that gets a VIP.
 func (j *Judge) BlameClock(i *world.Instance, vip netip.Addr) {
 	if i.StaleClock {
 		j.violate(StaleClock, vip, "%s given to %s, whose clock was not set", vip, i.Host)
@@ -286,4 +292,47 @@ func (j *Judge) exception(c *conflict) Exception {
 		e.AfterAnswer = min(e.Seconds, j.Now.Sub(a).Seconds())
 	}
 	return e
+}
+
+type powerStep struct {
+	at    time.Time
+	watts float64
+}
+
+func (j *Judge) settlePower() {
+	w := j.Watts()
+	p := &j.power
+	if n := len(*p); n > 0 && (*p)[n-1].watts == w {
+		return
+	}
+	*p = append(*p, powerStep{at: j.Now, watts: w})
+	j.Note("power", "", "", "%g W", w)
+}
+
+// Watts is the power of all real servers now.
+func (j *Judge) Watts() float64 {
+	var w float64
+	for _, h := range j.Order {
+		w += h.Watts()
+	}
+	return w
+}
+
+// EnergyWh is the energy used from since to now.
+func (j *Judge) EnergyWh(since time.Time) float64 {
+	var wh float64
+	for n, s := range j.power {
+		end := j.Now
+		if n+1 < len(j.power) {
+			end = j.power[n+1].at
+		}
+		begin := s.at
+		if begin.Before(since) {
+			begin = since
+		}
+		if end.After(begin) {
+			wh += s.watts * end.Sub(begin).Hours()
+		}
+	}
+	return wh
 }

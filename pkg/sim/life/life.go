@@ -16,11 +16,12 @@ type Life struct {
 	reports *world.Reports
 }
 
+// New begins nothing by itself.
 func New(w *world.World, p *world.Pace, r *world.Reports) *Life {
 	return &Life{World: w, pace: p, reports: r}
 }
 
-// Become changes a guest's state. Held: the lock, for everything below that is no method of a driver.
+// Become changes a guest's state. Held: the lock, also below.
 func (l *Life) Become(i *world.Instance, s cluster.GuestState) {
 	if i.State == s {
 		return

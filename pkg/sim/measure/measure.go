@@ -50,6 +50,7 @@ func Parse(argv []string) (Command, error) {
 	return Command{}, fmt.Errorf("%s: command not found", c.Name)
 }
 
+// Takes is how long it measures.
 func (c Command) Takes() time.Duration { return c.interval * time.Duration(c.count) }
 
 func (c Command) sar(args []string) (Command, error) {

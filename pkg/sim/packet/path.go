@@ -86,6 +86,7 @@ func resent(rnd *rand.Rand, loss float64, again time.Duration) (d time.Duration)
 	return d
 }
 
+// IsLost draws whether one packet is lost.
 func IsLost(rnd *rand.Rand, loss float64) bool { return loss > 0 && rnd.Float64() < loss }
 
 // Then is the path through p and q, one after the other.
@@ -114,6 +115,7 @@ type Lots struct {
 	drawn map[uint64]uint64 // by kind
 }
 
+// NewLots begin at start.
 func NewLots(seed uint64, start time.Time) Lots {
 	return Lots{seed: seed, start: start, drawn: map[uint64]uint64{}}
 }
@@ -135,6 +137,7 @@ func (l *Lots) Draw(now time.Time, words []string) *rand.Rand {
 	return rand.New(rand.NewPCG(l.seed, mixed(hashed(hashed(kind, uint64(now.Sub(l.start))), n))))
 }
 
+// Between is a time from from on and before to, each as likely.
 func Between(luck *rand.Rand, from, to time.Duration) time.Duration {
 	if to <= from {
 		return from

@@ -25,6 +25,7 @@ type Lates struct {
 	until map[string]time.Time
 }
 
+// NewLates are none.
 func NewLates(w *World) *Lates { return &Lates{World: w, until: map[string]time.Time{}} }
 
 // ComesTrue has do done though nobody waits for it any more, by chance or

@@ -56,12 +56,13 @@ func NewInstance(g *Guest, h *Host) *Instance {
 	return i
 }
 
-// Put has i on h, drop nobody of that name.
+// Put has i on h.
 func (h *Host) Put(i *Instance) {
 	h.On[i.Host] = i
 	h.ordered = nil
 }
 
+// Drop takes the guest of that name off.
 func (h *Host) Drop(name string) {
 	delete(h.On, name)
 	h.ordered = nil
@@ -168,14 +169,17 @@ func NewSession() Session {
 // VIPHold says since when a guest holds a VIP and when it last told the switch.
 type VIPHold struct{ Since, Announced time.Time }
 
+// DaemonState is that of a service program, or of a hypervisor.
 type DaemonState string
 
+// The states of a program.
 const (
 	Running DaemonState = "running"
 	Stopped DaemonState = "stopped"
 	Frozen  DaemonState = "frozen"
 )
 
+// StartDaemons has its services run.
 func (i *Instance) StartDaemons() {
 	for _, d := range i.Daemons {
 		i.Services[d] = Running
@@ -196,6 +200,7 @@ func (i *Instance) IsPaused() bool {
 	return i.State == cluster.GuestPaused || i.State == cluster.GuestRunning && i.Stall != nil && i.Stall.says == cluster.GuestPaused
 }
 
+// SortedVIPs are those it holds.
 func (i *Instance) SortedVIPs() []netip.Addr {
 	return slices.SortedFunc(maps.Keys(i.Holds), netip.Addr.Compare)
 }
@@ -226,6 +231,7 @@ type state struct {
 	since time.Time // zero: always
 }
 
+// Mark notes what it is now.
 func (s *state) Mark(is bool, now time.Time) {
 	if s.is != is {
 		s.is, s.since = is, now

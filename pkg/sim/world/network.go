@@ -25,6 +25,7 @@ type Network struct {
 	bad map[string][]*packet.Path
 }
 
+// NewNetwork is one without faults.
 func NewNetwork(w *World) *Network {
 	return &Network{World: w, holders: map[netip.Addr][]*Instance{}, bad: map[string][]*packet.Path{}}
 }
@@ -32,6 +33,7 @@ func NewNetwork(w *World) *Network {
 // View is from where somebody looks at the network.
 type View int
 
+// The views.
 const (
 	FromManagement View = iota
 	FromClients
@@ -50,6 +52,7 @@ func (n *Network) Path(h *Host, v View) bool {
 	return true
 }
 
+// AnswersPing reports whether the management server hears a host.
 func (n *Network) AnswersPing(h *Host) bool { return h.Up() && n.Path(h, FromManagement) }
 
 // Connected reports whether the guest is on the network and would answer ARP.
@@ -57,13 +60,13 @@ func (n *Network) Connected(i *Instance, v View) bool {
 	return i.Stall == nil && n.plugged(i, v)
 }
 
-// plugged is connected for a guest that its hypervisor may hold at the moment:
+// plugged is Connected for a guest that its hypervisor may hold at the moment:
 // what comes in waits for it.
 func (n *Network) plugged(i *Instance, v View) bool {
 	return i.State == cluster.GuestRunning && !i.Frozen && !i.LinkDown && !i.Cut && i.At.Up() && n.Path(i.At, v)
 }
 
-// those answer for ip, as own address or VIP.
+// those are who answers for ip, as own address or VIP.
 func (n *Network) those(ip netip.Addr, v View) iter.Seq[*Instance] {
 	all := slices.Values(n.holders[ip])
 	if g := n.byIP[ip]; g != nil {

@@ -36,6 +36,7 @@ type Demand struct {
 	Accesses float64       // per second, besides the one client's
 }
 
+// Percent is the load now.
 func (d Demand) Percent(now time.Time) float64 {
 	done := now.Sub(d.Start)
 	if d.Over <= 0 || done >= d.Over {
@@ -51,6 +52,7 @@ type Pace struct {
 	Demands map[string]*Demand // by group
 }
 
+// NewPace is that of guests of whom nobody demands anything yet.
 func NewPace(w *World, r *Reports) *Pace {
 	return &Pace{World: w, reports: r, Demands: map[string]*Demand{}}
 }

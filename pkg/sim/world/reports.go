@@ -17,6 +17,7 @@ type Reports struct {
 	subs map[*subscriber]struct{}
 }
 
+// NewReports has no reader yet.
 func NewReports(w *World, n *Network) *Reports {
 	return &Reports{World: w, net: n, subs: map[*subscriber]struct{}{}}
 }

@@ -10,6 +10,7 @@ import (
 	"math/rand/v2"
 	"net/netip"
 	"slices"
+	"time"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/sim/course"
@@ -32,6 +33,7 @@ type World struct {
 	Asked    asked
 }
 
+// New builds what s describes.
 func New(s spec.Spec, c *course.Course) (*World, error) {
 	w := &World{Course: c, Spec: s, Hosts: map[netip.Addr]*Host{}, Servers: map[string]*Guest{}, byIP: map[netip.Addr]*Guest{},
 		lots: packet.NewLots(s.Seed, c.Begun), Asked: asked{}}
@@ -105,10 +107,11 @@ func (w *World) addGuest(s spec.GuestSpec) error {
 // makeReady has a backup paused, a spare saved, as they are once they were created.
 func (w *World) makeReady(g *Guest) {
 	var i *Instance
-	if h := w.Hosts[g.Home]; h != nil {
+	if g.Home.IsValid() {
+		h := w.Hosts[g.Home]
 		i, h.Warm[g.Kind] = h.On[g.Host], true
 	} else {
-		h = w.Hosts[w.Spec.Management]
+		h := w.Hosts[w.Spec.Management]
 		i = NewInstance(g, h)
 		h.Drop(g.Host)
 		g.Saved = i
@@ -117,6 +120,7 @@ func (w *World) makeReady(g *Guest) {
 	i.StartDaemons()
 }
 
+// StateOn is what the hypervisor of h says of a guest.
 func (w *World) StateOn(h *Host, name string) cluster.GuestState {
 	i, k := h.On[name], w.Servers[name]
 	switch {
@@ -134,6 +138,7 @@ func (w *World) StateOn(h *Host, name string) cluster.GuestState {
 	return i.State
 }
 
+// HostNamed is the real server of that name or address, or nil.
 func (w *World) HostNamed(target string) *Host {
 	ip, _ := netip.ParseAddr(target)
 	for _, h := range w.Order {
@@ -168,3 +173,75 @@ func (w *World) Of(guest string) iter.Seq[*Instance] {
 
 // Luck is where what happens to the next packet of a kind comes from. Held: the lock, also below.
 func (w *World) Luck(words ...string) *rand.Rand { return w.lots.Draw(w.Now, words) }
+
+// Entry is one line of the fleet's timeline.
+type Entry struct {
+	At    time.Time `json:"at"`
+	Kind  string    `json:"kind"` // real, guest, vip, fault, heal, load, power, client, balancer, violation, ...
+	Real  string    `json:"real,omitempty"`
+	Guest string    `json:"guest,omitempty"`
+	What  string    `json:"what"`
+}
+
+// timelineMax bounds the memory of a fleet that runs for days.
+const timelineMax = 50000
+
+// Note adds to the timeline. Held: the lock, also below.
+func (w *World) Note(kind, real, guest, format string, a ...any) {
+	e := Entry{At: w.Now, Kind: kind, Real: real, Guest: guest, What: fmt.Sprintf(format, a...)}
+	w.Timeline = Keep(w.Timeline, e, timelineMax)
+}
+
+// Keep appends x to all; from most on the older half is forgotten.
+func Keep[T any](all []T, x T, most int) []T {
+	if len(all) >= most {
+		all = slices.Clone(all[most/2:])
+	}
+	return append(all, x)
+}
+
+// Unnote takes the last entry back.
+func (w *World) Unnote() { w.Timeline = w.Timeline[:len(w.Timeline)-1] }
+
+// Since is a copy of the end of all from begin on; it is in order of time.
+func Since[T any](all []T, begin time.Time, at func(T) time.Time) []T {
+	first, _ := slices.BinarySearchFunc(all, begin, func(x T, t time.Time) int { return at(x).Compare(t) })
+	return append([]T{}, all[first:]...)
+}
+
+// The kinds of questions whose times are kept: one of each cycle of a monitor.
+const (
+	AskedGreet      = "greet"      // of a guest at its own address
+	AskedMeasure    = "measure"    // in a guest
+	AskedHypervisor = "hypervisor" // of a real server
+)
+
+// keepAsked bounds the times kept of one kind and name.
+const keepAsked = 512
+
+// asked are the times at which somebody asked: how late monitors are shows in
+// the gaps between them.
+type asked map[string]map[string][]time.Time // kind, name
+
+// Note keeps that somebody asked.
+func (a asked) Note(kind, name string, at time.Time) {
+	if a[kind] == nil {
+		a[kind] = map[string][]time.Time{}
+	}
+	times := append(a[kind][name], at)
+	a[kind][name] = times[max(0, len(times)-keepAsked):]
+}
+
+// Since are the times from begin on.
+func (a asked) Since(begin time.Time) map[string]map[string][]time.Time {
+	out := map[string]map[string][]time.Time{}
+	for kind, names := range a {
+		out[kind] = map[string][]time.Time{}
+		for name, times := range names {
+			if in := Since(times, begin, func(t time.Time) time.Time { return t }); len(in) > 0 {
+				out[kind][name] = in
+			}
+		}
+	}
+	return out
+}
