@@ -60,8 +60,11 @@ func definedFaults() map[string]func(*world.Guest) {
 }
 
 func guestFaults() map[string]func(*faults, *world.Instance, Fault) error {
+	always := func(do func(*faults, *world.Instance)) func(*faults, *world.Instance, Fault) error {
+		return func(fs *faults, i *world.Instance, _ Fault) error { do(fs, i); return nil }
+	}
 	mark := func(do func(*world.Instance)) func(*faults, *world.Instance, Fault) error {
-		return func(_ *faults, i *world.Instance, _ Fault) error { do(i); return nil }
+		return always(func(_ *faults, i *world.Instance) { do(i) })
 	}
 	service := func(s world.DaemonState) func(*faults, *world.Instance, Fault) error {
 		return func(_ *faults, i *world.Instance, f Fault) error {
@@ -72,29 +75,22 @@ func guestFaults() map[string]func(*faults, *world.Instance, Fault) error {
 	return map[string]func(*faults, *world.Instance, Fault) error{
 		ServiceStop:   service(world.Stopped),
 		ServiceFreeze: service(world.Frozen),
-		VMRestart: func(fs *faults, i *world.Instance, _ Fault) error {
-			fs.life.Reboot(i)
-			i.Restarted = fs.Now
-			return nil
-		},
-		VMShutdown: func(fs *faults, i *world.Instance, _ Fault) error {
+		VMRestart:     always(func(fs *faults, i *world.Instance) { fs.life.Reboot(i); i.Restarted = fs.Now }),
+		VMShutdown: always(func(fs *faults, i *world.Instance) {
 			fs.reports.Publish(i.At, i.Host, cluster.EventAgentGone, fs.Spec.Times.AgentGone)
 			fs.life.Die(i, cluster.GuestOff, cluster.EventShutdown, fs.Spec.Times.Shutdown)
-			return nil
-		},
-		VMCrash: func(fs *faults, i *world.Instance, _ Fault) error {
+		}),
+		VMCrash: always(func(fs *faults, i *world.Instance) {
 			fs.life.Die(i, cluster.GuestCrashed, cluster.EventCrashed, fs.Spec.Times.Crashed)
-			return nil
-		},
+		}),
 		VMFreeze:   mark(func(i *world.Instance) { i.Frozen = true }),
 		VMLivelock: mark(func(i *world.Instance) { i.Frozen, i.Loops = true, true }),
 		NetworkCut: mark(func(i *world.Instance) { i.Cut = true }),
 		AgentHung:  mark(func(i *world.Instance) { i.AgentHung = true }),
-		AgentDead: func(fs *faults, i *world.Instance, _ Fault) error {
+		AgentDead: always(func(fs *faults, i *world.Instance) {
 			i.AgentDead = true
 			fs.reports.Publish(i.At, i.Host, cluster.EventAgentGone, fs.Spec.Times.AgentGone)
-			return nil
-		},
+		}),
 		VMStall:  func(fs *faults, i *world.Instance, f Fault) error { return fs.pace.Hold(i, f.For, f.Says) },
 		VMJam:    func(fs *faults, i *world.Instance, f Fault) error { return fs.pace.Jam(i, f.For) },
 		Overload: func(fs *faults, i *world.Instance, f Fault) error { fs.pace.Overload(i, f.For); return nil },

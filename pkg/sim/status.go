@@ -92,11 +92,10 @@ func (f *fleet) guestStatus(g *world.Guest) []GuestStatus {
 		if !i.Live() && g.Saved != nil {
 			continue
 		}
-		st := GuestStatus{Host: g.Host, Group: g.Group, Kind: g.Kind, Real: i.At.IP, State: i.State, VIPs: i.SortedVIPs(), Daemons: map[string]string{}}
-		st.Answers = f.net.Connected(i, world.FromClients)
+		st := GuestStatus{Host: g.Host, Group: g.Group, Kind: g.Kind, Real: i.At.IP, State: i.State, VIPs: i.SortedVIPs(),
+			Answers: f.net.Connected(i, world.FromClients) && i.Serves(), Daemons: map[string]string{}}
 		for d, s := range i.Services {
 			st.Daemons[d] = string(s)
-			st.Answers = st.Answers && s == world.Running
 		}
 		out = append(out, st)
 	}

@@ -167,13 +167,8 @@ func (hs *Harms) clientPatience() time.Duration {
 // answers reports whether i, were its link up, answers clients that know its
 // address: at once, slowly, or as soon as it is no longer held.
 func (hs *Harms) answers(i *world.Instance, v world.View) bool {
-	if i.State != cluster.GuestRunning || i.Frozen || i.Cut || !i.At.Up() || !hs.net.Path(i.At, v) || !i.Stall.Brief(hs.clientPatience()) {
+	if i.State != cluster.GuestRunning || i.Frozen || i.Cut || !i.At.Up() || !hs.net.Path(i.At, v) || !i.Serves() || !i.Stall.Brief(hs.clientPatience()) {
 		return false
-	}
-	for _, d := range i.Services {
-		if d != world.Running {
-			return false
-		}
 	}
 	from, to := hs.pace.Slowness(i)
 	return (from+to)/2 <= hs.clientPatience()

@@ -146,28 +146,22 @@ func vipText(i *world.Instance) string { return strings.Trim(fmt.Sprint(i.Sorted
 
 // Since tells what was recorded from a time on, and what lasts so far.
 func (j *Judge) Since(begin time.Time) (violations []Violation, exceptions []Exception) {
-	all := slices.Clone(j.exceptions)
+	violations, exceptions = []Violation{}, append([]Exception{}, j.exceptions...)
 	for _, key := range slices.Sorted(maps.Keys(j.conflicts)) {
 		c := j.conflicts[key]
 		if c.violation != nil {
 			c.violation.Seconds = j.Now.Sub(c.since).Seconds()
 		}
 		if c.excused != nil {
-			all = append(all, j.exception(c))
+			exceptions = append(exceptions, j.exception(c))
 		}
 	}
-	violations, exceptions = []Violation{}, []Exception{}
 	for _, v := range j.Violations {
 		if !v.At.Before(begin) {
 			violations = append(violations, *v)
 		}
 	}
-	for _, e := range all {
-		if !e.At.Before(begin) {
-			exceptions = append(exceptions, e)
-		}
-	}
-	return violations, exceptions
+	return violations, slices.DeleteFunc(exceptions, func(e Exception) bool { return e.At.Before(begin) })
 }
 
 // conflict is two guests that hold one VIP at this moment.

@@ -205,6 +205,16 @@ func (i *Instance) SortedVIPs() []netip.Addr {
 	return slices.SortedFunc(maps.Keys(i.Holds), netip.Addr.Compare)
 }
 
+// Serves reports whether all its services run.
+func (i *Instance) Serves() bool {
+	for _, s := range i.Services {
+		if s != Running {
+			return false
+		}
+	}
+	return true
+}
+
 // Works reports whether the programs of i run at this moment.
 func (i *Instance) Works() bool {
 	return i.State == cluster.GuestRunning && i.Stall == nil && !i.Frozen && !i.AgentHung && i.At.Up()

@@ -93,10 +93,7 @@ func (r *Reports) disconnect(h *Host) {
 
 func (r *Reports) send(e cluster.Event) {
 	for s := range r.subs {
-		if s.real != e.Real {
-			continue
-		}
-		for sent := false; !sent; {
+		for sent := s.real != e.Real; !sent; {
 			select {
 			case s.ch <- e:
 				sent = true
