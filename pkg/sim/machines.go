@@ -99,16 +99,17 @@ func (r *machines) restartHypervisor(ctx context.Context, real netip.Addr) error
 	ask := func(do func(*world.Host)) error {
 		r.Lock()
 		h := r.Hosts[real]
-		if h == nil {
-			r.Unlock()
-			return fmt.Errorf("no real server %s", real)
+		answers := h != nil && r.net.AnswersPing(h)
+		if answers {
+			do(h)
 		}
-		if !r.net.AnswersPing(h) {
-			r.Unlock()
+		r.Unlock()
+		switch {
+		case h == nil:
+			return fmt.Errorf("no real server %s", real)
+		case !answers:
 			return r.Hang(ctx, cluster.ErrHostSilent)
 		}
-		do(h)
-		r.Unlock()
 		return nil
 	}
 	if err := ask(r.net.Heard); err != nil {

@@ -148,13 +148,7 @@ func vipText(i *world.Instance) string { return strings.Trim(fmt.Sprint(i.Sorted
 func (j *Judge) Since(begin time.Time) (violations []Violation, exceptions []Exception) {
 	violations, exceptions = []Violation{}, append([]Exception{}, j.exceptions...)
 	for _, key := range slices.Sorted(maps.Keys(j.conflicts)) {
-		c := j.conflicts[key]
-		if c.violation != nil {
-			c.violation.Seconds = j.Now.Sub(c.since).Seconds()
-		}
-		if c.excused != nil {
-			exceptions = append(exceptions, j.exception(c))
-		}
+		exceptions = j.lasted(j.conflicts[key], exceptions)
 	}
 	for _, v := range j.Violations {
 		if !v.At.Before(begin) {
@@ -209,7 +203,7 @@ func (j *Judge) settleConflicts() {
 	for _, key := range slices.Sorted(maps.Keys(j.conflicts)) {
 		c := j.conflicts[key]
 		if !seen[key] {
-			j.endConflict(c)
+			j.exceptions = j.lasted(c, j.exceptions)
 			delete(j.conflicts, key)
 		} else if c.excused != nil && !c.limited && !c.excused.Answered.IsZero() {
 			c.limited = true
@@ -269,23 +263,19 @@ func (j *Judge) limit(key string, c *conflict) {
 	c.limited = false
 }
 
-func (j *Judge) endConflict(c *conflict) {
+// lasted notes how long c has lasted; where it is excused, among exceptions.
+func (j *Judge) lasted(c *conflict, exceptions []Exception) []Exception {
+	e := Exception{At: c.since, VIP: c.vip, What: c.names, Seconds: j.Now.Sub(c.since).Seconds()}
 	if c.violation != nil {
-		c.violation.Seconds = j.Now.Sub(c.since).Seconds()
+		c.violation.Seconds = e.Seconds
 	}
 	if c.excused == nil {
-		return
+		return exceptions
 	}
-	j.exceptions = append(j.exceptions, j.exception(c))
-}
-
-// exception is an excused conflict as it is now.
-func (j *Judge) exception(c *conflict) Exception {
-	e := Exception{At: c.since, VIP: c.vip, What: c.names, Seconds: j.Now.Sub(c.since).Seconds()}
 	if a := c.excused.Answered; !a.IsZero() && a.Before(j.Now) {
 		e.AfterAnswer = min(e.Seconds, j.Now.Sub(a).Seconds())
 	}
-	return e
+	return append(exceptions, e)
 }
 
 type powerStep struct {
