@@ -22,6 +22,7 @@ import (
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/remote"
 )
 
 const paper = "../../testdata/paper"
@@ -99,7 +100,7 @@ func (s *system) fleet() {
 	s.ok(err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- sim.NewServer(s.m).Serve(ctx, l) }()
+	go func() { done <- remote.NewServer(s.m).Serve(ctx, l) }()
 	s.t.Cleanup(func() {
 		cancel()
 		<-done

@@ -7,7 +7,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/settings"
-	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/remote"
 )
 
 // Opener opens the fleet that settings name; Open is the one of real processes.
@@ -34,7 +34,7 @@ func Socket(s settings.Settings, runDir string) string {
 }
 
 func openSim(s settings.Settings, runDir string, clk clock.Clock) (Driver, error) {
-	c, err := sim.Dial(Socket(s, runDir), clk)
+	c, err := remote.Dial(Socket(s, runDir), clk)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the fleet: %w", err)
 	}

@@ -18,7 +18,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/conffile"
-	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/remote"
 )
 
 // Rig is one running system in a directory of its own.
@@ -26,7 +26,7 @@ type Rig struct {
 	Dir   string // holds conf, run, state, log
 	Bin   string // holds pss, dbss, dsrs, sif
 	Clock clock.Clock
-	Fleet *sim.Client
+	Fleet *remote.Client
 	Conf  *conffile.Dir
 
 	out      io.Writer // the programs' standard error
@@ -122,7 +122,7 @@ func (r *Rig) startFleet(flags []string) error {
 		return err
 	}
 	r.Conf = conffile.Open(r.Sub("conf"), conffile.Options{Clock: r.Clock, Holder: "harness"})
-	r.Fleet, err = sim.Dial(filepath.Join(r.Sub("run"), "fleet.sock"), r.Clock)
+	r.Fleet, err = remote.Dial(filepath.Join(r.Sub("run"), "fleet.sock"), r.Clock)
 	return err
 }
 

@@ -6,9 +6,10 @@ import (
 	"time"
 
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/balancer"
 )
 
-func mail(t *testing.T, ctx context.Context, m *sim.Model, since time.Time) sim.ClientStatus {
+func mail(t *testing.T, ctx context.Context, m *sim.Model, since time.Time) balancer.ClientStatus {
 	t.Helper()
 	s, err := m.Status(ctx, sim.Query{Since: since})
 	ok(t, err)
@@ -18,7 +19,7 @@ func mail(t *testing.T, ctx context.Context, m *sim.Model, since time.Time) sim.
 		}
 	}
 	t.Fatal("no client of Mail")
-	return sim.ClientStatus{}
+	return balancer.ClientStatus{}
 }
 
 // One of two servers fails in every way of Table 5: no access fails, none is

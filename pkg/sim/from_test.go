@@ -12,6 +12,7 @@ import (
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/spec"
 )
 
 // partly is a fleet in the middle of its life: M2 serves, M1's VIP stands with
@@ -47,16 +48,16 @@ func TestFleetBeginsAsTheFilesSay(t *testing.T) {
 		tables, servers, reals := partly()
 		set := settings.Default()
 		set.Management.IP = mgmt
-		spec, err := sim.FromTables(tables, servers, reals, set)
+		begin, err := sim.FromTables(tables, servers, reals, set)
 		ok(t, err)
-		m, err := sim.New(spec, clock.Clock{})
+		m, err := sim.New(begin, clock.Clock{})
 		ok(t, err)
 		defer m.Close()
 		s, err := m.Status(t.Context(), sim.Query{})
 		ok(t, err)
 		for n, want := range []struct {
 			name  string
-			state sim.HostState
+			state spec.HostState
 		}{{"management", sim.Active}, {"RS1", sim.Active}, {"RS2", sim.Off}, {"172.21.14.203", sim.Suspended}} {
 			if h := s.Hosts[n]; h.Name != want.name || h.State != want.state {
 				t.Errorf("host %d is %s, %s; want %v", n, h.Name, h.State, want)

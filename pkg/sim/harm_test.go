@@ -8,6 +8,8 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/judge"
+	"pss-msbs/pkg/sim/world"
 )
 
 // step is something that is done to the paper's system.
@@ -56,19 +58,19 @@ func TestHarm(t *testing.T) {
 		want   []string
 		unseen []string
 	}{
-		{name: "takeover of a sound server", steps: []step{del(m1), add(mb)}, want: []string{sim.HarmTakeover}},
-		{name: "its link goes down", steps: []step{link(m1, false), add(mb)}, want: []string{sim.HarmCutOff}},
-		{name: "reset", steps: []step{reset(m1)}, want: []string{sim.HarmReset}},
-		{name: "reset after a takeover", steps: []step{link(m1, false), add(mb), reset(m1)}, want: []string{sim.HarmCutOff, sim.HarmReset}},
-		{name: "stripped, reset, taken over", steps: []step{del(m1), reset(m1), add(mb)}, want: []string{sim.HarmTakeover}},
-		{name: "destroyed", steps: []step{destroy(m1)}, want: []string{sim.HarmDestroy}},
-		{name: "paused", steps: []step{func(ctx context.Context, m *sim.Model) error { return m.Pause(ctx, m1) }}, want: []string{sim.HarmPause}},
-		{name: "overloaded", steps: []step{fault(sim.Overload, "M1"), long, link(m1, false)}, want: []string{sim.HarmCutOff}},
-		{name: "held for a moment", steps: []step{stalled(4 * time.Second), link(m1, false)}, want: []string{sim.HarmCutOff}},
-		{name: "was held for a moment", steps: []step{stalled(time.Second), after(2 * time.Second), del(m1), add(mb)}, want: []string{sim.HarmTakeover}},
-		{name: "lossy", steps: []step{wrong(bad("M1", sim.Path{LossOut: 0.3, LossBack: 0.3}, 0)), long, link(m1, false)}, want: []string{sim.HarmCutOff}},
-		{name: "well again for long", steps: []step{fault(sim.NetworkCut, "M1"), heal("M1"), long, reset(m1)}, want: []string{sim.HarmReset}},
-		{name: "its agent is dead", steps: []step{fault(sim.AgentDead, "M1"), long, reset(m1)}, want: []string{sim.HarmReset}},
+		{name: "takeover of a sound server", steps: []step{del(m1), add(mb)}, want: []string{judge.HarmTakeover}},
+		{name: "its link goes down", steps: []step{link(m1, false), add(mb)}, want: []string{judge.HarmCutOff}},
+		{name: "reset", steps: []step{reset(m1)}, want: []string{judge.HarmReset}},
+		{name: "reset after a takeover", steps: []step{link(m1, false), add(mb), reset(m1)}, want: []string{judge.HarmCutOff, judge.HarmReset}},
+		{name: "stripped, reset, taken over", steps: []step{del(m1), reset(m1), add(mb)}, want: []string{judge.HarmTakeover}},
+		{name: "destroyed", steps: []step{destroy(m1)}, want: []string{judge.HarmDestroy}},
+		{name: "paused", steps: []step{func(ctx context.Context, m *sim.Model) error { return m.Pause(ctx, m1) }}, want: []string{judge.HarmPause}},
+		{name: "overloaded", steps: []step{fault(sim.Overload, "M1"), long, link(m1, false)}, want: []string{judge.HarmCutOff}},
+		{name: "held for a moment", steps: []step{stalled(4 * time.Second), link(m1, false)}, want: []string{judge.HarmCutOff}},
+		{name: "was held for a moment", steps: []step{stalled(time.Second), after(2 * time.Second), del(m1), add(mb)}, want: []string{judge.HarmTakeover}},
+		{name: "lossy", steps: []step{wrong(bad("M1", sim.Path{LossOut: 0.3, LossBack: 0.3}, 0)), long, link(m1, false)}, want: []string{judge.HarmCutOff}},
+		{name: "well again for long", steps: []step{fault(sim.NetworkCut, "M1"), heal("M1"), long, reset(m1)}, want: []string{judge.HarmReset}},
+		{name: "its agent is dead", steps: []step{fault(sim.AgentDead, "M1"), long, reset(m1)}, want: []string{judge.HarmReset}},
 
 		{name: "moved by plan", steps: []step{del(m1), add(m2)}},
 		{name: "moved by plan and back", steps: []step{del(m1), add(m2), del(m2), add(m1)}},
@@ -87,7 +89,7 @@ func TestHarm(t *testing.T) {
 		{name: "boots", steps: []step{fault(sim.VMRestart, "M1"), add(mb), reset(m1)}},
 		{name: "no longer who it was", steps: []step{del(m1), fault(sim.VMRestart, "M1"), long, long, long, add(mb)}},
 
-		{name: "no packet comes through to us", steps: []step{wrong(bad("M1", sim.Path{LossOut: 1}, 0)), long, link(m1, false), add(mb)}, unseen: []string{sim.HarmCutOff}},
+		{name: "no packet comes through to us", steps: []step{wrong(bad("M1", sim.Path{LossOut: 1}, 0)), long, link(m1, false), add(mb)}, unseen: []string{judge.HarmCutOff}},
 		{name: "the partition spares clients", steps: []step{fault(sim.Partition, "RS1"), add(mb), heal("RS1"), link(m1, false), del(m1)}},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -112,7 +114,7 @@ func TestHarm(t *testing.T) {
 	}
 }
 
-func kinds(all []sim.Harm) (out []string) {
+func kinds(all []judge.Harm) (out []string) {
 	for _, h := range all {
 		out = append(out, h.Kind)
 	}
@@ -166,7 +168,7 @@ func TestHarmSaysWhat(t *testing.T) {
 			t.Fatalf("recorded %+v", h)
 		}
 		s, err := m.Status(ctx, sim.Query{Since: h[1].At, Timeline: true})
-		if ok(t, err); len(s.Harms) != 1 || s.Harms[0].Guest != "W1" || !slices.ContainsFunc(s.Timeline, func(e sim.Entry) bool { return e.Kind == "harm" }) {
+		if ok(t, err); len(s.Harms) != 1 || s.Harms[0].Guest != "W1" || !slices.ContainsFunc(s.Timeline, func(e world.Entry) bool { return e.Kind == "harm" }) {
 			t.Errorf("since the second: %+v", s.Harms)
 		}
 	})

@@ -1,276 +1,159 @@
+// Package sim is an emulated fleet: real servers, the management server, the
+// guests on them, their addresses, the clients and the load balancer, with the
+// times of the paper's Table 4. Model is the fleet in one process (also in a
+// testing/synctest bubble); package remote carries it over a Unix socket.
+//
+// The fleet is also the judge: it records by itself what must never happen
+// (SPEC 10), without asking the programs under test.
+//
+// What the fleet is made of lies below, each part using those before it only:
+// spec and packet describe it, course is its time, world its machines and its
+// network, judge and balancer look at them, life begins and ends them. Here are
+// the calls that programs make, and the faults.
 package sim
 
 import (
+	"context"
 	"fmt"
-	"maps"
 	"net/netip"
-	"slices"
-	"strings"
-	"sync"
 	"time"
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim/balancer"
+	"pss-msbs/pkg/sim/course"
+	"pss-msbs/pkg/sim/judge"
+	"pss-msbs/pkg/sim/life"
+	"pss-msbs/pkg/sim/packet"
+	"pss-msbs/pkg/sim/spec"
+	"pss-msbs/pkg/sim/world"
 )
 
 // Model is a fleet in this process. All its methods may be called at once from
 // many goroutines. Close ends it.
 type Model struct {
-	clk     clock.Clock
-	spec    Spec
-	kick    chan struct{}
-	quit    chan struct{}
-	stopped chan struct{}
-	once    sync.Once
-
-	mu     sync.Mutex
-	now    time.Time // of the action under way
-	seq    int
-	agenda agenda
-	dirty  bool // something that ownership or power depends on changed
-
-	hosts  map[netip.Addr]*host
-	order  []*host // the management server first, then by address
-	guests map[string]*guest
-	byIP   map[netip.Addr]*guest
-	names  []string
-
-	cut     bool // the management server's own network is gone
-	subs    map[*subscriber]struct{}
-	holders map[netip.Addr][]*instance // every guest with the VIP configured, reachable or not
-	held    []netip.Addr               // its keys in order
-
-	lates map[string]time.Time // guests and real servers whose commands hang until then
-
-	record record
-	lb     balancer
-	paths  paths
+	*hypervisors
+	*agents
+	*machines
+	*probes
+	*faults
+	fleet *fleet
 }
 
-// host is a real server, or the management server.
-type host struct {
-	HostSpec
-	management  bool
-	state       HostState
-	life        int // changes when what runs on it is lost or stopped; an operation begun before is void
-	partitioned bool
-	hypervisor  daemonState
-	starts      int           // of the hypervisor
-	warm        map[Kind]bool // the disk cache holds this kind's image
-	on          map[string]*instance
-	ordered     []*instance   // on by name; made anew by every change
-	slow        time.Duration // added to every call
-	wolLost     int           // so many magic packets will be lost
-	neverWakes  bool
-	failSuspend int
-	taken       bool  // its processors are, by other work; see RealBusy
-	total, idle meter // of its processors
-
-	silent   bool      // its hypervisor cannot be reached from the management server
-	since    time.Time // of its last silence
-	answered time.Time // first answer after it; zero: none yet
-	reported time.Time // when the last of its reports, delayed on its way, is heard
+// fleet is what a Model is made of, each part of those before it.
+type fleet struct {
+	*world.World
+	net      *world.Network
+	reports  *world.Reports
+	pace     *world.Pace
+	lates    *world.Lates
+	harms    *judge.Harms
+	judge    *judge.Judge
+	balancer *balancer.Balancer
+	life     *life.Life
 }
 
-// guest is a server wherever it is.
-type guest struct {
-	GuestSpec
-	mac   cluster.MAC
-	saved *instance // its image on shared storage
-
-	restored                           *host     // where it is being restored
-	restoredUntil                      time.Time // until then
-	failBoot, failRestore, failMigrate int
-}
-
-// instance is a guest on one host; a careless start makes two of them.
-type instance struct {
-	*guest
-	at         *host
-	state      cluster.GuestState
-	seen       cluster.GuestState // what the hypervisor still believes until seenUntil
-	seenUntil  time.Time
-	life       int // changes at boot, reset, stop
-	bootLate   bool
-	bootHangs  bool // it never ends, and waits
-	linkDown   bool // by the hypervisor: the fence
-	cut        bool // by a fault
-	frozen     bool
-	loops      bool // a frozen kernel uses its processors
-	agentDead  bool
-	staleClock bool
-	agentHung  bool
-	stall      *stall // nil: it is not held
-	overloaded bool
-	overloads  int       // so many began
-	jamming    bool      // its next jam is on the agenda
-	sound      state     // it would answer clients, were its link up
-	known      state     // and the management server could find out
-	harmed     int       // 1 + the life in which it was; 0: never
-	used       meter     // of its processors
-	busy       time.Time // the hypervisor works on it until then
-	restarted  time.Time // by itself, the last time
-	vips       map[netip.Addr]vipHold
-	daemons    map[string]daemonState
-}
-
-// vipHold says since when a guest holds a VIP and when it last told the switch.
-type vipHold struct{ since, announced time.Time }
-
-type daemonState string
-
-const (
-	running daemonState = "running"
-	stopped daemonState = "stopped"
-	frozen  daemonState = "frozen"
-)
-
-// New starts the fleet as spec describes it, on clk.
-func New(spec Spec, clk clock.Clock) (*Model, error) {
-	m := &Model{clk: clk, spec: spec, kick: make(chan struct{}, 1), quit: make(chan struct{}), stopped: make(chan struct{}),
-		hosts: map[netip.Addr]*host{}, guests: map[string]*guest{}, byIP: map[netip.Addr]*guest{},
-		subs: map[*subscriber]struct{}{}, holders: map[netip.Addr][]*instance{}}
-	m.now = clk.Now()
-	m.record.begin(m.now)
-	if err := m.build(); err != nil {
+// New starts the fleet as s describes it, on clk.
+func New(s spec.Spec, clk clock.Clock) (*Model, error) {
+	f := &fleet{}
+	w, err := world.New(s, course.New(clk, f.settle))
+	if err != nil {
 		return nil, fmt.Errorf("cannot emulate the fleet: %v", err)
 	}
-	m.dirty = true
-	m.settle()
-	m.startBalancer()
-	go m.run()
-	return m, nil
+	f.World, f.net, f.lates = w, world.NewNetwork(w), world.NewLates(w)
+	f.reports = world.NewReports(w, f.net)
+	f.pace = world.NewPace(w, f.reports)
+	f.harms = judge.NewHarms(w, f.net, f.pace)
+	f.judge = judge.New(w, f.net, f.harms, f.lates)
+	f.balancer = balancer.New(w, f.net, f.pace)
+	f.life = life.New(w, f.pace, f.reports)
+	c := &calls{f}
+	f.Begin(f.balancer.Start)
+	return &Model{&hypervisors{c}, &agents{c}, &machines{c}, &probes{f}, &faults{f}, f}, nil
+}
+
+// settle draws the conclusions from a change: silence, who holds what, power.
+func (f *fleet) settle() {
+	f.reports.Settle()
+	f.net.Settle()
+	f.harms.Settle()
+	f.judge.Settle()
+	f.pace.Settle()
+}
+
+// Status tells what q asks for.
+func (m *Model) Status(ctx context.Context, q Query) (Status, error) {
+	m.fleet.Lock()
+	defer m.fleet.Unlock()
+	return m.fleet.status(q), ctx.Err()
 }
 
 // Close ends the fleet; calls that hang return.
-func (m *Model) Close() error {
-	m.once.Do(func() { close(m.quit) })
-	<-m.stopped
-	return nil
-}
+func (m *Model) Close() error { return m.fleet.Close() }
 
-func (m *Model) build() error {
-	m.addHost(HostSpec{Name: "management", IP: m.spec.Management, MAC: GuestMAC(m.spec.Management), MemoryKB: managementMemoryKB}, true)
-	for _, h := range m.spec.Hosts {
-		if m.hosts[h.IP] != nil {
-			return fmt.Errorf("two real servers at %s", h.IP)
-		}
-		m.addHost(h, false)
-	}
-	for _, g := range m.spec.Guests {
-		if m.guests[g.Host] != nil || m.byIP[g.IP] != nil {
-			return fmt.Errorf("two servers named %s or at %s", g.Host, g.IP)
-		}
-		if err := m.addGuest(g); err != nil {
-			return err
-		}
-	}
-	m.names = slices.Sorted(maps.Keys(m.guests))
-	return nil
-}
-
-func (m *Model) addHost(s HostSpec, management bool) {
-	if s.State == "" {
-		s.State = Active
-	}
-	if s.Cores == 0 {
-		s.Cores = hostCores
-	}
-	h := &host{HostSpec: s, management: management, state: s.State, answered: m.now, hypervisor: running, warm: map[Kind]bool{}, on: map[string]*instance{}}
-	m.hosts[s.IP] = h
-	m.order = append(m.order, h)
-}
-
-func (m *Model) addGuest(s GuestSpec) error {
-	g := &guest{GuestSpec: s, mac: GuestMAC(s.IP)}
-	m.guests[s.Host], m.byIP[s.IP] = g, g
-	if s.Home.IsValid() {
-		h := m.hosts[s.Home]
-		if h == nil {
-			return fmt.Errorf("%s is on an unknown real server %s", s.Host, s.Home)
-		}
-		newInstance(g, h)
-	}
-	if s.Ready && !s.On.IsValid() {
-		return m.addReady(g)
-	}
-	if !s.On.IsValid() {
+// Violations are all that were recorded so far.
+func (m *Model) Violations() []judge.Violation {
+	m.fleet.Lock()
+	defer m.fleet.Unlock()
+	if len(m.fleet.judge.Violations) == 0 { // asked often
 		return nil
 	}
-	h := m.hosts[s.On]
-	if h == nil {
-		return fmt.Errorf("%s runs on an unknown real server %s", s.Host, s.On)
+	out, _ := m.fleet.judge.Since(time.Time{})
+	return out
+}
+
+// Harms are all that were done so far.
+func (m *Model) Harms() []judge.Harm {
+	m.fleet.Lock()
+	defer m.fleet.Unlock()
+	return append([]judge.Harm(nil), m.fleet.harms.Done...)
+}
+
+// Holders are the guests that hold vip, seen from the clients.
+func (m *Model) Holders(vip netip.Addr) []string {
+	m.fleet.Lock()
+	defer m.fleet.Unlock()
+	var out []string
+	for _, i := range m.fleet.net.Answering(vip, world.FromClients) {
+		out = append(out, i.Host)
 	}
-	i := h.on[s.Host]
-	if i == nil {
-		i = newInstance(g, h)
-	}
-	i.state, h.warm[s.Kind] = cluster.GuestRunning, true
-	i.startDaemons()
-	for _, v := range s.VIPs {
-		i.vips[v] = vipHold{since: m.now, announced: m.now}
-	}
-	return nil
+	return out
 }
 
-// addReady has a backup paused, a spare saved, as they are once they were created.
-func (m *Model) addReady(g *guest) error {
-	if !g.Home.IsValid() {
-		h := m.hosts[m.spec.Management]
-		i := newInstance(g, h)
-		h.drop(g.Host)
-		i.state, g.saved = cluster.GuestPaused, i
-		i.startDaemons()
-		return nil
-	}
-	h := m.hosts[g.Home]
-	i := h.on[g.Host]
-	i.state, h.warm[g.Kind] = cluster.GuestPaused, true
-	i.startDaemons()
-	return nil
+// Events streams what real's hypervisor reports until ctx ends. While the host
+// is silent reports are lost; the silence itself is one.
+func (m *Model) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error) {
+	return m.fleet.reports.Subscribe(ctx, real)
 }
 
-// newInstance defines g on h, shut off.
-func newInstance(g *guest, h *host) *instance {
-	i := &instance{guest: g, at: h, state: cluster.GuestOff, vips: map[netip.Addr]vipHold{}, daemons: map[string]daemonState{}}
-	h.put(i)
-	return i
+// Accesses are the TCP SYNs to each VIP since the fleet began.
+func (m *Model) Accesses(ctx context.Context) (map[netip.Addr]uint64, error) {
+	return m.fleet.balancer.Accesses(ctx)
 }
 
-// put has i on h, drop nobody of that name.
-func (h *host) put(i *instance) {
-	h.on[i.Host] = i
-	h.ordered = nil
+// SetLoad changes the load on every server of a group: percent of memory, CPU
+// and network for each VIP a server holds, reached within over; accesses are
+// client accesses per second besides the one client's.
+func (m *Model) SetLoad(group string, percent, accesses float64, over time.Duration) error {
+	return m.fleet.balancer.SetLoad(group, percent, accesses, over)
 }
 
-func (h *host) drop(name string) {
-	delete(h.on, name)
-	h.ordered = nil
-}
+// What a fleet is described with, by the names that those who build one use.
+type (
+	Spec      = spec.Spec
+	HostSpec  = spec.HostSpec
+	GuestSpec = spec.GuestSpec
+	VIPSpec   = spec.VIPSpec
+	Balancer  = spec.Balancer
+	Path      = packet.Path
+)
 
-func (i *instance) startDaemons() {
-	for _, d := range i.Daemons {
-		i.daemons[d] = running
-	}
-}
-
-// live reports whether the guest's machine exists there: it runs, boots or is paused.
-func (i *instance) live() bool {
-	switch i.state {
-	case cluster.GuestRunning, cluster.GuestBooting, cluster.GuestPaused:
-		return true
-	}
-	return false
-}
-
-// inOrder are the guests on the host by name, so that one run is like another.
-func (h *host) inOrder() []*instance {
-	if h.ordered == nil {
-		h.ordered = slices.Collect(maps.Values(h.on))
-		slices.SortFunc(h.ordered, func(a, b *instance) int { return strings.Compare(a.Host, b.Host) })
-	}
-	return h.ordered
-}
-
-// up reports whether the host's processors run, whoever can reach it.
-func (h *host) up() bool { return h.state == Active || h.state == Suspending }
+// The kinds of guests and the states of real servers that callers ask for.
+const (
+	Virtual   = spec.Virtual
+	Backup    = spec.Backup
+	Spare     = spec.Spare
+	Active    = spec.Active
+	Suspended = spec.Suspended
+	Off       = spec.Off
+)

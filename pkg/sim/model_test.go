@@ -12,6 +12,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/fleet"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/spec"
 )
 
 var _ fleet.Driver = (*sim.Model)(nil)
@@ -30,12 +31,12 @@ func mac(n byte) cluster.MAC { return cluster.MAC{2, 0, 0, 0, 0, n} }
 
 // paperSpec is the paper's system (SPEC 1).
 func paperSpec() sim.Spec {
-	s := sim.Spec{Management: mgmt, Times: sim.DefaultTimes(), Balancer: sim.DefaultBalancer(), StripDeadline: time.Second, References: []netip.Addr{ip(210), ip(220)}}
+	s := sim.Spec{Management: mgmt, Times: spec.DefaultTimes(), Balancer: spec.DefaultBalancer(), StripDeadline: time.Second, References: []netip.Addr{ip(210), ip(220)}}
 	for n := range 3 {
 		s.Hosts = append(s.Hosts, sim.HostSpec{Name: "RS" + string(rune('1'+n)), IP: ip(201 + n), MAC: mac(byte(n + 1)), ActiveW: 28, SuspendedW: 3, MemoryKB: 8 << 20})
 	}
 	daemons := map[string][]string{"Mail": {"dovecot", "postfix"}, "Web": {"httpd"}, "FTP": {"vsftpd"}}
-	add := func(host, group string, own int, kind sim.Kind, home, on netip.Addr, vips ...netip.Addr) {
+	add := func(host, group string, own int, kind spec.Kind, home, on netip.Addr, vips ...netip.Addr) {
 		s.Guests = append(s.Guests, sim.GuestSpec{Host: host, IP: ip(own), Group: group, Kind: kind, Daemons: daemons[group],
 			Home: home, On: on, VIPs: vips, MemoryKB: 2 << 20, Cores: 1, NetworkMbps: 1000})
 	}

@@ -12,6 +12,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/guest"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/judge"
 )
 
 var vip1 = ip(101)
@@ -69,7 +70,7 @@ func TestWhatKeepsAVIP(t *testing.T) {
 		ok(t, m.Reset(ctx, m1))
 		until(t, func() bool { return pings(ctx, m, m1) })
 		has(m1, false)
-		alone(t, m, sim.PausedHolder, sim.KeptVIP, sim.PausedHolder, sim.KeptVIP)
+		alone(t, m, judge.PausedHolder, judge.KeptVIP, judge.PausedHolder, judge.KeptVIP)
 	})
 }
 

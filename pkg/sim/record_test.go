@@ -9,6 +9,7 @@ import (
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/judge"
 )
 
 // takeover boots Mb and gives it M1's VIP, whoever else holds it.
@@ -24,7 +25,7 @@ func TestTwoHoldersIsAViolation(t *testing.T) {
 		takeover(t, ctx, m)
 		time.Sleep(3 * time.Second)
 		ok(t, m.DelVIP(ctx, m1, vip1))
-		alone(t, m, sim.TwoHolders)
+		alone(t, m, judge.TwoHolders)
 		if v := m.Violations()[0]; v.VIP != vip1 || v.Seconds < 3 || v.Seconds > 3.1 {
 			t.Errorf("recorded %+v", v)
 		}
@@ -60,7 +61,7 @@ func TestHostThatWasSilentMayReturnWithItsVIP(t *testing.T) {
 		want     []string
 	}{
 		{"stripped in time", sim.Partition, 500 * time.Millisecond, nil},
-		{"too late", sim.Partition, 1500 * time.Millisecond, []string{sim.TwoHolders}},
+		{"too late", sim.Partition, 1500 * time.Millisecond, []string{judge.TwoHolders}},
 		{"thawed", sim.RealFreeze, 500 * time.Millisecond, nil},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
@@ -94,7 +95,7 @@ func TestExceptionNeedsSilenceAtTheTakeover(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		ok(t, m.Ping(ctx, rs1))
 		takeover(t, ctx, m)
-		alone(t, m, sim.TwoHolders)
+		alone(t, m, judge.TwoHolders)
 	})
 }
 
@@ -117,7 +118,7 @@ func TestPartitionThatSparesClients(t *testing.T) {
 		ok(t, m.Heal("RS1"))
 		ok(t, m.Ping(ctx, rs1))
 		time.Sleep(2 * time.Second)
-		alone(t, m, sim.TwoHolders)
+		alone(t, m, judge.TwoHolders)
 	})
 }
 
@@ -137,10 +138,10 @@ func TestOtherViolations(t *testing.T) {
 	}{
 		{"suspend under a VIP", func(ctx context.Context, m *sim.Model) error {
 			return errors.Join(m.DelVIP(ctx, f2, ip(106)), m.SuspendReal(ctx, rs3)) // W2 keeps its own
-		}, sim.SuspendedHolder},
+		}, judge.SuspendedHolder},
 		{"suspend under a boot", func(ctx context.Context, m *sim.Model) error {
 			return errors.Join(m.Reset(ctx, f2), m.Destroy(ctx, cluster.Guest{Host: "W2", IP: ip(5), Real: rs3}), m.SuspendReal(ctx, rs3))
-		}, sim.SuspendedRecovery},
+		}, judge.SuspendedRecovery},
 		{"start on a suspended host", func(ctx context.Context, m *sim.Model) error {
 			if err := sleep(ctx, m); err != nil {
 				return err
@@ -151,14 +152,14 @@ func TestOtherViolations(t *testing.T) {
 				return errors.Join(errors.New("want silence"), err)
 			}
 			return nil
-		}, sim.AsleepOperation},
+		}, judge.AsleepOperation},
 		{"one guest on two hosts", func(ctx context.Context, m *sim.Model) error {
 			return errors.Join(m.Start(ctx, fs), m.Start(ctx, fs.On(rs2)))
-		}, sim.Twin},
-		{"pause under a VIP", func(ctx context.Context, m *sim.Model) error { return m.Pause(ctx, m1) }, sim.PausedHolder},
+		}, judge.Twin},
+		{"pause under a VIP", func(ctx context.Context, m *sim.Model) error { return m.Pause(ctx, m1) }, judge.PausedHolder},
 		{"VIP with a stale clock", func(ctx context.Context, m *sim.Model) error {
 			return errors.Join(m.DelVIP(ctx, m1, vip1), m.Pause(ctx, m1), m.Resume(ctx, m1), m.AddVIP(ctx, m1, vip1))
-		}, sim.StaleClock},
+		}, judge.StaleClock},
 	} {
 		t.Run(tc.name, func(t *testing.T) {
 			play(t, nil, func(t *testing.T, ctx context.Context, m *sim.Model) {
@@ -184,7 +185,7 @@ func TestSleepAndWakeDoneRight(t *testing.T) {
 		ok(t, m.AddVIP(ctx, f2, ip(106)))
 		alone(t, m)
 		ok(t, m.AddVIP(ctx, w2, ip(105)))
-		alone(t, m, sim.StaleClock)
+		alone(t, m, judge.StaleClock)
 	})
 }
 

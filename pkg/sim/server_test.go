@@ -14,12 +14,14 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/fleet"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/remote"
+	"pss-msbs/pkg/sim/spec"
 )
 
-var _ fleet.Driver = (*sim.Client)(nil)
+var _ fleet.Driver = (*remote.Client)(nil)
 
 // serve runs the paper's system at speed on a real socket and returns a client.
-func serve(t *testing.T, speed float64) (*sim.Client, clock.Clock, string) {
+func serve(t *testing.T, speed float64) (*remote.Client, clock.Clock, string) {
 	t.Helper()
 	dir, err := os.MkdirTemp("", "sim") // short: a socket's path is bounded
 	ok(t, err)
@@ -31,8 +33,8 @@ func serve(t *testing.T, speed float64) (*sim.Client, clock.Clock, string) {
 	ok(t, err)
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- sim.NewServer(m).Serve(ctx, l) }()
-	c, err := sim.Dial(socket, clk)
+	go func() { done <- remote.NewServer(m).Serve(ctx, l) }()
+	c, err := remote.Dial(socket, clk)
 	ok(t, err)
 	t.Cleanup(func() {
 		c.Close()
@@ -64,7 +66,7 @@ func TestClientDoesWhatTheModelDoes(t *testing.T) {
 		t.Errorf("M1 has %v", addrs)
 	}
 	macs, err := c.WhoHas(ctx, ip(101))
-	if ok(t, err); len(macs) != 1 || macs[0] != sim.GuestMAC(m1.IP) {
+	if ok(t, err); len(macs) != 1 || macs[0] != spec.GuestMAC(m1.IP) {
 		t.Errorf("%v answer for 101", macs)
 	}
 	out, err := c.Run(ctx, m1, []string{"free", "-k"})
@@ -168,7 +170,7 @@ func TestEventsReachAClient(t *testing.T) {
 }
 
 func TestClientSaysThatNobodyServes(t *testing.T) {
-	if _, err := sim.Dial(filepath.Join(t.TempDir(), "fleet.sock"), clock.Clock{}); err == nil {
+	if _, err := remote.Dial(filepath.Join(t.TempDir(), "fleet.sock"), clock.Clock{}); err == nil {
 		t.Error("dialled a socket that is not there")
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"pss-msbs/pkg/harness"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/world"
 )
 
 const (
@@ -173,9 +174,9 @@ func (b *bench) tableOfLateness(from time.Time) error {
 		return err
 	}
 	fmt.Println("lateness of cycles of 10 s, seconds")
-	fmt.Println("  dbss ", lateness(s.Asked[sim.AskedGreet], cycle))
-	fmt.Println("  dsrs ", lateness(s.Asked[sim.AskedHypervisor], cycle))
-	fmt.Println("  pss  ", lateness(s.Asked[sim.AskedMeasure], cycle))
+	fmt.Println("  dbss ", lateness(s.Asked[world.AskedGreet], cycle))
+	fmt.Println("  dsrs ", lateness(s.Asked[world.AskedHypervisor], cycle))
+	fmt.Println("  pss  ", lateness(s.Asked[world.AskedMeasure], cycle))
 	fmt.Println()
 	return nil
 }

@@ -37,12 +37,21 @@ var rules = []rule{
 	{"pkg/probe", nouns},
 	{"pkg/wake", nouns},
 	{"pkg/access", with("pkg/command")},
+	{"pkg/sim/packet", nil},
+	{"pkg/sim/spec", with("pkg/sim/packet")},
+	{"pkg/sim/course", []string{"pkg/clock"}},
+	{"pkg/sim/measure", with("pkg/sim/spec")},
+	{"pkg/sim/world", with("pkg/sim/packet", "pkg/sim/spec", "pkg/sim/course", "pkg/sim/measure")},
+	{"pkg/sim/judge", with("pkg/sim/packet", "pkg/sim/spec", "pkg/sim/world")},
+	{"pkg/sim/balancer", with("pkg/sim/spec", "pkg/sim/world")},
+	{"pkg/sim/life", with("pkg/sim/spec", "pkg/sim/world")},
 	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
-	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")}, // the commands of pss fleet
-	{"pkg/daemon", with("pkg/ipc")},                     // companions and monitors are started ready to talk
-	{"pkg/doubt", with("pkg/notes")},                    // what monitors tell each other of their targets
-	{"pkg/detector", []string{"pkg/cluster"}},           // a step machine without clock or network
-	{"pkg/watch", with("pkg/detector", "pkg/settings")}, // its questions to real servers
+	{"pkg/sim/remote", with("pkg/sim")},
+	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")},                      // the commands of pss fleet
+	{"pkg/daemon", with("pkg/ipc")},                                                                        // companions and monitors are started ready to talk
+	{"pkg/doubt", with("pkg/notes")},                                                                       // what monitors tell each other of their targets
+	{"pkg/detector", []string{"pkg/cluster"}},                                                              // a step machine without clock or network
+	{"pkg/watch", with("pkg/detector", "pkg/settings")},                                                    // its questions to real servers
 	{"pkg/startup", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget", "pkg/ipc", "pkg/notes")}, // how every program begins, and what they share
 	{"pkg/ahead", with("pkg/load", "pkg/plan", "pkg/settings")},                                            // loads as they would be, for pss and replay alike
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings", "pkg/ahead")},

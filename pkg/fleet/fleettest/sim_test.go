@@ -9,6 +9,7 @@ import (
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/spec"
 )
 
 // TestEmulatedFleet: the emulated fleet does what libvirt does (pkg/lab has the
@@ -17,7 +18,7 @@ func TestEmulatedFleet(t *testing.T) {
 	ip := netip.MustParseAddr
 	rs1, rs2, m1, vip := ip("172.21.14.201"), ip("172.21.14.202"), ip("172.21.14.1"), ip("172.21.14.101")
 	spec := sim.Spec{
-		Management: ip("172.21.14.200"), Times: sim.DefaultTimes(), Balancer: sim.Balancer{Off: true}, StripDeadline: time.Second,
+		Management: ip("172.21.14.200"), Times: spec.DefaultTimes(), Balancer: sim.Balancer{Off: true}, StripDeadline: time.Second,
 		Hosts: []sim.HostSpec{
 			{Name: "RS1", IP: rs1, MAC: cluster.MAC{2, 0, 0, 0, 0, 1}, MemoryKB: 8 << 20},
 			{Name: "RS2", IP: rs2, MAC: cluster.MAC{2, 0, 0, 0, 0, 2}, MemoryKB: 8 << 20},

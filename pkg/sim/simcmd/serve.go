@@ -14,6 +14,7 @@ import (
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/remote"
 )
 
 // Serve is `pss fleet serve`.
@@ -53,7 +54,7 @@ func (s *Serve) Run(ctx context.Context, e Env) error {
 	if err := daemon.Ready(s.ReadyFD); err != nil {
 		return err
 	}
-	return errors.Join(sim.NewServer(m).Serve(ctx, l), removeClock(e.Dirs.Run))
+	return errors.Join(remote.NewServer(m).Serve(ctx, l), removeClock(e.Dirs.Run))
 }
 
 // read describes the fleet from everything in the configuration directory.

@@ -20,6 +20,7 @@ import (
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/remote"
 )
 
 // Env is what every command needs; bind it for kong.
@@ -79,7 +80,7 @@ func (f *Fault) Run(ctx context.Context, e Env) error {
 	if !slices.Contains(sim.FaultKinds(), f.Kind) {
 		return daemon.Usage(fmt.Errorf("cannot inject %q: want one of %s", f.Kind, strings.Join(sim.FaultKinds(), " ")))
 	}
-	return e.with(func(c *sim.Client) error {
+	return e.with(func(c *remote.Client) error {
 		return c.Inject(ctx, f.Fault())
 	})
 }
@@ -91,7 +92,7 @@ type Heal struct {
 
 // Run heals the target.
 func (h *Heal) Run(ctx context.Context, e Env) error {
-	return e.with(func(c *sim.Client) error { return c.Heal(ctx, h.Target) })
+	return e.with(func(c *remote.Client) error { return c.Heal(ctx, h.Target) })
 }
 
 // Load is `pss fleet load GROUP PERCENT`.
@@ -107,7 +108,7 @@ func (l *Load) Run(ctx context.Context, e Env) error {
 	if l.Percent < 0 || l.Percent > 100 || l.Accesses < 0 || l.Over < 0 {
 		return daemon.Usage(errors.New("cannot set the load: want 0 to 100 percent, and no negative accesses or time"))
 	}
-	return e.with(func(c *sim.Client) error {
+	return e.with(func(c *remote.Client) error {
 		groups := []string{l.Group}
 		if l.Group == "all" {
 			s, err := c.Status(ctx, sim.Query{})
@@ -133,7 +134,7 @@ type Mark struct{}
 
 // Run prints the emulated time.
 func (*Mark) Run(ctx context.Context, e Env) error {
-	return e.with(func(c *sim.Client) error {
+	return e.with(func(c *remote.Client) error {
 		s, err := c.Status(ctx, sim.Query{})
 		if err == nil {
 			_, err = fmt.Fprintln(e.Out, s.Now.Format(time.RFC3339Nano))
@@ -151,7 +152,7 @@ type Status struct {
 
 // Run prints the fleet's state.
 func (s *Status) Run(ctx context.Context, e Env) error {
-	return e.with(func(c *sim.Client) error {
+	return e.with(func(c *remote.Client) error {
 		since, err := s.since(ctx, c)
 		if err != nil {
 			return err
@@ -169,7 +170,7 @@ func (s *Status) Run(ctx context.Context, e Env) error {
 	})
 }
 
-func (s *Status) since(ctx context.Context, c *sim.Client) (time.Time, error) {
+func (s *Status) since(ctx context.Context, c *remote.Client) (time.Time, error) {
 	if s.Since == "" {
 		return time.Time{}, nil
 	}
@@ -185,7 +186,7 @@ func (s *Status) since(ctx context.Context, c *sim.Client) (time.Time, error) {
 }
 
 // with calls do on the fleet that is being served.
-func (e Env) with(do func(*sim.Client) error) error {
+func (e Env) with(do func(*remote.Client) error) error {
 	set, err := settings.Read(e.Dirs.Settings())
 	if err != nil {
 		return daemon.Invalid(err)
@@ -194,7 +195,7 @@ func (e Env) with(do func(*sim.Client) error) error {
 	if err != nil {
 		return err
 	}
-	c, err := sim.Dial(socket(set, e.Dirs), clk)
+	c, err := remote.Dial(socket(set, e.Dirs), clk)
 	if err != nil {
 		return err
 	}

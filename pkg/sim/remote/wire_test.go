@@ -1,4 +1,4 @@
-package sim
+package remote
 
 import (
 	"context"
@@ -10,6 +10,8 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim"
+	"pss-msbs/pkg/sim/spec"
 )
 
 // Whatever a client sends, the fleet answers and lives.
@@ -23,7 +25,7 @@ func FuzzRequest(f *testing.F) {
 	} {
 		f.Add([]byte(s))
 	}
-	m, err := New(tiny(), clock.Clock{})
+	m, err := sim.New(tiny(), clock.Clock{})
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -44,38 +46,12 @@ func FuzzRequest(f *testing.F) {
 }
 
 // tiny is one server on one real server.
-func tiny() Spec {
+func tiny() sim.Spec {
 	host, own, vip := netip.MustParseAddr("10.0.0.9"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.101")
-	return Spec{Management: netip.MustParseAddr("10.0.0.8"), Times: DefaultTimes(), Balancer: DefaultBalancer(), StripDeadline: time.Second,
-		Hosts:  []HostSpec{{Name: "RS1", IP: host, MAC: cluster.MAC{2}, ActiveW: 28, SuspendedW: 3}},
-		Guests: []GuestSpec{{Host: "M1", IP: own, Group: "Web", Kind: Virtual, Daemons: []string{"httpd"}, Home: host, On: host, VIPs: []netip.Addr{vip}, MemoryKB: 1 << 20, Cores: 1, NetworkMbps: 1000}},
-		VIPs:   []VIPSpec{{VIP: vip, Group: "Web"}}}
-}
-
-func TestParseCommand(t *testing.T) {
-	for _, tc := range []struct {
-		argv []string
-		want command
-		bad  bool
-	}{
-		{argv: []string{"free", "-k"}, want: command{name: "free"}},
-		{argv: []string{"/usr/bin/free"}, want: command{name: "free"}},
-		{argv: []string{"sar", "1", "3"}, want: command{name: "sar", cpu: true, interval: time.Second, count: 3}},
-		{argv: []string{"env", "LC_ALL=C", "sar", "-n", "DEV", "2", "1"}, want: command{name: "sar", dev: true, interval: 2 * time.Second, count: 1}},
-		{argv: []string{"sar", "-u", "-n", "DEV", "1", "1"}, want: command{name: "sar", cpu: true, dev: true, interval: time.Second, count: 1}},
-		{argv: nil, bad: true},
-		{argv: []string{"env"}, bad: true},
-		{argv: []string{"free", "-m"}, bad: true},
-		{argv: []string{"sar", "-u"}, bad: true},
-		{argv: []string{"sar", "-n", "SOCK", "1", "1"}, bad: true},
-		{argv: []string{"sar", "0", "1"}, bad: true},
-		{argv: []string{"sh", "-c", "free"}, bad: true},
-	} {
-		got, err := parseCommand(tc.argv)
-		if (err != nil) != tc.bad || !tc.bad && got != tc.want {
-			t.Errorf("%q: %+v, %v", tc.argv, got, err)
-		}
-	}
+	return sim.Spec{Management: netip.MustParseAddr("10.0.0.8"), Times: spec.DefaultTimes(), Balancer: spec.DefaultBalancer(), StripDeadline: time.Second,
+		Hosts:  []sim.HostSpec{{Name: "RS1", IP: host, MAC: cluster.MAC{2}, ActiveW: 28, SuspendedW: 3}},
+		Guests: []sim.GuestSpec{{Host: "M1", IP: own, Group: "Web", Kind: sim.Virtual, Daemons: []string{"httpd"}, Home: host, On: host, VIPs: []netip.Addr{vip}, MemoryKB: 1 << 20, Cores: 1, NetworkMbps: 1000}},
+		VIPs:   []sim.VIPSpec{{VIP: vip, Group: "Web"}}}
 }
 
 // Every method that the client sends is one that the server knows.
@@ -88,7 +64,7 @@ func TestServerKnowsEveryMethodOfTheModel(t *testing.T) {
 		if _, ok := changes()[name]; !ok && !asking[name] && !own[name] {
 			t.Errorf("the server does not know %s", name)
 		}
-		if _, ok := reflect.TypeFor[*Model]().MethodByName(name); !ok {
+		if _, ok := reflect.TypeFor[*sim.Model]().MethodByName(name); !ok {
 			t.Errorf("the model has no %s", name)
 		}
 	}

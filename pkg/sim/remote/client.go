@@ -1,4 +1,4 @@
-package sim
+package remote
 
 import (
 	"bufio"
@@ -13,6 +13,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim/world"
 )
 
 // Client is an emulated fleet in another process; it has Model's methods.
@@ -194,7 +195,7 @@ func (c *Client) Events(ctx context.Context, real netip.Addr) (<-chan cluster.Ev
 	if err != nil {
 		return nil, err
 	}
-	out := make(chan cluster.Event, eventBuffer)
+	out := make(chan cluster.Event, world.EventBuffer)
 	ctx, cancel := context.WithCancel(ctx)
 	stop := context.AfterFunc(c.ctx, cancel)
 	c.wg.Go(func() {

@@ -1,4 +1,5 @@
-package sim
+// Package packet is what a network does to packets.
+package packet
 
 import (
 	"math/rand/v2"
@@ -30,7 +31,7 @@ func (p Path) Ping(rnd *rand.Rand) (rtt time.Duration, lost bool) {
 	if p == (Path{}) {
 		return 0, false
 	}
-	out, back := isLost(rnd, p.LossOut), isLost(rnd, p.LossBack)
+	out, back := IsLost(rnd, p.LossOut), IsLost(rnd, p.LossBack)
 	return p.oneWay(rnd) + p.oneWay(rnd), out || back
 }
 
@@ -57,8 +58,8 @@ func (p Path) turn(rnd *rand.Rand, again time.Duration) time.Duration {
 	return p.oneWay(rnd) + resent(rnd, p.LossOut, again) + p.oneWay(rnd) + resent(rnd, p.LossBack, again)
 }
 
-// late is how much later than at once a message from the other end arrives.
-func (p Path) late(rnd *rand.Rand) time.Duration {
+// Late is how much later than at once a message from the other end arrives.
+func (p Path) Late(rnd *rand.Rand) time.Duration {
 	if p == (Path{}) {
 		return 0
 	}
@@ -76,7 +77,7 @@ func (p Path) oneWay(rnd *rand.Rand) time.Duration {
 // resent is how long a packet was repeated until it arrived.
 func resent(rnd *rand.Rand, loss float64, again time.Duration) (d time.Duration) {
 	for range mostTries {
-		if !isLost(rnd, loss) {
+		if !IsLost(rnd, loss) {
 			break
 		}
 		d += again
@@ -85,7 +86,8 @@ func resent(rnd *rand.Rand, loss float64, again time.Duration) (d time.Duration)
 	return d
 }
 
-func isLost(rnd *rand.Rand, loss float64) bool { return loss > 0 && rnd.Float64() < loss }
+// IsLost draws whether one packet is lost.
+func IsLost(rnd *rand.Rand, loss float64) bool { return loss > 0 && rnd.Float64() < loss }
 
 // Then is the path through p and q, one after the other.
 func (p Path) Then(q Path) Path {
@@ -97,8 +99,70 @@ func (p Path) Then(q Path) Path {
 // Loss is the probability that a ping is not answered.
 func (p Path) Loss() float64 { return p.LossOut + p.LossBack - p.LossOut*p.LossBack }
 
-// valid reports whether p can be.
-func (p Path) valid() bool {
+// Valid reports whether p can be.
+func (p Path) Valid() bool {
 	in := func(loss float64) bool { return loss >= 0 && loss <= 1 }
 	return in(p.LossOut) && in(p.LossBack) && p.Delay >= 0 && p.Jitter >= 0
+}
+
+// Lots decide what happens to packets, and how long the slow take. A lot depends
+// on the seed, the kind of question and the instant alone, not on who came first
+// within an instant, so that one run is like another.
+type Lots struct {
+	seed  uint64
+	start time.Time
+	at    time.Time         // of the last draws
+	drawn map[uint64]uint64 // by kind
+}
+
+// NewLots begin at start.
+func NewLots(seed uint64, start time.Time) Lots {
+	return Lots{seed: seed, start: start, drawn: map[uint64]uint64{}}
+}
+
+// Draw is the next lot of a kind, named by words, at an instant.
+func (l *Lots) Draw(now time.Time, words []string) *rand.Rand {
+	if !l.at.Equal(now) {
+		l.at = now
+		clear(l.drawn)
+	}
+	kind := uint64(fnvBasis)
+	for _, w := range words {
+		for i := range len(w) {
+			kind = (kind ^ uint64(w[i])) * fnvPrime
+		}
+	}
+	n := l.drawn[kind]
+	l.drawn[kind]++
+	return rand.New(rand.NewPCG(l.seed, mixed(hashed(hashed(kind, uint64(now.Sub(l.start))), n))))
+}
+
+// Between is a time from from on and before to, each as likely.
+func Between(luck *rand.Rand, from, to time.Duration) time.Duration {
+	if to <= from {
+		return from
+	}
+	return from + time.Duration(luck.Int64N(int64(to-from)))
+}
+
+// FNV-1a of 64 bits.
+const (
+	fnvBasis = 14695981039346656037
+	fnvPrime = 1099511628211
+)
+
+// hashed is the hash h of what came before, and of v.
+func hashed(h, v uint64) uint64 {
+	for range 8 {
+		h = (h ^ v&0xff) * fnvPrime
+		v >>= 8
+	}
+	return h
+}
+
+// mixed spreads every bit of x over all (the end of MurmurHash3).
+func mixed(x uint64) uint64 {
+	x = (x ^ x>>33) * 0xff51afd7ed558ccd
+	x = (x ^ x>>33) * 0xc4ceb9fe1a85ec53
+	return x ^ x>>33
 }

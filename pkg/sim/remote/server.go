@@ -1,4 +1,4 @@
-package sim
+package remote
 
 import (
 	"bufio"
@@ -8,17 +8,19 @@ import (
 	"net"
 	"sync"
 	"time"
+
+	"pss-msbs/pkg/sim"
 )
 
 // Server serves a Model to other processes: JSON lines over a stream socket,
 // one request at a time on a connection, many connections. A connection that
 // closes cancels its request.
 type Server struct {
-	model *Model
+	model *sim.Model
 }
 
 // NewServer serves m.
-func NewServer(m *Model) *Server { return &Server{model: m} }
+func NewServer(m *sim.Model) *Server { return &Server{model: m} }
 
 // Serve answers on l until ctx ends, then closes l and waits for its connections.
 func (s *Server) Serve(ctx context.Context, l net.Listener) error {

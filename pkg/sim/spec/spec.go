@@ -1,11 +1,6 @@
-// Package sim is an emulated fleet: real servers, the management server, the
-// guests on them, their addresses, the clients and the load balancer, with the
-// times of the paper's Table 4. Model is the fleet in one process (also in a
-// testing/synctest bubble); Server and Client carry it over a Unix socket.
-//
-// The fleet is also the judge: it records by itself what must never happen
-// (SPEC 10), without asking the programs under test.
-package sim
+// Package spec describes an emulated fleet before it starts, with the times of
+// the paper's Table 4.
+package spec
 
 import (
 	"hash/fnv"
@@ -13,6 +8,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim/packet"
 )
 
 // Kind tells Table 4's columns apart.
@@ -57,9 +53,9 @@ type Spec struct {
 	// the hypervisor cannot do anything meanwhile, once it can.
 	Late float64
 
-	Seed  uint64          // of what happens to packets and of how long the slow take
-	Path  Path            // between the management server and everybody else, as long as the fleet lives
-	Paths map[string]Path // and to a guest, a real server and what is on it, "hypervisor:" and a real server, a reference, "references", "management" (its own link)
+	Seed  uint64                 // of what happens to packets and of how long the slow take
+	Path  packet.Path            // between the management server and everybody else, as long as the fleet lives
+	Paths map[string]packet.Path // and to a guest, a real server and what is on it, "hypervisor:" and a real server, a reference, "references", "management" (its own link)
 
 	// Patience is how long a client waits for an answer; 0 is DefaultPatience.
 	// Who takes a VIP from a server that would have answered within it does harm.

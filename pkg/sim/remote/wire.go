@@ -1,4 +1,5 @@
-package sim
+// Package remote carries an emulated fleet to other processes over a Unix socket.
+package remote
 
 import (
 	"context"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/sim"
 )
 
 // request is one line to the fleet's server. Which arguments count depends on
@@ -23,9 +25,9 @@ type request struct {
 	Daemon  string        `json:"daemon,omitempty"`
 	Argv    []string      `json:"argv,omitempty"`
 	Up      bool          `json:"up,omitempty"`
-	Fault   Fault         `json:"fault,omitzero"` // Heal: only its target
+	Fault   sim.Fault     `json:"fault,omitzero"` // Heal: only its target
 	Load    loadChange    `json:"load,omitzero"`
-	Query   Query         `json:"query,omitzero"`
+	Query   sim.Query     `json:"query,omitzero"`
 }
 
 type loadChange struct {
@@ -49,7 +51,7 @@ type reply struct {
 	MACs     []cluster.MAC         `json:"macs,omitempty"`
 	Accesses map[netip.Addr]uint64 `json:"accesses,omitempty"`
 	Event    *cluster.Event        `json:"event,omitempty"`
-	Status   *Status               `json:"status,omitempty"`
+	Status   *sim.Status           `json:"status,omitempty"`
 }
 
 // identity is an error that callers tell apart, and its name on the wire.
@@ -74,17 +76,6 @@ func (r *reply) fail(err error) {
 	}
 }
 
-// wireError is an error of the server with the identity it had there.
-type wireError struct {
-	text    string
-	is      error
-	unknown bool // cluster.ErrUnknown, too
-}
-
-func (e *wireError) Error() string        { return e.text }
-func (e *wireError) Unwrap() error        { return e.is }
-func (e *wireError) Is(target error) bool { return e.unknown && target == cluster.ErrUnknown }
-
 func (r reply) err() error {
 	if r.Error == "" {
 		return nil
@@ -97,8 +88,21 @@ func (r reply) err() error {
 	return e
 }
 
+// wireError is an error of the server with the identity it had there.
+type wireError struct {
+	text    string
+	is      error
+	unknown bool // cluster.ErrUnknown, too
+}
+
+func (e *wireError) Error() string { return e.text }
+
+func (e *wireError) Unwrap() error { return e.is }
+
+func (e *wireError) Is(target error) bool { return e.unknown && target == cluster.ErrUnknown }
+
 // do calls the model's method that q names.
-func do(ctx context.Context, m *Model, q request) (r reply, err error) {
+func do(ctx context.Context, m *sim.Model, q request) (r reply, err error) {
 	switch q.Method {
 	case "GuestState":
 		r.State, err = m.GuestState(ctx, q.Guest)
@@ -117,7 +121,7 @@ func do(ctx context.Context, m *Model, q request) (r reply, err error) {
 	case "Accesses":
 		r.Accesses, err = m.Accesses(ctx)
 	case "Status":
-		var s Status
+		var s sim.Status
 		s, err = m.Status(ctx, q.Query)
 		r.Status = &s
 	default:
@@ -131,33 +135,35 @@ func do(ctx context.Context, m *Model, q request) (r reply, err error) {
 }
 
 // changes are the methods that answer with nothing but an error.
-func changes() map[string]func(context.Context, *Model, request) error {
-	type call = func(context.Context, *Model, request) error
-	guest := func(f func(*Model, context.Context, cluster.Guest) error) call {
-		return func(ctx context.Context, m *Model, q request) error { return f(m, ctx, q.Guest) }
+func changes() map[string]func(context.Context, *sim.Model, request) error {
+	type call = func(context.Context, *sim.Model, request) error
+	guest := func(f func(*sim.Model, context.Context, cluster.Guest) error) call {
+		return func(ctx context.Context, m *sim.Model, q request) error { return f(m, ctx, q.Guest) }
 	}
-	vip := func(f func(*Model, context.Context, cluster.Guest, netip.Addr) error) call {
-		return func(ctx context.Context, m *Model, q request) error { return f(m, ctx, q.Guest, q.IP) }
+	vip := func(f func(*sim.Model, context.Context, cluster.Guest, netip.Addr) error) call {
+		return func(ctx context.Context, m *sim.Model, q request) error { return f(m, ctx, q.Guest, q.IP) }
 	}
-	real := func(f func(*Model, context.Context, netip.Addr) error) call {
-		return func(ctx context.Context, m *Model, q request) error { return f(m, ctx, q.Real) }
+	real := func(f func(*sim.Model, context.Context, netip.Addr) error) call {
+		return func(ctx context.Context, m *sim.Model, q request) error { return f(m, ctx, q.Real) }
 	}
 	return map[string]call{
-		"Start": guest((*Model).Start), "Resume": guest((*Model).Resume), "Pause": guest((*Model).Pause),
-		"Reset": guest((*Model).Reset), "Destroy": guest((*Model).Destroy), "Save": guest((*Model).Save),
-		"Restore": guest((*Model).Restore), "SetClock": guest((*Model).SetClock),
-		"AddVIP": vip((*Model).AddVIP), "DelVIP": vip((*Model).DelVIP), "Announce": vip((*Model).Announce),
-		"HypervisorAlive": real((*Model).HypervisorAlive), "SuspendReal": real((*Model).SuspendReal),
-		"RestartHypervisor": real((*Model).RestartHypervisor),
-		"Migrate":           func(ctx context.Context, m *Model, q request) error { return m.Migrate(ctx, q.Guest, q.Real) },
-		"SetLink":           func(ctx context.Context, m *Model, q request) error { return m.SetLink(ctx, q.Guest, q.Up) },
-		"RestartDaemon":     func(ctx context.Context, m *Model, q request) error { return m.RestartDaemon(ctx, q.Guest, q.Daemon) },
-		"Ping":              func(ctx context.Context, m *Model, q request) error { return m.Ping(ctx, q.IP) },
-		"Greet":             func(ctx context.Context, m *Model, q request) error { return m.Greet(ctx, q.IP, q.Daemon) },
-		"WakeReal":          func(ctx context.Context, m *Model, q request) error { return m.WakeReal(ctx, q.MAC) },
-		"Inject":            func(_ context.Context, m *Model, q request) error { return m.Inject(q.Fault) },
-		"Heal":              func(_ context.Context, m *Model, q request) error { return m.Heal(q.Fault.Target) },
-		"SetLoad": func(_ context.Context, m *Model, q request) error {
+		"Start": guest((*sim.Model).Start), "Resume": guest((*sim.Model).Resume), "Pause": guest((*sim.Model).Pause),
+		"Reset": guest((*sim.Model).Reset), "Destroy": guest((*sim.Model).Destroy), "Save": guest((*sim.Model).Save),
+		"Restore": guest((*sim.Model).Restore), "SetClock": guest((*sim.Model).SetClock),
+		"AddVIP": vip((*sim.Model).AddVIP), "DelVIP": vip((*sim.Model).DelVIP), "Announce": vip((*sim.Model).Announce),
+		"HypervisorAlive": real((*sim.Model).HypervisorAlive), "SuspendReal": real((*sim.Model).SuspendReal),
+		"RestartHypervisor": real((*sim.Model).RestartHypervisor),
+		"Migrate":           func(ctx context.Context, m *sim.Model, q request) error { return m.Migrate(ctx, q.Guest, q.Real) },
+		"SetLink":           func(ctx context.Context, m *sim.Model, q request) error { return m.SetLink(ctx, q.Guest, q.Up) },
+		"RestartDaemon": func(ctx context.Context, m *sim.Model, q request) error {
+			return m.RestartDaemon(ctx, q.Guest, q.Daemon)
+		},
+		"Ping":     func(ctx context.Context, m *sim.Model, q request) error { return m.Ping(ctx, q.IP) },
+		"Greet":    func(ctx context.Context, m *sim.Model, q request) error { return m.Greet(ctx, q.IP, q.Daemon) },
+		"WakeReal": func(ctx context.Context, m *sim.Model, q request) error { return m.WakeReal(ctx, q.MAC) },
+		"Inject":   func(_ context.Context, m *sim.Model, q request) error { return m.Inject(q.Fault) },
+		"Heal":     func(_ context.Context, m *sim.Model, q request) error { return m.Heal(q.Fault.Target) },
+		"SetLoad": func(_ context.Context, m *sim.Model, q request) error {
 			return m.SetLoad(q.Load.Group, q.Load.Percent, q.Load.Accesses, q.Load.Over)
 		},
 	}
