@@ -19,8 +19,9 @@ func (m *Monitor) restarting(ctx context.Context) (State, string) {
 	daemons := m.trouble.daemons
 	for range restartTries {
 		m.log.Info().Strs("daemons", daemons).Msg(MsgServiceRestart)
-		if err := m.restartDaemons(ctx, m.target(), daemons); errors.Is(err, cluster.ErrHostSilent) {
-			return Reexamining, "its real server does not answer"
+		err := m.restartDaemons(ctx, m.target(), daemons)
+		if errors.Is(err, cluster.ErrHostSilent) && m.ping(ctx, m.opt.Target.IP) != nil {
+			return m.later(ctx, Reexamining, "neither its real server nor it answers")
 		}
 		if daemons = m.awaitGreetings(ctx); len(daemons) == 0 {
 			m.timed(m.log.Info(), m.trouble.stamps).Msg(MsgServiceRestarted)
