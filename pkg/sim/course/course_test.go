@@ -15,8 +15,7 @@ import (
 func TestOrderOfTheAgenda(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var got []string
-		var c *course.Course
-		c = course.New(clock.Clock{}, func() { got = append(got, "concluded") })
+		c := course.New(clock.Clock{}, func() { got = append(got, "concluded") })
 		add := func(name string, change bool) func() {
 			return func() { got, c.Dirty = append(got, name+" "+c.Now.Sub(c.Begun).String()), change }
 		}
