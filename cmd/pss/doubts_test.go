@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"pss-msbs/pkg/clock"
+	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/doubt"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/startup"
@@ -23,13 +23,14 @@ func TestStatusOfDoubts(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	base := &startup.Base{Env: daemon.In(d), Settings: set}
 	for name, real := range map[string]string{"M1": "172.21.14.201", "F1": "172.21.14.202", "W2": "172.21.14.203"} {
 		one := doubt.Doubt{Target: name, Group: "any", Kind: doubt.Silent, Host: netip.MustParseAddr(real), Phi: 5.5, Evidence: "3 pings lost", Since: time.Now()}
-		if err := startup.Board(d, set, clock.Clock{}).Post(one); err != nil {
+		if err := base.Board().Post(one); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if due, err := startup.Resets(d, set, clock.Clock{}).Permit(t.Context(), "M1", "Mail"); err != nil || !due.IsZero() {
+	if due, err := base.Resets().Permit(t.Context(), "M1", "Mail"); err != nil || !due.IsZero() {
 		t.Fatal(due, err)
 	}
 	got := program(t, d, nil, "status")

@@ -8,10 +8,10 @@ import (
 	"strings"
 
 	"pss-msbs/pkg/budget"
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/ipc"
+	"pss-msbs/pkg/pss/pssrun"
 	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/pss/status"
 	"pss-msbs/pkg/settings"
@@ -39,11 +39,13 @@ func gather(ctx context.Context, d daemon.Dirs) (status.Input, error) {
 		in.Faults = append(in.Faults, f.String())
 	}
 	in.Now, in.Tables, in.Settings = clk.Now(), snap.Tables, set
-	if in.Data, err = (data{d.Conf}).read(); err != nil && !errors.Is(err, fs.ErrNotExist) { // then all seven are missing
+	if in.Data, err = pssrun.Data(d.Conf); err != nil && !errors.Is(err, fs.ErrNotExist) { // then all seven are missing
 		in.Faults = append(in.Faults, lines(err)...)
 	}
-	in.Brakes = brakes(d, set, clk)
-	moving, err := d.Moves().All()
+	base := &startup.Base{Env: daemon.In(d), Settings: set}
+	base.Clock = clk
+	in.Brakes = brakes(base)
+	moving, err := base.Moves().All()
 	if err != nil && !errors.Is(err, fs.ErrNotExist) { // no state directory: nothing moves
 		in.Faults = append(in.Faults, lines(err)...)
 	}
@@ -52,17 +54,17 @@ func gather(ctx context.Context, d daemon.Dirs) (status.Input, error) {
 }
 
 // brakes is what the monitors doubt and what they have left.
-func brakes(d daemon.Dirs, set settings.Settings, clk clock.Clock) status.Brakes {
+func brakes(base *startup.Base) status.Brakes {
 	var out status.Brakes
 	fault := func(err error) {
 		if err != nil && !errors.Is(err, fs.ErrNotExist) { // no run directory: no doubts
 			out.Faults = append(out.Faults, lines(err)...)
 		}
 	}
-	board, ledger := startup.Board(d, set, clk), startup.Resets(d, set, clk)
+	board, ledger := base.Board(), base.Resets()
 	doubts, err := board.Read()
 	fault(err)
-	out.Doubts, out.Storm = doubts, board.Brake.Judge(doubts, board.Targets(), clk.Now())
+	out.Doubts, out.Storm = doubts, board.Brake.Judge(doubts, board.Targets(), base.Clock.Now())
 	left, due, err := ledger.Left()
 	fault(err)
 	out.Resets = status.Resets{Left: left, Limit: ledger.Limit, Window: ledger.Window.Seconds(), Due: due}

@@ -3,9 +3,10 @@ package main
 import (
 	"context"
 
+	"pss-msbs/pkg/check"
+	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
-	"pss-msbs/pkg/fleet"
-	"pss-msbs/pkg/pss"
+	"pss-msbs/pkg/pss/pssrun"
 	"pss-msbs/pkg/startup"
 )
 
@@ -13,7 +14,7 @@ type runCmd struct {
 	ReadyFD int `name:"ready-fd" hidden:"" help:"Descriptor to write a line to when pss works."`
 }
 
-// Run is pss from its control socket, of which there can be but one, to its end.
+// Run is pss until ctx ends.
 func (c runCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	if err := d.Prepare(); err != nil {
 		return err
@@ -21,19 +22,24 @@ func (c runCmd) Run(ctx context.Context, d daemon.Dirs) error {
 	if err := usable(ctx, d); err != nil {
 		return err
 	}
-	base, err := startup.Start(d, "pss", "")
+	base, err := startup.Start(daemon.OS{Dirs: d, ReadyFD: c.ReadyFD}, "pss", "")
 	if err != nil {
 		return err
 	}
 	defer base.Close()
-	return base.Controlled(ctx, func(ctx context.Context) error {
-		driver, err := fleet.Open(ctx, base.Settings, d.Run, base.Clock)
-		if err != nil {
-			return err
-		}
-		defer driver.Close()
-		opt := options(d, base.Settings, base.Clock, base.Log, driver)
-		opt.Ready = func() error { return daemon.Ready(c.ReadyFD) }
-		return invalid(pss.New(opt).Run(ctx))
-	})
+	return invalid(pssrun.Run(ctx, base, pssrun.Real))
+}
+
+// usable refuses a directory with any fault. Only a pss that died goes on
+// beside a typo in the seven files: it owes failed servers its help (SPEC 10).
+func usable(ctx context.Context, d daemon.Dirs) error {
+	dir := conffile.Open(d.Conf, conffile.Options{Holder: "pss"})
+	if pssrun.Survived(&startup.Base{Env: daemon.In(d)}, dir) {
+		return nil
+	}
+	r, err := check.Dir(ctx, dir)
+	if err != nil {
+		return err
+	}
+	return invalid(r.Faults.Err())
 }

@@ -12,8 +12,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/ipc"
@@ -84,7 +82,7 @@ func fakeDbss(ctx context.Context) error {
 		return err
 	}
 	defer lock.Close()
-	keep := daemon.KeepSpareSif(ctx, f.Dirs, dat.Host, os.Getpid(), clock.Clock{}, zerolog.Nop())
+	keep := daemon.In(f.Dirs).KeepSpareSif(ctx, dat.Host)
 	defer keep.Close()
 	if err := daemon.Ready(f.ReadyFD); err != nil {
 		return err
@@ -99,7 +97,7 @@ func fakeMaster(ctx context.Context) error {
 	if _, err := daemon.Parse("master", "", &f, os.Args[1:]); err != nil {
 		return err
 	}
-	c, err := daemon.StartSif(ctx, f.Dirs, f.Dat, clock.Clock{}, zerolog.Nop())
+	c, err := daemon.In(f.Dirs).StartSif(ctx, f.Dat)
 	if err != nil {
 		return err
 	}

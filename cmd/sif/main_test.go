@@ -16,9 +16,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rs/zerolog"
-
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/ipc"
@@ -27,7 +24,7 @@ import (
 
 func started(t *testing.T, d daemon.Dirs, target string) *daemon.Companion {
 	t.Helper()
-	c, err := daemon.StartSif(context.Background(), d, target, clock.Clock{}, zerolog.Nop())
+	c, err := daemon.In(d).StartSif(context.Background(), target)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -216,7 +213,7 @@ func msDat() *mgmtdata.Server {
 
 func TestSpareRunsUntilSpareStop(t *testing.T) {
 	d := fleetDirs(t)
-	if err := daemon.StartSpareSif(t.Context(), d, "Ms", 0); err != nil {
+	if err := daemon.In(d).StartSpareSif(t.Context(), "Ms", 0); err != nil {
 		t.Fatal(err)
 	}
 	c := clientOf(d, "Ms")
@@ -257,7 +254,7 @@ func TestSpareRunsUntilSpareStop(t *testing.T) {
 
 func TestSpareStartReportsWhyDbssDoesNotStart(t *testing.T) {
 	d := fleetDirs(t)
-	if err := daemon.StartSpareSif(t.Context(), d, "Ms", 0); err != nil {
+	if err := daemon.In(d).StartSpareSif(t.Context(), "Ms", 0); err != nil {
 		t.Fatal(err)
 	}
 	lock, err := daemon.LockMonitor(d.Run, "Ms") // somebody monitors the spare

@@ -61,6 +61,9 @@ type Dir struct {
 	cache *cache
 }
 
+// Opener opens the files of a directory; Open is the one of real processes.
+type Opener func(dir string, opt Options) *Dir
+
 // Open returns the files in dir without looking at them.
 func Open(dir string, opt Options) *Dir {
 	if opt.Poll == 0 {

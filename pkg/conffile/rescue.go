@@ -69,6 +69,12 @@ func (d *Dir) HoldRescue(ctx context.Context) (*Held, error) {
 	return h, nil
 }
 
+// HasLastGood reports whether there are last good copies.
+func (d *Dir) HasLastGood() bool {
+	names, err := d.store.Disk().List(lockedfile.LastDir)
+	return err == nil && len(names) > 0
+}
+
 // rescue exchanges the faulty files for their last good copies; where the
 // files then still contradict each other, all that differ from the last good
 // set. Where there is no copy the sound rows are all there is.

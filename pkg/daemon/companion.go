@@ -4,14 +4,11 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"strconv"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/clock"
 )
@@ -32,39 +29,39 @@ type Companion struct {
 }
 
 // StartSif starts the sif of target and returns once it listens at
-// d.SifSocket(target). It ends with Close, with ctx, or with this process. The
+// Dirs.SifSocket(target). It ends with Close, with ctx, or with this process. The
 // caller has the monitor lock of target: a sif that listens there has lost its
 // master, and goes.
-func StartSif(ctx context.Context, d Dirs, target string, clk clock.Clock, log zerolog.Logger) (*Companion, error) {
-	evict(ctx, d.SifSocket(target))
-	cmd := Command{Program: "sif", Name: target, Args: []string{"--target", target}, Dirs: d, Life: true}
-	return keepSif(ctx, cmd, clk, log)
-}
-
-func keepSif(ctx context.Context, cmd Command, clk clock.Clock, log zerolog.Logger) (*Companion, error) {
-	p, err := startTimely(ctx, cmd, clk)
+func (e Env) StartSif(ctx context.Context, target string) (*Companion, error) {
+	cmd := Command{Program: "sif", Name: target, Args: []string{"--target", target}, Life: true}
+	p, err := e.startTimely(ctx, cmd)
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithCancel(ctx)
-	c := &Companion{Socket: cmd.Dirs.SifSocket(cmd.Name), cancel: cancel}
-	c.wg.Go(func() { killHanging(ctx, c.Socket, clk, log) })
-	c.wg.Go(func() {
+	return e.companion(ctx, target, func(ctx context.Context) {
 		for p != nil {
 			select {
 			case <-ctx.Done():
-				p.end()
+				_ = p.Stop(context.WithoutCancel(ctx))
 				return
 			case <-p.Done():
-				log.Error().Err(p.Err()).Msg("sif ended, starting another")
+				e.Log.Error().Err(p.Err()).Msg("sif ended, starting another")
 			}
-			p = restart(ctx, cmd, clk, log)
+			p = e.restart(ctx, cmd)
 		}
-	})
-	return c, nil
+	}), nil
 }
 
-// Close ends the sif and waits for it.
+// companion is the sif of target while keep sees to it.
+func (e Env) companion(ctx context.Context, target string, keep func(context.Context)) *Companion {
+	ctx, cancel := context.WithCancel(ctx)
+	c := &Companion{Socket: e.Dirs.SifSocket(target), cancel: cancel}
+	c.wg.Go(func() { e.Watchdog(ctx, c.Socket, e.Clock, e.Log) })
+	c.wg.Go(func() { keep(ctx) })
+	return c
+}
+
+// Close ends the sif, or the watch over one of a spare, and waits for it.
 func (c *Companion) Close() error {
 	c.cancel()
 	c.wg.Wait()
@@ -72,81 +69,65 @@ func (c *Companion) Close() error {
 }
 
 // restart starts cmd at once and then each second until it is ready; nil when ctx ended.
-func restart(ctx context.Context, cmd Command, clk clock.Clock, log zerolog.Logger) *Process {
+func (e Env) restart(ctx context.Context, cmd Command) Child {
 	said := false
 	for ctx.Err() == nil {
-		p, err := startTimely(ctx, cmd, clk)
+		p, err := e.startTimely(ctx, cmd)
 		if err == nil {
 			return p
 		}
-		if !said {
-			log.Error().Err(err).Msg("sif does not start, starting it again")
+		if !said && ctx.Err() == nil {
+			e.Log.Error().Err(err).Msg("sif does not start, starting it again")
 			said = true
 		}
-		_ = clk.Sleep(ctx, restartPause)
+		_ = e.Clock.Sleep(ctx, restartPause)
 	}
 	return nil
 }
 
-func startTimely(ctx context.Context, cmd Command, clk clock.Clock) (*Process, error) {
+func (e Env) startTimely(ctx context.Context, cmd Command) (Child, error) {
 	ctx, cancel := context.WithTimeout(ctx, startDeadline)
 	defer cancel()
-	return Start(ctx, cmd)
-}
-
-// end closes the child's life pipe and waits; a child that does not follow is killed.
-func (p *Process) end() {
-	if p.life != nil {
-		p.life.Close()
-	}
-	_ = p.Signal(syscall.SIGTERM)
-	kill := time.AfterFunc(startDeadline, func() { _ = p.Signal(syscall.SIGKILL) })
-	defer kill.Stop()
-	<-p.done
+	return e.Start(ctx, cmd)
 }
 
 // StartSpareSif starts the sif of a spare (or of a serving backup), detached:
 // it outlives this process. adopt is the pid of its dbss that runs already, or 0.
-func StartSpareSif(ctx context.Context, d Dirs, target string, adopt int) error {
+func (e Env) StartSpareSif(ctx context.Context, target string, adopt int) error {
 	args := []string{"--target", target, "--spare"}
 	if adopt != 0 {
 		args = append(args, "--adopt", strconv.Itoa(adopt))
 	}
-	_, err := Start(ctx, Command{Program: "sif", Name: target, Args: args, Dirs: d, Detached: true})
+	_, err := e.Start(ctx, Command{Program: "sif", Name: target, Args: args, Detached: true})
 	return err
 }
 
 // KeepSpareSif watches the sif at the socket of target, which this process (its
-// dbss, pid self) did not start, and starts another one, which adopts this
-// process, when it dies. Close ends the watch and leaves the sif.
-func KeepSpareSif(ctx context.Context, d Dirs, target string, self int, clk clock.Clock, log zerolog.Logger) *Companion {
-	ctx, cancel := context.WithCancel(ctx)
-	c := &Companion{Socket: d.SifSocket(target), cancel: cancel}
-	c.wg.Go(func() { killHanging(ctx, c.Socket, clk, log) })
-	c.wg.Go(func() {
+// dbss) did not start, and starts another one, which adopts this process, when it
+// dies. Close ends the watch and leaves the sif.
+func (e Env) KeepSpareSif(ctx context.Context, target string) *Companion {
+	return e.companion(ctx, target, func(ctx context.Context) {
 		for ctx.Err() == nil {
-			if err := untilGone(ctx, c.Socket); err == nil {
+			if err := e.untilGone(ctx, target); err == nil {
 				continue
 			}
 			sctx, cancel := context.WithTimeout(ctx, startDeadline)
-			err := StartSpareSif(sctx, d, target, self)
+			err := e.StartSpareSif(sctx, target, e.PID())
 			cancel()
 			if err == nil {
-				log.Error().Msg("sif ended, started another")
+				e.Log.Error().Msg("sif ended, started another")
 			} else if ctx.Err() == nil {
-				log.Error().Err(err).Msg("cannot start another sif")
-				_ = clk.Sleep(ctx, restartPause)
+				e.Log.Error().Err(err).Msg("cannot start another sif")
+				_ = e.Clock.Sleep(ctx, restartPause)
 			}
 		}
 	})
-	return c
 }
 
-// untilGone keeps an idle connection to the sif at socket; its end is the
+// untilGone keeps an idle connection to the sif of target; its end is the
 // sif's (nil when ctx ended first).
-func untilGone(ctx context.Context, socket string) error {
-	var dialer net.Dialer
-	conn, err := dialer.DialContext(ctx, "unix", socket)
+func (e Env) untilGone(ctx context.Context, target string) error {
+	conn, err := e.Dial(ctx, e.Dirs.SifSocket(target))
 	if err != nil {
 		return err
 	}
@@ -156,18 +137,13 @@ func untilGone(ctx context.Context, socket string) error {
 	if ctx.Err() != nil {
 		return nil
 	}
-	return fmt.Errorf("sif at %s ended", socket)
+	return fmt.Errorf("the sif of %s ended", target)
 }
 
-// StartMonitor starts dbss with the management data dat as a process of its
-// own, handing it the monitor lock where lock is not nil, and returns its pid
-// once it monitors. name is the server's.
-func StartMonitor(ctx context.Context, d Dirs, name, dat string, lock *MonitorLock) (pid int, err error) {
-	p, err := Start(ctx, Command{Program: "dbss", Name: name, Args: []string{dat}, Dirs: d, Lock: lock, Detached: true})
-	if err != nil {
-		return 0, err
-	}
-	return p.PID, nil
+// StartMonitor starts the dbss of the server name, a process of its own, handing
+// it the monitor lock where lock is not nil, and returns once it monitors.
+func (e Env) StartMonitor(ctx context.Context, name string, lock Lock) (Child, error) {
+	return e.Start(ctx, Command{Program: "dbss", Name: name, Args: []string{e.Dirs.Dat(name)}, Lock: lock, Detached: true})
 }
 
 const (

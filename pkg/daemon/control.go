@@ -38,8 +38,8 @@ type Control struct {
 // ServeControl opens the control socket of a program instance. The request
 // {"verb":"stop"} calls stop; its connection stays open until Close, which
 // tells the asker that the program has ended.
-func ServeControl(d Dirs, program, name string, stop context.CancelFunc) (*Control, error) {
-	l, err := Listen(d.ControlSocket(program, name))
+func (e Env) ServeControl(program, name string, stop context.CancelFunc) (*Control, error) {
+	l, err := e.Listen(e.Dirs.ControlSocket(program, name))
 	if err != nil {
 		return nil, err
 	}

@@ -14,7 +14,7 @@ func TestHostileControl(t *testing.T) {
 	d := Dirs{Run: t.TempDir()}
 	stopped := make(chan struct{})
 	var once sync.Once
-	c, err := ServeControl(d, "dbss", "M1", func() { once.Do(func() { close(stopped) }) })
+	c, err := In(d).ServeControl("dbss", "M1", func() { once.Do(func() { close(stopped) }) })
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -250,11 +250,11 @@ func TestSlotsAreShared(t *testing.T) {
 }
 
 func testSlots(t *testing.T, kind Work) {
-	run := t.TempDir()
+	e := In(Dirs{Run: t.TempDir()})
 	synctest.Test(t, func(t *testing.T) {
 		var release []func()
 		for range 2 {
-			r, err := Slot(t.Context(), clock.Clock{}, run, kind, 2)
+			r, err := e.Slot(t.Context(), kind, 2)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -262,17 +262,17 @@ func testSlots(t *testing.T, kind Work) {
 		}
 		short, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, err := Slot(short, clock.Clock{}, run, kind, 2); !errors.Is(err, context.DeadlineExceeded) {
+		if _, err := e.Slot(short, kind, 2); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("a third got a slot of two: %v", err)
 		}
-		if r, err := Slot(t.Context(), clock.Clock{}, run, "other", 1); err != nil {
+		if r, err := e.Slot(t.Context(), "other", 1); err != nil {
 			t.Errorf("other work waits for it: %v", err)
 		} else {
 			r()
 		}
 		time.AfterFunc(5*time.Second, release[0])
 		start := time.Now()
-		r, err := Slot(t.Context(), clock.Clock{}, run, kind, 2)
+		r, err := e.Slot(t.Context(), kind, 2)
 		if took := time.Since(start); err != nil || took < 5*time.Second || took > 5*time.Second+slotPoll {
 			t.Errorf("waited %s, %v, want the 5 s until a slot was free", took, err)
 		}
@@ -287,7 +287,7 @@ func TestStopWaitsForTheEnd(t *testing.T) {
 		t.Errorf("stop of what does not run: %v", err)
 	}
 	stopped := make(chan struct{})
-	c, err := ServeControl(d, "dbss", "M1", func() { close(stopped) })
+	c, err := In(d).ServeControl("dbss", "M1", func() { close(stopped) })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -307,7 +307,7 @@ func TestStopWaitsForTheEnd(t *testing.T) {
 
 func TestControlRefusesOtherRequests(t *testing.T) {
 	d := testDirs(t)
-	c, err := ServeControl(d, "pss", "", func() { t.Error("stopped") })
+	c, err := In(d).ServeControl("pss", "", func() { t.Error("stopped") })
 	if err != nil {
 		t.Fatal(err)
 	}

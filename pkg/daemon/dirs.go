@@ -10,8 +10,6 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
-
-	"pss-msbs/pkg/ipc"
 )
 
 // Dirs are the directories that all programs take as flags; it embeds in a
@@ -98,9 +96,6 @@ func (d Dirs) Budget(name string) string { return filepath.Join(d.State, "budget
 
 // Wake is what pss remembers of the wakes of a real server.
 func (d Dirs) Wake(ip string) string { return filepath.Join(d.State, "wake-"+ip+".json") }
-
-// Moves are the VIPs that pss is moving.
-func (d Dirs) Moves() ipc.Moves { return ipc.Moves{Dir: d.State} }
 
 // LogFile is the system log of a program instance.
 func (d Dirs) LogFile(program, name string) string {

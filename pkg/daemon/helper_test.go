@@ -64,7 +64,7 @@ func helper(mode string) int {
 			return say(err)
 		}
 		defer lock.Close()
-		c, err := ServeControl(f.Dirs, "dbss", lock.Name(), cancel)
+		c, err := In(f.Dirs).ServeControl("dbss", lock.Name(), cancel)
 		if err != nil {
 			return say(err)
 		}

@@ -17,8 +17,9 @@ var ErrMonitored = errors.New("already monitored")
 // MonitorLock is the right to monitor one server: a flock on an open file,
 // which ends with the last process that has the file open.
 type MonitorLock struct {
-	name string
-	file *os.File
+	name  string
+	file  *os.File
+	given bool
 }
 
 // LockMonitor takes the monitor lock of the server name; the error names the
@@ -57,9 +58,12 @@ func AdoptMonitorLock(runDir, name string, fd int) (*MonitorLock, error) {
 		defer f.Close()
 		return nil, fmt.Errorf("cannot adopt the monitor of %s: %w by pid %d", name, ErrMonitored, readPID(f))
 	}
-	l := &MonitorLock{name: name, file: f}
+	l := &MonitorLock{name: name, file: f, given: true}
 	return l, l.sign()
 }
+
+// Given implements Lock.
+func (l *MonitorLock) Given() bool { return l.given }
 
 // Name is the server's.
 func (l *MonitorLock) Name() string { return l.name }

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"path/filepath"
 	"time"
-
-	"pss-msbs/pkg/clock"
 )
 
 // Work is what all programs together do only so often at once: each kind has
@@ -26,18 +24,18 @@ const slotPoll = 100 * time.Millisecond
 // Slot waits for one of n slots for a kind of work. release gives it back, which
 // who has it does once what was begun has answered, or has had its time. Clients
 // never wait for a slot: what brings a service back (a takeover) takes none.
-func Slot(ctx context.Context, clk clock.Clock, runDir string, kind Work, n int) (release func(), err error) {
+func (e Env) Slot(ctx context.Context, kind Work, n int) (release func(), err error) {
 	for {
-		if release, err := TrySlot(runDir, kind, n); release != nil || err != nil {
+		if release, err := e.TrySlot(kind, n); release != nil || err != nil {
 			return release, err
 		}
-		if err := clk.Sleep(ctx, slotPoll); err != nil {
+		if err := e.Clock.Sleep(ctx, slotPoll); err != nil {
 			return nil, fmt.Errorf("cannot take a %s slot: all %d are taken: %w", kind, n, err)
 		}
 	}
 }
 
-// TrySlot is Slot without the wait: release is nil where all are taken.
+// TrySlot is Env.Slot without the wait: release is nil where all are taken.
 func TrySlot(runDir string, kind Work, n int) (release func(), err error) {
 	for i := 1; i <= n; i++ {
 		f, err := openLock(filepath.Join(runDir, fmt.Sprintf("%s-%d.lock", kind, i)))
@@ -52,7 +50,7 @@ func TrySlot(runDir string, kind Work, n int) (release func(), err error) {
 	return nil, nil
 }
 
-// BootSlot is Slot for a boot.
-func BootSlot(ctx context.Context, clk clock.Clock, runDir string, n int) (release func(), err error) {
-	return Slot(ctx, clk, runDir, Boot, n)
+// Slots is Slot for those who wait for one and the same kind.
+func (e Env) Slots(kind Work, n int) func(context.Context) (release func(), err error) {
+	return func(ctx context.Context) (func(), error) { return e.Slot(ctx, kind, n) }
 }

@@ -41,19 +41,19 @@ func (p *Process) Stop(ctx context.Context) error {
 // backup) into the run directory and starts its dbss, the sif of this process
 // being its companion. It returns once the dbss monitors. One that monitors
 // already is adopted.
-func StartSpareMonitor(ctx context.Context, d Dirs, dat mgmtdata.Server) (*Process, error) {
-	path := d.SpareDat(dat.Host)
-	if pid, held, err := MonitorHolder(d.Run, dat.Host); err == nil && held {
+func (e Env) StartSpareMonitor(ctx context.Context, dat mgmtdata.Server) (Child, error) {
+	path := e.Dirs.SpareDat(dat.Host)
+	if pid, held, err := e.Holder(dat.Host); err == nil && held {
 		if old, err := mgmtdata.ReadServer(path); err == nil && string(mgmtdata.FormatServer(old)) == string(mgmtdata.FormatServer(dat)) {
-			return AdoptMonitor(d, dat.Host, pid)
+			return e.Adopt(dat.Host, pid)
 		}
 	}
 	if err := writeDat(path, dat); err != nil {
 		return nil, fmt.Errorf("cannot start dbss for %s: %v", dat.Host, err)
 	}
-	return Start(ctx, Command{
-		Program: "dbss", Name: dat.Host, Dirs: d, Detached: true,
-		Args: []string{path, "--companion", d.SifSocket(dat.Host)},
+	return e.Start(ctx, Command{
+		Program: "dbss", Name: dat.Host, Detached: true,
+		Args: []string{path, "--companion", e.Dirs.SifSocket(dat.Host)},
 	})
 }
 

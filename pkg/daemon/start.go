@@ -22,9 +22,9 @@ type Command struct {
 	Dirs    Dirs
 	Env     []string // besides this process's own environment
 
-	Lock     *MonitorLock // handed on as --lock-fd
-	Life     bool         // --life-fd: the child ends when this process does
-	Detached bool         // a session of its own: the child outlives this process
+	Lock     Lock // a MonitorLock, handed on as --lock-fd
+	Life     bool // --life-fd: the child ends when this process does
+	Detached bool // a session of its own: the child outlives this process
 }
 
 // Process is a started program that has said that it is ready.
@@ -167,8 +167,8 @@ func (c Command) build() (*exec.Cmd, *childPipes, error) {
 		pipes.closeChildEnds()
 		return nil, nil, err
 	}
-	if c.Lock != nil {
-		hand("--lock-fd", c.Lock.File())
+	if lock, ok := c.Lock.(*MonitorLock); ok {
+		hand("--lock-fd", lock.File())
 	}
 	cmd.Args = append(cmd.Args, args...)
 	return cmd, pipes, nil

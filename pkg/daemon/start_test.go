@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"fmt"
 	"net/netip"
 	"os"
 	"strconv"
@@ -9,8 +10,6 @@ import (
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/rs/zerolog"
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/mgmtdata"
@@ -46,7 +45,7 @@ func TestStartReportsWhyItFailed(t *testing.T) {
 func TestCompanionIsRestartedAndEndsWithUs(t *testing.T) {
 	d := testDirs(t)
 	programs(t, "listens")
-	c, err := StartSif(t.Context(), d, "M1", clock.Clock{}, zerolog.Nop())
+	c, err := In(d).StartSif(t.Context(), "M1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -68,8 +67,9 @@ func TestCompanionIsRestartedAndEndsWithUs(t *testing.T) {
 func TestHangingSifIsReplaced(t *testing.T) {
 	d := testDirs(t)
 	programs(t, "listens")
-	clk := clock.Clock{Epoch: time.Now(), Speed: 20}
-	c, err := StartSif(t.Context(), d, "M1", clk, zerolog.Nop())
+	fast := In(d)
+	fast.Clock = clock.Clock{Epoch: time.Now(), Speed: 20}
+	c, err := fast.StartSif(t.Context(), "M1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,7 +98,7 @@ func TestSifOfADeadMasterIsEvicted(t *testing.T) {
 	if err := syscall.Kill(left.PID, syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	c, err := StartSif(t.Context(), d, "M1", clock.Clock{}, zerolog.Nop())
+	c, err := In(d).StartSif(t.Context(), "M1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -158,15 +158,15 @@ func TestMonitorLockIsHandedToTheChild(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	pid, err := StartMonitor(t.Context(), d, "M1", "M1.dat", lock)
+	child, err := In(d).StartMonitor(t.Context(), "M1", lock)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if holder, held, err := MonitorHolder(d.Run, "M1"); holder != pid || !held || err != nil {
-		t.Errorf("holder %d, %v, %v, want the child %d", holder, held, err, pid)
+	if holder, held, err := MonitorHolder(d.Run, "M1"); holder != child.(*Process).PID || !held || err != nil {
+		t.Errorf("holder %d, %v, %v, want the child %+v", holder, held, err, child)
 	}
 	if err := Stop(t.Context(), d, "dbss", "M1"); err != nil {
 		t.Fatal(err)
@@ -195,13 +195,17 @@ func TestSpareMonitorIsStartedAdoptedAndFollowed(t *testing.T) {
 		t.Run(tc.name, func(t *testing.T) {
 			d := testDirs(t)
 			programs(t, "monitors")
-			first, err := StartSpareMonitor(t.Context(), d, msDat())
+			first, err := In(d).StartSpareMonitor(t.Context(), msDat())
 			if err != nil {
 				t.Fatal(err)
 			}
-			again, err := StartSpareMonitor(t.Context(), d, msDat()) // from another sif
-			if err != nil || again.PID != first.PID {
-				t.Fatalf("a second start: %+v, %v, want pid %d adopted", again, err, first.PID)
+			child, err := In(d).StartSpareMonitor(t.Context(), msDat()) // from another sif
+			if err != nil {
+				t.Fatal(err)
+			}
+			again := child.(*Process)
+			if want := first.(*Process).PID; again.PID != want {
+				t.Fatalf("a second start: %+v, want pid %d adopted", again, want)
 			}
 			if got, err := mgmtdata.ReadServer(d.SpareDat("M1")); err != nil || got.IP != msDat().IP {
 				t.Errorf("the data for dbss: %+v, %v", got, err)
@@ -232,7 +236,7 @@ func TestAdoptingWhatDoesNotMonitor(t *testing.T) {
 func TestSpareSifIsReplacedByOneThatAdopts(t *testing.T) {
 	d := testDirs(t)
 	programs(t, "listens")
-	if err := StartSpareSif(t.Context(), d, "Ms", 0); err != nil {
+	if err := In(d).StartSpareSif(t.Context(), "Ms", 0); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -240,13 +244,13 @@ func TestSpareSifIsReplacedByOneThatAdopts(t *testing.T) {
 			kill(t, pid)
 		}
 	})
-	c := KeepSpareSif(t.Context(), d, "Ms", 4711, clock.Clock{}, zerolog.Nop())
+	c := In(d).KeepSpareSif(t.Context(), "Ms")
 	defer c.Close()
 	first := pidOf(t, "sif", d)
 	kill(t, first)
-	eventually(t, "another sif adopts pid 4711", func() bool {
+	eventually(t, "another sif adopts this process", func() bool {
 		b, err := os.ReadFile(d.Run + "/args")
-		return err == nil && string(b) == "true 4711" && Listening(c.Socket)
+		return err == nil && string(b) == fmt.Sprint("true ", os.Getpid()) && Listening(c.Socket)
 	})
 }
 
@@ -261,10 +265,11 @@ func TestEndMonitor(t *testing.T) {
 			if err := EndMonitor(t.Context(), d, "M1"); err != nil {
 				t.Errorf("none runs: %v", err)
 			}
-			pid, err := StartMonitor(t.Context(), d, "M1", "M1.dat", nil)
+			child, err := In(d).StartMonitor(t.Context(), "M1", nil)
 			if err != nil {
 				t.Fatal(err)
 			}
+			pid := child.(*Process).PID
 			if err := before(pid); err != nil {
 				t.Fatal(err)
 			}

@@ -10,6 +10,9 @@ import (
 	"pss-msbs/pkg/sim"
 )
 
+// Opener opens the fleet that settings name; Open is the one of real processes.
+type Opener func(ctx context.Context, s settings.Settings, runDir string, clk clock.Clock) (Driver, error)
+
 // Open opens the fleet that s names. runDir is where an emulated fleet has its
 // socket; clk is the clock that this program runs by.
 func Open(ctx context.Context, s settings.Settings, runDir string, clk clock.Clock) (Driver, error) {

@@ -8,22 +8,6 @@ import (
 	"time"
 )
 
-// served is the socket of a sif: while the sif is stopped nobody is answered.
-type served struct {
-	net.Listener
-	p *Proc
-}
-
-// Accept implements net.Listener.
-func (s served) Accept() (net.Conn, error) {
-	c, err := s.Listener.Accept()
-	s.p.halt.Pass()
-	if err != nil {
-		return nil, err
-	}
-	return servedConn{c, s.p}, nil
-}
-
 // servedConn is a sif's end of a connection.
 type servedConn struct {
 	net.Conn

@@ -12,6 +12,7 @@ import (
 
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 )
@@ -49,31 +50,20 @@ type Proc struct {
 	wires map[*wire]struct{}
 }
 
-// spawn starts a program; body is its main.
-func (w *World) spawn(program, name string, prepare func(*Proc), body func(*Proc) error) *Proc {
-	p := &Proc{Program: program, Name: name, w: w, who: strings.TrimSpace(program + " " + name), ready: make(chan struct{}), ended: make(chan struct{}), wires: map[*wire]struct{}{}, halt: &clock.Halt{}}
+// spawn starts a program, which has the monitor lock that it is given.
+func (w *World) spawn(c daemon.Command) *Proc {
+	p := &Proc{Program: c.Program, Name: c.Name, w: w, who: strings.TrimSpace(c.Program + " " + c.Name), ready: make(chan struct{}), ended: make(chan struct{}), wires: map[*wire]struct{}{}, halt: &clock.Halt{}}
 	p.ctx, p.cancel = context.WithCancel(w.ctx)
 	w.mu.Lock()
 	w.pids++
 	p.pid = w.pids
 	w.procs = append(w.procs, p)
-	if prepare != nil {
-		prepare(p)
+	if l, ok := c.Lock.(lock); ok {
+		w.locks[l.name] = append(w.locks[l.name], p)
 	}
 	w.mu.Unlock()
-	w.bodies.Go(func() { p.end(p.main(body)) })
+	w.bodies.Go(func() { p.end(p.main(c.Args)) })
 	return p
-}
-
-// main is body once the program has been loaded.
-func (p *Proc) main(body func(*Proc) error) error {
-	p.sleep(p.ctx, startTime, "start")
-	if p.ctx.Err() != nil {
-		return nil
-	}
-	err := body(p)
-	p.halt.Pass()
-	return err
 }
 
 // clock is p's, which stops with it.
@@ -87,9 +77,6 @@ func (p *Proc) runs() bool {
 
 // startTime is how long it takes to load a program and to read its files.
 const startTime = 30 * time.Millisecond
-
-// isReady is the line on --ready-fd.
-func (p *Proc) isReady() { p.began.Do(func() { close(p.ready) }) }
 
 // end is what the kernel does when a process ends: locks are free, connections
 // and sockets closed.
@@ -127,13 +114,13 @@ func (p *Proc) die() {
 
 func (p *Proc) isDead() bool { return p.dead.Load() }
 
-// Done implements sif.Monitor.
+// Done implements daemon.Child.
 func (p *Proc) Done() <-chan struct{} { return p.ended }
 
-// Err implements sif.Monitor.
+// Err implements daemon.Child.
 func (p *Proc) Err() error { return p.err }
 
-// Stop is SIGTERM and then SIGKILL; it implements sif.Monitor.
+// Stop is SIGTERM and then SIGKILL; it implements daemon.Child.
 func (p *Proc) Stop(ctx context.Context) error {
 	p.cancel()
 	grace, cancel := context.WithTimeout(ctx, 5*time.Second)
@@ -236,29 +223,6 @@ func silence(op string) error {
 		return cluster.ErrNoAnswer
 	}
 	return cluster.Unknown(cluster.ErrHostSilent)
-}
-
-// dial connects p to the sif of a server.
-func (p *Proc) dial(target string) ipc.DialFunc {
-	return func(ctx context.Context) (net.Conn, error) {
-		l, ok := p.w.socket(target)
-		if !ok {
-			return nil, errors.New("connection refused")
-		}
-		raw, err := l.Dial(ctx)
-		if err != nil {
-			return nil, err
-		}
-		c := &wire{Conn: raw, p: p, sif: l.p, closed: make(chan struct{})}
-		p.mu.Lock()
-		defer p.mu.Unlock()
-		if p.wires == nil {
-			raw.Close()
-			return nil, errKilled
-		}
-		p.wires[c] = struct{}{}
-		return c, nil
-	}
 }
 
 // wire is p's end of a connection to a sif.

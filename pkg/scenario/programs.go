@@ -3,144 +3,118 @@ package scenario
 import (
 	"context"
 	"fmt"
-	"os"
-	"path/filepath"
-	"reflect"
-	"time"
+	"slices"
 
-	"github.com/rs/zerolog"
-
-	"pss-msbs/pkg/budget"
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
-	"pss-msbs/pkg/dbss"
-	"pss-msbs/pkg/dsrs"
-	"pss-msbs/pkg/ipc"
-	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/sif"
+	"pss-msbs/pkg/dbss/dbssrun"
+	"pss-msbs/pkg/dsrs/dsrsrun"
+	"pss-msbs/pkg/fleet"
+	"pss-msbs/pkg/monitor"
+	"pss-msbs/pkg/notes"
+	"pss-msbs/pkg/pss/pssrun"
+	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/sif/sifrun"
+	"pss-msbs/pkg/startup"
 )
 
-// restartPause is how long a launcher waits.
-const restartPause = time.Second
-
-func (p *Proc) logger() zerolog.Logger {
-	return daemon.NewLoggerTo(writer{p}, p.Program, p.Name, "text", clock.Clock{})
-}
-
-// files are the seven files as p opens them.
-func (p *Proc) files() *conffile.Dir {
-	return p.w.openFiles(conffile.Options{Wait: p.w.Settings.Lock.Wait.D(),
-		Holder: p.Program + " " + p.Name, Step: p.step, Clock: p.clock()})
-}
-
-// startSif starts the sif of target; spare is nil but for a spare's.
-func (w *World) startSif(target string, spare func(*Proc) *sif.Spare) *Proc {
-	return w.spawn("sif", target, nil, func(p *Proc) error {
-		opt := sif.Options{Files: p.files(), Dats: &w.dats, Management: w.Settings.Management.IP,
-			Failed: w.failed(), Moving: w.moves(), Hold: w.Settings.Lock.Hold.D(), Log: p.logger(), Clock: p.clock(),
-			Monitored: func(host string) (bool, error) { return w.held(host), nil }}
-		if spare != nil {
-			opt.Spare = spare(p)
-		}
-		l := ipc.NewMemListener()
-		if !w.listen(p, l) {
-			return fmt.Errorf("another process listens for %s", target)
-		}
-		p.isReady()
-		return sif.New(opt).Serve(p.ctx, served{l, p})
-	})
-}
-
-// keepSif runs p's own sif until p ends, another one whenever it dies.
-func (p *Proc) keepSif() (stop func(), err error) {
-	s, err := p.ownSif()
-	if err != nil {
-		return nil, err
+// main is p's program from its command line to its end.
+func (p *Proc) main(args []string) error {
+	p.sleep(p.ctx, startTime, "start")
+	if p.ctx.Err() != nil {
+		return nil
 	}
-	log := p.logger()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for {
-			select {
-			case <-p.ctx.Done():
-				_ = s.Stop(context.WithoutCancel(p.ctx))
-				return
-			case <-s.ended:
-				log.Error().Err(s.err).Msg("sif ended, starting another")
-			}
-			for p.ctx.Err() == nil {
-				var failed error
-				if s, failed = p.ownSif(); failed == nil {
-					break
-				}
-				p.sleep(p.ctx, restartPause, "sif")
-			}
-		}
-	}()
-	return func() { p.cancel(); <-done }, nil
+	err := p.program(args)
+	p.halt.Pass()
+	return err
 }
 
-// ownSif starts a sif that ends with p, as its --life-fd has it: also with a p
-// that does not live to see it ready.
-func (p *Proc) ownSif() (*Proc, error) {
-	s := p.w.startSif(p.Name, nil)
-	err := p.await(p.ctx, s)
-	if err != nil {
-		_ = s.Stop(context.WithoutCancel(p.ctx))
+func (p *Proc) program(args []string) error {
+	switch p.Program {
+	case "dbss":
+		return dbssrun.Main(p.ctx, args, monitor.Place{Start: p.start, Fleet: p.fleet})
+	case "dsrs":
+		return dsrsrun.Main(p.ctx, args, monitor.Place{Start: p.start, Fleet: p.fleet})
+	case "sif":
+		return sifrun.Main(p.ctx, args, sifrun.Place{Start: p.start, Files: p.files})
+	case "pss":
+		base, _ := p.start(daemon.OS{}, "pss", "")
+		return pssrun.Run(p.ctx, base, pssrun.Place{Fleet: p.fleet, Files: p.files})
 	}
-	return s, err
+	return fmt.Errorf("cannot start %s: no such program", p.Program)
 }
 
-// keepSpareSif watches the sif that started p, a dbss, and starts another one,
-// which adopts p, when it dies.
-func (p *Proc) keepSpareSif() (stop func(), err error) {
-	log := p.logger()
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		for p.ctx.Err() == nil {
-			if s := p.w.find("sif", p.Name); s != nil {
-				select {
-				case <-p.ctx.Done():
-					return
-				case <-s.ended:
-				}
-			}
-			if err := p.w.startSpareSif(p.ctx, p, p.Name, p); err == nil {
-				log.Error().Msg("sif ended, started another")
-			} else if p.ctx.Err() == nil {
-				p.sleep(p.ctx, restartPause, "sif")
-			}
-		}
-	}()
-	return func() { p.cancel(); <-done }, nil
+// start is the startup.Starter of p.
+func (p *Proc) start(_ daemon.OS, program, name string) (*startup.Base, error) {
+	left := notes.Disk(&p.w.notes)
+	if p.Program != "pss" {
+		left = disk{left, p}
+	}
+	log := daemon.NewLoggerTo(writer{p}, program, name, "text", clock.Clock{})
+	return &startup.Base{Env: daemon.Env{Kernel: p, Dirs: p.w.dirs, Clock: p.clock(), Log: log},
+		Settings: p.w.Settings, Notes: left, Dats: &p.w.dats, Program: program, Name: name}, nil
 }
 
-// startSpareSif starts the sif of a spare, or of a serving backup; adopt is its
-// dbss that runs already.
-func (w *World) startSpareSif(ctx context.Context, starter *Proc, target string, adopt *Proc) error {
-	s := w.startSif(target, func(p *Proc) *sif.Spare {
-		sp := &sif.Spare{Log: p.logger(), Clock: p.clock(), Start: func(ctx context.Context, dat mgmtdata.Server) (sif.Monitor, error) {
-			return w.startSpareMonitor(ctx, p, dat)
-		}}
-		if adopt == nil {
-			return sp
+// fleet is the fleet.Opener of p.
+func (p *Proc) fleet(context.Context, settings.Settings, string, clock.Clock) (fleet.Driver, error) {
+	return view{p, p.w.Model}, nil
+}
+
+// files is the conffile.Opener of p: the seven files in memory.
+func (p *Proc) files(_ string, opt conffile.Options) *conffile.Dir {
+	opt.Step = p.step
+	return p.w.openFiles(opt)
+}
+
+// start starts a program as its launcher does.
+func (w *World) start(who string) *Proc {
+	program, name := split(who)
+	var args []string
+	if program != "pss" {
+		args = []string{w.dirs.Dat(name)}
+	}
+	return w.spawn(daemon.Command{Program: program, Name: name, Args: args})
+}
+
+// Start implements daemon.Kernel. A child that will not be ready in time is
+// killed, unless it was by p itself dying; one that is to end with p ends with
+// it, also with a p that does not live to see it ready.
+func (p *Proc) Start(ctx context.Context, c daemon.Command) (daemon.Child, error) {
+	own := c.Program == "dbss" && !slices.Contains(c.Args, "--companion")
+	if own {
+		if err := p.at("start dbss", c.Name, false); err != nil {
+			return nil, err
 		}
-		if dat, err := mgmtdata.ReadServer(w.dirs.SpareDat(target)); err == nil {
-			sp.Adopted, sp.Dat = adopted{adopt}, &dat
+	}
+	child := p.w.spawn(c)
+	if c.Life {
+		context.AfterFunc(p.ctx, child.cancel)
+	}
+	err := p.await(ctx, child)
+	if own {
+		if dead := p.at("start dbss", c.Name, true); dead != nil {
+			return nil, dead
 		}
-		return sp
-	})
-	return starter.await(ctx, s)
+	}
+	return child, err
+}
+
+// Adopt implements daemon.Kernel.
+func (p *Proc) Adopt(name string, pid int) (daemon.Child, error) {
+	if pid, held, _ := p.Holder(name); held {
+		if old := p.w.find("dbss", name); old != nil && old.pid == pid {
+			return adopted{old}, nil
+		}
+	}
+	return nil, fmt.Errorf("cannot adopt dbss pid %d: it does not monitor %s", pid, name)
 }
 
 // adopted is a dbss followed by a sif that did not start it: how it ended shows
 // only in its lock file.
 type adopted struct{ *Proc }
 
-// Err implements sif.Monitor.
+// Err implements daemon.Child.
 func (a adopted) Err() error {
 	if a.isDead() {
 		return errKilled
@@ -148,107 +122,8 @@ func (a adopted) Err() error {
 	return nil
 }
 
-// startSpareMonitor is daemon.StartSpareMonitor in this world.
-func (w *World) startSpareMonitor(ctx context.Context, starter *Proc, dat mgmtdata.Server) (sif.Monitor, error) {
-	path := w.dirs.SpareDat(dat.Host)
-	if old := w.find("dbss", dat.Host); old != nil && w.held(dat.Host) {
-		if now, err := mgmtdata.ReadServer(path); err == nil && reflect.DeepEqual(now, dat) {
-			return adopted{old}, nil
-		}
-	}
-	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
-		return nil, err
-	}
-	if err := os.WriteFile(path, mgmtdata.FormatServer(dat), 0o600); err != nil {
-		return nil, err
-	}
-	p := w.startDBSS(path, dat.Host, nil, (*Proc).keepSpareSif)
-	return p, starter.await(ctx, p)
-}
-
-// startDBSS starts a dbss. from hands it the monitor lock; nil: it takes it itself.
-func (w *World) startDBSS(path, name string, from *Proc, companion func(*Proc) (func(), error)) *Proc {
-	prepare := func(p *Proc) {
-		if from != nil {
-			w.locks[name][p] = true
-		}
-	}
-	return w.spawn("dbss", name, prepare, func(p *Proc) error {
-		dat, known := w.dats.Servers[path]
-		if !known { // of a spare, or of a backup that serves
-			var err error
-			if dat, err = mgmtdata.ReadServer(path); err != nil {
-				return err
-			}
-		}
-		if from == nil && !w.lock(name, p) {
-			return fmt.Errorf("cannot monitor %s: %w", name, daemon.ErrMonitored)
-		}
-		stop, err := companion(p)
-		if err != nil {
-			return err
-		}
-		defer stop()
-		return p.dbss(dat).Run(p.ctx)
-	})
-}
-
-func (p *Proc) dbss(dat mgmtdata.Server) *dbss.Monitor {
-	set := p.w.Settings
-	return dbss.New(dbss.Options{
-		Target: dat, Settings: set, Log: p.logger(), Fleet: view{p, p.w.Model},
-		Companion: ipc.NewClient(p.dial(dat.Host), "dbss", p.clock()),
-		Monitors:  others{p},
-		Budget:    ledger{p, budget.File{Path: p.w.dirs.Budget(dat.Host), Disk: &p.w.notes, Host: dat.Host, Limit: set.DBSS.BudgetRecoveries, Window: set.DBSS.BudgetWindow.D()}},
-		Doubts:    doubts{p, p.board()},
-		Resets:    p.resets(),
-		BootSlot:  p.bootSlot(set.DSRS.BootSlots),
-		MoveSlot:  p.slot(daemon.Migration, set.Brake.Migrations),
-		Ready:     p.isReady,
-		Clock:     p.clock(),
-	})
-}
-
-// ledger is a budget that the dead do not write.
-type ledger struct {
-	p *Proc
-	budget.File
-}
-
-func (l ledger) End(now time.Time, outcome string) error {
-	if !l.p.runs() {
-		return errKilled
-	}
-	return l.File.End(now, outcome)
-}
-
-func (l ledger) Drop(now time.Time) error {
-	if !l.p.runs() {
-		return errKilled
-	}
-	return l.File.Drop(now)
-}
-
-// others are the other monitors, for a dbss.
-type others struct{ p *Proc }
-
-func (o others) Running(name string) (bool, error) { return o.p.w.held(name), nil }
-
-func (o others) Start(ctx context.Context, name string) error {
-	if err := o.p.at("start dbss", name, false); err != nil {
-		return err
-	}
-	err := o.p.await(ctx, o.p.w.startDBSS(o.p.w.dirs.Dat(name), name, nil, (*Proc).keepSif))
-	if dead := o.p.at("start dbss", name, true); dead != nil {
-		return dead
-	}
-	return err
-}
-
-func (o others) Stop(ctx context.Context, name string) error { return o.p.stopDBSS(ctx, name) }
-
-// stopDBSS is daemon.Stop of a dbss; none running is no error.
-func (p *Proc) stopDBSS(ctx context.Context, name string) error {
+// End implements daemon.Kernel.
+func (p *Proc) End(ctx context.Context, name string) error {
 	if err := p.at("stop dbss", name, false); err != nil {
 		return err
 	}
@@ -264,103 +139,3 @@ func (p *Proc) stopDBSS(ctx context.Context, name string) error {
 		return ctx.Err()
 	}
 }
-
-// startDSRS starts the dsrs of a real server.
-func (w *World) startDSRS(name string) *Proc {
-	return w.spawn("dsrs", name, nil, func(p *Proc) error {
-		dat := w.dats.Reals[w.dirs.Dat(name)]
-		if !w.lock(name, p) {
-			return fmt.Errorf("cannot monitor %s: %w", name, daemon.ErrMonitored)
-		}
-		stop, err := p.keepSif()
-		if err != nil {
-			return err
-		}
-		defer stop()
-		local := local{p}
-		return dsrs.New(dsrs.Deps{Data: dat, Settings: w.Settings, Log: p.logger(),
-			Sif: ipc.NewClient(p.dial(name), "dsrs", p.clock()), Fleet: view{p, w.Model},
-			Monitors: local, Servers: local, Limits: local, Resets: p.resets(),
-			Clock: p.clock(), Ready: func() error { p.isReady(); return nil }}).Run(p.ctx)
-	})
-}
-
-// local is what a dsrs finds on the management server.
-type local struct{ p *Proc }
-
-// Own implements dsrs.Monitors.
-func (l local) Own(host string) (dsrs.Owner, error) {
-	if !l.p.runs() || !l.p.w.lock(host, l.p) {
-		return nil, fmt.Errorf("cannot monitor %s: %w", host, daemon.ErrMonitored)
-	}
-	return owner{l.p, host}, nil
-}
-
-// Held implements dsrs.Monitors.
-func (l local) Held(host string) bool { return l.p.w.held(host) }
-
-// Stop implements dsrs.Monitors.
-func (l local) Stop(ctx context.Context, host string) error { return l.p.stopDBSS(ctx, host) }
-
-// Server implements dsrs.Data.
-func (l local) Server(host string) (mgmtdata.Server, error) {
-	if s, ok := l.p.w.dats.Server(host); ok {
-		return s, nil
-	}
-	return mgmtdata.ReadServer(l.p.w.dirs.SpareDat(host))
-}
-
-// BootSlot implements dsrs.Limits.
-func (l local) BootSlot(ctx context.Context) (func(), error) {
-	return l.p.bootSlot(l.p.w.Settings.DSRS.BootSlots)(ctx)
-}
-
-// WakeSlot implements dsrs.Limits.
-func (l local) WakeSlot() (func(), error) {
-	return l.p.trySlot(daemon.Waking, l.p.w.Settings.Brake.Wakes), nil
-}
-
-// MigrationSlot implements dsrs.Limits.
-func (l local) MigrationSlot(ctx context.Context) (func(), error) {
-	return l.p.slot(daemon.Migration, l.p.w.Settings.Brake.Migrations)(ctx)
-}
-
-func (l local) budget(host string) budget.File {
-	set := l.p.w.Settings.DBSS
-	return budget.File{Path: l.p.w.dirs.Budget(host), Disk: &l.p.w.notes, Host: host, Limit: set.BudgetRecoveries, Window: set.BudgetWindow.D()}
-}
-
-// BeginRecovery implements dsrs.Limits.
-func (l local) BeginRecovery(host string) (time.Time, error) {
-	if !l.p.runs() {
-		return time.Time{}, errKilled
-	}
-	return l.budget(host).Begin(time.Now())
-}
-
-// EndRecovery implements dsrs.Limits.
-func (l local) EndRecovery(host, outcome string) error {
-	return ledger{l.p, l.budget(host)}.End(time.Now(), outcome)
-}
-
-// owner is a dsrs that holds the monitor lock of a server.
-type owner struct {
-	p    *Proc
-	host string
-}
-
-// Start implements dsrs.Owner.
-func (o owner) Start(ctx context.Context) error {
-	defer o.Release()
-	if err := o.p.at("start dbss", o.host, false); err != nil {
-		return err
-	}
-	err := o.p.await(ctx, o.p.w.startDBSS(o.p.w.dirs.Dat(o.host), o.host, o.p, (*Proc).keepSif))
-	if dead := o.p.at("start dbss", o.host, true); dead != nil {
-		return dead
-	}
-	return err
-}
-
-// Release implements dsrs.Owner.
-func (o owner) Release() { o.p.w.unlock(o.host, o.p) }

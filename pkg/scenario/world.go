@@ -13,11 +13,11 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/conffile"
 	"pss-msbs/pkg/daemon"
-	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/lockedfile"
 	"pss-msbs/pkg/mgmtdata"
 	"pss-msbs/pkg/notes"
 	"pss-msbs/pkg/pss/ops"
+	"pss-msbs/pkg/pss/pssrun"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -55,16 +55,11 @@ type World struct {
 	kills []kill
 	halts []halted
 
-	separations []separation              // of VIPs, for the judge of harm
-	locks       map[string]map[*Proc]bool // monitor locks: an open file may be shared
-	sifs        map[string]listener
-	slots       map[slot]*Proc // of boots, wakes, migrations
-	down        time.Time      // until when the management server reboots
-}
-
-type listener struct {
-	*ipc.MemListener
-	p *Proc
+	separations []separation        // of VIPs, for the judge of harm
+	locks       map[string][]*Proc  // monitor locks: an open file may be shared; the last one monitors
+	sockets     map[string]listener // by path
+	slots       map[slot]*Proc      // of boots, wakes, migrations
+	down        time.Time           // until when the management server reboots
 }
 
 // New makes the world of a configuration directory; edit, where not nil, may
@@ -77,7 +72,7 @@ func New(dir string, edit func(*settings.Settings, *sim.Spec)) (*World, error) {
 	}
 	w := &World{log: &book{began: time.Now()}, disk: disk,
 		dirs:  daemon.Dirs{Conf: filepath.Join(dir, "conf"), Run: filepath.Join(dir, "run"), State: filepath.Join(dir, "state"), Log: dir},
-		locks: map[string]map[*Proc]bool{}, sifs: map[string]listener{}, slots: map[slot]*Proc{}}
+		locks: map[string][]*Proc{}, sockets: map[string]listener{}, slots: map[slot]*Proc{}}
 	if err := w.dirs.Prepare(); err != nil {
 		return nil, err
 	}
@@ -108,7 +103,7 @@ func (w *World) open(edit func(*settings.Settings, *sim.Spec)) (err error) {
 		w.spares = append(w.spares, s.Host)
 	}
 	slices.Sort(w.spares)
-	w.data = w.listData()
+	w.data = pssrun.InOrder(w.dats)
 	w.known = w.data.Homes()
 	spec, err := sim.FromTables(t, w.data.Servers, w.data.Reals, w.Settings)
 	if err != nil {
@@ -134,17 +129,8 @@ func (w *World) Launch() {
 	w.launch("pss")
 }
 
-// start starts a program that has a launcher.
-func (w *World) start(who string) *Proc {
-	program, name := split(who)
-	switch program {
-	case "pss":
-		return w.startPSS()
-	case "dsrs":
-		return w.startDSRS(name)
-	}
-	return w.startDBSS(w.dirs.Dat(name), name, nil, (*Proc).keepSif)
-}
+// restartPause is how long a launcher waits.
+const restartPause = time.Second
 
 // launch runs a program and restarts it a second after it died or failed.
 func (w *World) launch(who string) {
@@ -247,61 +233,16 @@ func (w *World) forget(p *Proc) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.procs = slices.DeleteFunc(w.procs, func(o *Proc) bool { return o == p })
-	for name, holders := range w.locks {
-		if delete(holders, p); len(holders) == 0 {
-			delete(w.locks, name)
-		}
+	for name := range w.locks {
+		w.unlock(name, p)
 	}
-	for name, l := range w.sifs {
+	for path, l := range w.sockets {
 		if l.p == p {
-			l.Close()
-			delete(w.sifs, name)
+			l.MemListener.Close()
+			delete(w.sockets, path)
 		}
 	}
 	maps.DeleteFunc(w.slots, func(_ slot, o *Proc) bool { return o == p })
-}
-
-// lock takes a monitor lock, if it is free.
-func (w *World) lock(name string, p *Proc) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.locks[name]) > 0 || p.isDead() {
-		return false
-	}
-	w.locks[name] = map[*Proc]bool{p: true}
-	return true
-}
-
-func (w *World) unlock(name string, p *Proc) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if delete(w.locks[name], p); len(w.locks[name]) == 0 {
-		delete(w.locks, name)
-	}
-}
-
-func (w *World) held(name string) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return len(w.locks[name]) > 0
-}
-
-// listen makes l the socket of p's target.
-func (w *World) listen(p *Proc, l *ipc.MemListener) bool {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if _, ok := w.sifs[p.Name]; ok || p.isDead() {
-		return false
-	}
-	w.sifs[p.Name] = listener{l, p}
-	return true
-}
-
-func (w *World) socket(target string) (l listener, ok bool) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	l, ok = w.sifs[target]
-	return l, ok
 }
 
 func sortedKeys[V any](m map[string]V) []string { return slices.Sorted(maps.Keys(m)) }

@@ -6,51 +6,82 @@ import (
 	"context"
 	"io"
 
-	"github.com/rs/zerolog"
-
 	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
+	"pss-msbs/pkg/mgmtdata"
+	"pss-msbs/pkg/notes"
 	"pss-msbs/pkg/settings"
 )
 
 // Base is what an instance of a program works with.
 type Base struct {
-	Dirs     daemon.Dirs
+	daemon.Env
 	Settings settings.Settings
-	Clock    clock.Clock
-	Log      zerolog.Logger
+	Notes    notes.Disk    // of the run and state directories; nil: of the operating system
+	Dats     *mgmtdata.Dir // what the .dat files say, where nobody changes them; nil: they are read each time
 
-	program, name string
-	file          io.Closer
+	Program, Name string    // as "dbss", "M1"; pss has no name
+	file          io.Closer // the log; nil: not opened here
 }
 
-// Start prepares the directories, reads settings and clock and opens the log of
-// the instance name of a program. The caller must call Close.
-func Start(d daemon.Dirs, program, name string) (*Base, error) {
-	if err := d.Prepare(); err != nil {
+// Starter makes the Base of the instance name of a program; Start is the one of
+// real processes. The caller must call Close.
+type Starter func(self daemon.OS, program, name string) (*Base, error)
+
+// Start prepares the directories, reads settings and clock and opens the log.
+func Start(self daemon.OS, program, name string) (*Base, error) {
+	if err := self.Dirs.Prepare(); err != nil {
 		return nil, err
 	}
-	set, err := settings.Read(d.Settings())
+	set, err := settings.Read(self.Dirs.Settings())
 	if err != nil {
 		return nil, daemon.Invalid(err)
 	}
-	b := &Base{Dirs: d, Settings: set, program: program, name: name}
-	if b.Clock, err = Clock(d, set); err != nil {
+	return open(self, program, name, set)
+}
+
+// StartAnyhow is Start for a program that faulty settings do not stop: it goes on
+// with the defaults, and the log says so.
+func StartAnyhow(self daemon.OS, program, name string) (*Base, error) {
+	if err := self.Dirs.Prepare(); err != nil {
 		return nil, err
 	}
-	b.Log, b.file, err = daemon.NewLogger(d, program, name, set.LogFormat, b.Clock)
+	set, faults := settings.Read(self.Dirs.Settings())
+	if faults != nil {
+		set = settings.Default()
+		set.Fleet.Driver = ""
+	}
+	b, err := open(self, program, name, set)
+	if err == nil && faults != nil {
+		b.Log.Error().Err(faults).Msg("alarm: settings.toml cannot be used, going on with the defaults")
+	}
 	return b, err
 }
 
+func open(self daemon.OS, program, name string, set settings.Settings) (*Base, error) {
+	clk, err := Clock(self.Dirs, set)
+	if err != nil {
+		return nil, err
+	}
+	log, file, err := daemon.NewLogger(self.Dirs, program, name, set.LogFormat, clk)
+	return &Base{Env: daemon.Env{Kernel: self, Dirs: self.Dirs, Clock: clk, Log: log},
+		Settings: set, Program: program, Name: name, file: file}, err
+}
+
 // Close closes the log.
-func (b *Base) Close() error { return b.file.Close() }
+func (b *Base) Close() error {
+	if b.file == nil {
+		return nil
+	}
+	return b.file.Close()
+}
 
 // Controlled runs work with the control socket of this instance, where a
 // request to stop ends its context.
 func (b *Base) Controlled(ctx context.Context, work func(context.Context) error) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	control, err := daemon.ServeControl(b.Dirs, b.program, b.name, cancel)
+	control, err := b.ServeControl(b.Program, b.Name, cancel)
 	if err != nil {
 		return err
 	}

@@ -40,7 +40,7 @@ func TestClock(t *testing.T) {
 		if err := (clock.Clock{Epoch: time.Now(), Speed: 20}).Publish(d.Run); err != nil {
 			t.Fatal(err)
 		}
-		b, err := startup.Start(d, "dbss", "M1")
+		b, err := startup.Start(daemon.OS{Dirs: d}, "dbss", "M1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -55,7 +55,7 @@ func TestClock(t *testing.T) {
 
 func TestFaultySettings(t *testing.T) {
 	d := dirs(t, "[fleet]\ndriver = \"libvirt\"\nspeed = 2\n"+management)
-	_, err := startup.Start(d, "dbss", "M1")
+	_, err := startup.Start(daemon.OS{Dirs: d}, "dbss", "M1")
 	var code interface{ ExitCode() int }
 	if err == nil || !strings.Contains(err.Error(), "settings.toml:3: fleet.speed") || !errors.As(err, &code) || code.ExitCode() != 2 {
 		t.Error(err)
@@ -65,7 +65,7 @@ func TestFaultySettings(t *testing.T) {
 // The log is written, and a stop ends the work.
 func TestControlled(t *testing.T) {
 	d := dirs(t, "[fleet]\ndriver = \"sim\""+management)
-	b, err := startup.Start(d, "dbss", "M1")
+	b, err := startup.Start(daemon.OS{Dirs: d}, "dbss", "M1")
 	if err != nil {
 		t.Fatal(err)
 	}

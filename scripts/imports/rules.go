@@ -39,23 +39,29 @@ var rules = []rule{
 	{"pkg/access", with("pkg/command")},
 	{"pkg/sim", with("pkg/settings")}, // the emulated fleet is built from the same files as the real one
 	{"pkg/sim/simcmd", with("pkg/sim", "pkg/settings", "pkg/conffile", "pkg/daemon")}, // the commands of pss fleet
-	{"pkg/daemon", with("pkg/ipc")},                                                // companions and monitors are started ready to talk
-	{"pkg/doubt", with("pkg/notes")},                                               // what monitors tell each other of their targets
-	{"pkg/detector", []string{"pkg/cluster"}},                                      // a step machine without clock or network
-	{"pkg/watch", with("pkg/detector", "pkg/settings")},                            // its questions to real servers
-	{"pkg/startup", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget")}, // how every program begins, and what they share
-	{"pkg/ahead", with("pkg/load", "pkg/plan", "pkg/settings")},                    // loads as they would be, for pss and replay alike
+	{"pkg/daemon", with("pkg/ipc")},                     // companions and monitors are started ready to talk
+	{"pkg/doubt", with("pkg/notes")},                    // what monitors tell each other of their targets
+	{"pkg/detector", []string{"pkg/cluster"}},           // a step machine without clock or network
+	{"pkg/watch", with("pkg/detector", "pkg/settings")}, // its questions to real servers
+	{"pkg/startup", with("pkg/daemon", "pkg/settings", "pkg/doubt", "pkg/budget", "pkg/ipc", "pkg/notes")}, // how every program begins, and what they share
+	{"pkg/ahead", with("pkg/load", "pkg/plan", "pkg/settings")},                                            // loads as they would be, for pss and replay alike
 	{"pkg/replay", with("pkg/load", "pkg/plan", "pkg/settings", "pkg/ahead")},
 	{"pkg/weeks", with("pkg/load", "pkg/settings", "pkg/replay")}, // generated traces
 	{"pkg/check", with("pkg/conffile", "pkg/settings")},
 	{"pkg/handedit", with("pkg/conffile", "pkg/check")},
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
-	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")}, // what every driver must do; its own test is on the emulated one
+	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")},                      // what every driver must do; its own test is on the emulated one
+	{"pkg/monitor", with("pkg/startup", "pkg/daemon", "pkg/fleet", "pkg/ipc")}, // what a running dbss and dsrs have alike
 	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/settings", "pkg/doubt", "pkg/notes")},
 	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/doubt", "pkg/detector", "pkg/watch")},
 	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/doubt", "pkg/detector", "pkg/watch")},
 	{"pkg/sif", with("pkg/conffile", "pkg/ipc", "pkg/edits")},
 	{"pkg/sif/verbs", with("pkg/ipc", "pkg/edits")}, // pure: the model sends its requests through them too
+	// A program as it runs: for its executable, and for whole systems in one process.
+	{"pkg/pss/pssrun", with("pkg/pss", "pkg/startup", "pkg/daemon", "pkg/fleet", "pkg/conffile", "pkg/settings", "pkg/guest", "pkg/ipc")},
+	{"pkg/dbss/dbssrun", with("pkg/dbss", "pkg/monitor", "pkg/startup", "pkg/daemon", "pkg/fleet", "pkg/ipc")},
+	{"pkg/dsrs/dsrsrun", with("pkg/dsrs", "pkg/monitor", "pkg/startup", "pkg/daemon", "pkg/fleet", "pkg/ipc")},
+	{"pkg/sif/sifrun", with("pkg/sif", "pkg/startup", "pkg/daemon", "pkg/conffile")},
 	{"pkg/budget", []string{"pkg/clock", "pkg/notes"}},
 	{"pkg/lab", with("pkg/conffile")}, // the VM lab: load goes where the files say clients are; its tests wire more
 	{"pkg/harness", with("pkg/conffile", "pkg/daemon", "pkg/sim")},

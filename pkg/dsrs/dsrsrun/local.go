@@ -1,4 +1,4 @@
-package main
+package dsrsrun
 
 import (
 	"context"
@@ -6,21 +6,15 @@ import (
 	"io/fs"
 	"time"
 
-	"pss-msbs/pkg/budget"
-	"pss-msbs/pkg/clock"
 	"pss-msbs/pkg/daemon"
 	"pss-msbs/pkg/dsrs"
 	"pss-msbs/pkg/mgmtdata"
-	"pss-msbs/pkg/settings"
+	"pss-msbs/pkg/startup"
 )
 
 // local is what a dsrs finds on the management server: monitors and their
 // locks, management data, boot slots, restart budgets.
-type local struct {
-	dirs daemon.Dirs
-	clk  clock.Clock
-	set  settings.Settings
-}
+type local struct{ *startup.Base }
 
 var (
 	_ dsrs.Monitors = local{}
@@ -30,76 +24,70 @@ var (
 
 // Own implements dsrs.Monitors.
 func (l local) Own(host string) (dsrs.Owner, error) {
-	lock, err := daemon.LockMonitor(l.dirs.Run, host)
+	lock, err := l.Lock(host)
 	if err != nil {
 		return nil, err
 	}
-	return owner{local: l, lock: lock}, nil
+	return owner{l.Base, host, lock}, nil
 }
 
 // Held implements dsrs.Monitors; where it cannot be found out the server counts
 // as monitored and is left alone.
 func (l local) Held(host string) bool {
-	_, held, err := daemon.MonitorHolder(l.dirs.Run, host)
+	held, err := l.Monitored(host)
 	return held || err != nil
 }
 
 // Stop implements dsrs.Monitors.
-func (l local) Stop(ctx context.Context, host string) error {
-	return daemon.EndMonitor(ctx, l.dirs, host)
-}
+func (l local) Stop(ctx context.Context, host string) error { return l.End(ctx, host) }
 
 // Server implements dsrs.Data.
 func (l local) Server(host string) (mgmtdata.Server, error) {
-	s, err := mgmtdata.ReadServer(l.dirs.Dat(host))
+	s, err := mgmtdata.ReadServer(l.Dirs.Dat(host))
 	if errors.Is(err, fs.ErrNotExist) {
-		return mgmtdata.ReadServer(l.dirs.SpareDat(host))
+		return mgmtdata.ReadServer(l.Dirs.SpareDat(host))
 	}
 	return s, err
 }
 
 // BootSlot implements dsrs.Limits.
 func (l local) BootSlot(ctx context.Context) (func(), error) {
-	return daemon.BootSlot(ctx, l.clk, l.dirs.Run, l.set.DSRS.BootSlots)
+	return l.Slot(ctx, daemon.Boot, l.Settings.DSRS.BootSlots)
 }
 
 // WakeSlot implements dsrs.Limits.
 func (l local) WakeSlot() (func(), error) {
-	return daemon.TrySlot(l.dirs.Run, daemon.Waking, l.set.Brake.Wakes)
+	return l.TrySlot(daemon.Waking, l.Settings.Brake.Wakes)
 }
 
 // MigrationSlot implements dsrs.Limits.
 func (l local) MigrationSlot(ctx context.Context) (func(), error) {
-	return daemon.Slot(ctx, l.clk, l.dirs.Run, daemon.Migration, l.set.Brake.Migrations)
-}
-
-func (l local) budget(host string) budget.File {
-	return budget.File{Path: l.dirs.Budget(host), Host: host,
-		Limit: l.set.DBSS.BudgetRecoveries, Window: l.set.DBSS.BudgetWindow.D()}
+	return l.Slot(ctx, daemon.Migration, l.Settings.Brake.Migrations)
 }
 
 // BeginRecovery implements dsrs.Limits.
 func (l local) BeginRecovery(host string) (due time.Time, err error) {
-	return l.budget(host).Begin(l.clk.Now())
+	return l.Budget(host).Begin(l.Clock.Now())
 }
 
 // EndRecovery implements dsrs.Limits.
 func (l local) EndRecovery(host, outcome string) error {
-	return l.budget(host).End(l.clk.Now(), outcome)
+	return l.Budget(host).End(l.Clock.Now(), outcome)
 }
 
 // owner holds the monitor lock of one server.
 type owner struct {
-	local
-	lock *daemon.MonitorLock
+	*startup.Base
+	host string
+	lock daemon.Lock
 }
 
 // Start implements dsrs.Owner: the dbss has the lock from then on.
 func (o owner) Start(ctx context.Context) error {
-	defer o.lock.Close()
-	_, err := daemon.StartMonitor(ctx, o.dirs, o.lock.Name(), o.dirs.Dat(o.lock.Name()), o.lock)
+	defer o.Release()
+	_, err := o.StartMonitor(ctx, o.host, o.lock)
 	return err
 }
 
 // Release implements dsrs.Owner.
-func (o owner) Release() { o.lock.Close() }
+func (o owner) Release() { _ = o.lock.Close() }
