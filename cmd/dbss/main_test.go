@@ -200,7 +200,7 @@ func TestRealProcesses(t *testing.T) {
 	if code, _, stderr := s.program("--stop", "M1"); code != 0 {
 		t.Errorf("--stop: exit %d: %s", code, stderr)
 	}
-	if _, held, err := daemon.MonitorHolder(s.dirs.Run, "M1"); held || err != nil {
+	if _, held, err := daemon.In(s.dirs).Holder("M1"); held || err != nil {
 		t.Errorf("after --stop the monitor lock is held: %t, %v", held, err)
 	}
 	if v := s.m.Violations(); len(v) > 0 {
@@ -272,7 +272,7 @@ func TestStartedAgainWhileDsrsOwnsTheRestore(t *testing.T) {
 		return nil
 	}))
 	s.logged("monitoring handed over", 1)
-	t.Cleanup(func() { s.ok(daemon.EndMonitor(context.Background(), s.dirs, "Mb")) })
+	t.Cleanup(func() { s.ok(daemon.In(s.dirs).End(context.Background(), "Mb")) })
 	if err := first.Wait(); err != nil {
 		t.Fatalf("after the hand-over: %v", err)
 	}
@@ -281,7 +281,7 @@ func TestStartedAgainWhileDsrsOwnsTheRestore(t *testing.T) {
 	n := s.lines()
 	free := 0
 	for range 100 { // five seconds, fifty of the fleet's
-		if _, held, err := daemon.MonitorHolder(s.dirs.Run, "M1"); err == nil && !held {
+		if _, held, err := daemon.In(s.dirs).Holder("M1"); err == nil && !held {
 			free++
 		}
 		time.Sleep(50 * time.Millisecond)
@@ -295,8 +295,8 @@ func TestStartedAgainWhileDsrsOwnsTheRestore(t *testing.T) {
 	if err := again.Process.Signal(syscall.Signal(0)); err != nil {
 		t.Errorf("it has ended: %v", err)
 	}
-	lock, err := daemon.LockMonitor(s.dirs.Run, "M1") // the dsrs, for longer than an interval
-	for ; err != nil; lock, err = daemon.LockMonitor(s.dirs.Run, "M1") {
+	lock, err := daemon.In(s.dirs).Lock("M1") // the dsrs, for longer than an interval
+	for ; err != nil; lock, err = daemon.In(s.dirs).Lock("M1") {
 		time.Sleep(time.Millisecond)
 	}
 	time.Sleep(2 * time.Second)

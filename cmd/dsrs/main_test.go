@@ -102,7 +102,7 @@ func TestCommandLine(t *testing.T) {
 // A second monitor of one real server is refused, naming the first one's pid.
 func TestSecondMonitorIsRefused(t *testing.T) {
 	d := dirs(t)
-	lock, err := daemon.LockMonitor(d.Run, "RS1")
+	lock, err := daemon.In(d).Lock("RS1")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -87,7 +87,7 @@ func local(in *status.Input, d daemon.Dirs) error {
 	}
 	in.Failed, _ = ipc.FailedBackups(d.Run) // no run directory: none
 	in.Monitored = func(host string) bool {
-		_, held, err := daemon.MonitorHolder(d.Run, host)
+		held, err := daemon.In(d).Monitored(host)
 		return held && err == nil
 	}
 	in.Budget = func(host string) status.Budget {

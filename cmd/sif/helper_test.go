@@ -77,7 +77,7 @@ func fakeDbss(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	lock, err := daemon.LockMonitor(f.Dirs.Run, dat.Host)
+	lock, err := daemon.In(f.Dirs).Lock(dat.Host)
 	if err != nil {
 		return err
 	}

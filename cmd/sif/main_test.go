@@ -220,14 +220,14 @@ func TestSpareRunsUntilSpareStop(t *testing.T) {
 	if _, err := c.Call(t.Context(), ipc.Request{Verb: ipc.SpareStart, Host: "Ms", Dat: msDat()}); err != nil {
 		t.Fatal(err)
 	}
-	holder, held, err := daemon.MonitorHolder(d.Run, "Ms")
+	holder, held, err := daemon.In(d).Holder("Ms")
 	if err != nil || !held || holder != pidsIn(d)["dbss"] {
 		t.Fatalf("spare-start answered before dbss %d monitors: %d, %v, %v", pidsIn(d)["dbss"], holder, held, err)
 	}
 
 	first := killed(t, d, "dbss")
 	eventually(t, "the sif starts its dbss again", func() bool {
-		pid, held, err := daemon.MonitorHolder(d.Run, "Ms")
+		pid, held, err := daemon.In(d).Holder("Ms")
 		return err == nil && held && pid != first
 	})
 	dbss := pidsIn(d)["dbss"]
@@ -243,7 +243,7 @@ func TestSpareRunsUntilSpareStop(t *testing.T) {
 
 	killed(t, d, "dbss")
 	eventually(t, "the sif that adopted starts its dbss again", func() bool {
-		pid, held, err := daemon.MonitorHolder(d.Run, "Ms")
+		pid, held, err := daemon.In(d).Holder("Ms")
 		return err == nil && held && pid != dbss
 	})
 	if _, err := c.Call(t.Context(), ipc.Request{Verb: ipc.SpareStop, Host: "Ms"}); err != nil {
@@ -257,7 +257,7 @@ func TestSpareStartReportsWhyDbssDoesNotStart(t *testing.T) {
 	if err := daemon.In(d).StartSpareSif(t.Context(), "Ms", 0); err != nil {
 		t.Fatal(err)
 	}
-	lock, err := daemon.LockMonitor(d.Run, "Ms") // somebody monitors the spare
+	lock, err := daemon.In(d).Lock("Ms") // somebody monitors the spare
 	if err != nil {
 		t.Fatal(err)
 	}

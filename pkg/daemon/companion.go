@@ -151,29 +151,29 @@ const (
 	endPoll  = 20 * time.Millisecond
 )
 
-// EndMonitor ends the dbss of name and waits until it has; none is no error. One
-// that does not follow, since it hangs, is killed by the pid in its monitor lock.
-func EndMonitor(ctx context.Context, d Dirs, name string) error {
+// End implements Kernel. A dbss that does not follow, since it hangs, is killed by
+// the pid in its monitor lock.
+func (o OS) End(ctx context.Context, name string) error {
 	asked, cancel := context.WithTimeout(ctx, endGrace)
 	defer cancel()
 	for asked.Err() == nil {
-		if _, held, err := MonitorHolder(d.Run, name); err != nil || !held {
+		if _, held, err := o.Holder(name); err != nil || !held {
 			return err
 		}
-		if Stop(asked, d, "dbss", name) == nil {
+		if Stop(asked, o.Dirs, "dbss", name) == nil {
 			return nil
 		}
 		_ = (clock.Clock{}).Sleep(asked, endPoll) // it may have just begun
 	}
-	return killMonitor(ctx, d, name)
+	return o.kill(ctx, name)
 }
 
-// killMonitor kills the holder of a monitor lock.
-func killMonitor(ctx context.Context, d Dirs, name string) error {
+// kill kills the holder of a monitor lock.
+func (o OS) kill(ctx context.Context, name string) error {
 	if ctx.Err() != nil {
 		return fmt.Errorf("cannot end dbss-%s: %w", name, ctx.Err())
 	}
-	pid, held, err := MonitorHolder(d.Run, name)
+	pid, held, err := o.Holder(name)
 	if err != nil || !held || pid <= 1 || pid == os.Getpid() {
 		return err
 	}
@@ -182,7 +182,7 @@ func killMonitor(ctx context.Context, d Dirs, name string) error {
 	}
 	for held && ctx.Err() == nil {
 		_ = (clock.Clock{}).Sleep(ctx, endPoll)
-		_, held, err = MonitorHolder(d.Run, name)
+		_, held, err = o.Holder(name)
 	}
 	return err
 }

@@ -174,24 +174,24 @@ func FuzzTextLine(f *testing.F) {
 
 func TestMonitorLock(t *testing.T) {
 	d := testDirs(t)
-	if _, held, err := MonitorHolder(d.Run, "M1"); held || err != nil {
+	if _, held, err := In(d).Holder("M1"); held || err != nil {
 		t.Fatalf("held before anybody took it: %v, %v", held, err)
 	}
-	l, err := LockMonitor(d.Run, "M1")
+	l, err := In(d).Lock("M1")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, err = LockMonitor(d.Run, "M1")
+	_, err = In(d).Lock("M1")
 	if want := fmt.Sprintf("already monitored by pid %d", os.Getpid()); !errors.Is(err, ErrMonitored) || !strings.Contains(err.Error(), want) {
 		t.Errorf("a second monitor: %v, want %q", err, want)
 	}
-	if pid, held, err := MonitorHolder(d.Run, "M1"); pid != os.Getpid() || !held || err != nil {
+	if pid, held, err := In(d).Holder("M1"); pid != os.Getpid() || !held || err != nil {
 		t.Errorf("holder %d, %v, %v", pid, held, err)
 	}
 	if err := l.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if pid, held, err := MonitorHolder(d.Run, "M1"); pid != 0 || held || err != nil {
+	if pid, held, err := In(d).Holder("M1"); pid != 0 || held || err != nil {
 		t.Errorf("after an end by intent: holder %d, %v, %v", pid, held, err)
 	}
 }
@@ -205,14 +205,14 @@ func TestLookingForTheHolderDisturbsNobody(t *testing.T) {
 	for range 8 {
 		wg.Go(func() {
 			for ctx.Err() == nil {
-				if _, _, err := MonitorHolder(d.Run, "M1"); err != nil {
+				if _, _, err := In(d).Holder("M1"); err != nil {
 					t.Error(err)
 				}
 			}
 		})
 	}
 	for range 100 {
-		l, err := LockMonitor(d.Run, "M1")
+		l, err := In(d).Lock("M1")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -229,7 +229,7 @@ func TestAdoptingALockThatIsNotThere(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if l, err := LockMonitor(d.Run, "M1"); err != nil {
+	if l, err := In(d).Lock("M1"); err != nil {
 		t.Fatal(err)
 	} else {
 		defer l.Close()
@@ -238,7 +238,7 @@ func TestAdoptingALockThatIsNotThere(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := AdoptMonitorLock(d.Run, "M1", fd); err == nil || !strings.Contains(err.Error(), "is not") {
+	if _, err := (OS{Dirs: d, LockFD: fd}).Lock("M1"); err == nil || !strings.Contains(err.Error(), "is not") {
 		t.Errorf("adopted another file: %v", err)
 	}
 }

@@ -76,10 +76,8 @@ func (d Dirs) ControlSocket(program, name string) string {
 }
 
 // MonitorLock is the lock file of the one monitor of a server.
-func (d Dirs) MonitorLock(name string) string { return monitorLock(d.Run, name) }
-
-func monitorLock(runDir, name string) string {
-	return filepath.Join(runDir, "monitor-"+name+".lock")
+func (d Dirs) MonitorLock(name string) string {
+	return filepath.Join(d.Run, "monitor-"+name+".lock")
 }
 
 // SpareDat is the management data that the sif of a spare writes for its dbss.

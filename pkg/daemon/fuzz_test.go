@@ -48,7 +48,7 @@ func FuzzHolder(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "monitor-M1.lock"), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if pid, held, err := MonitorHolder(dir, "M1"); err != nil || held || pid < 0 {
+		if pid, held, err := In(Dirs{Run: dir}).Holder("M1"); err != nil || held || pid < 0 {
 			t.Errorf("%q: pid %d, held %v, %v", text, pid, held, err)
 		}
 	})

@@ -59,12 +59,12 @@ func helper(mode string) int {
 		_ = os.WriteFile(filepath.Join(f.Dirs.Run, "args"), fmt.Append(nil, f.Spare, " ", f.Adopt), 0o600)
 		go hangUp(l)
 	case "monitors": // as dbss does
-		lock, err := monitorOf(f)
+		lock, err := OS{Dirs: f.Dirs, LockFD: f.LockFD}.Lock("M1")
 		if err != nil {
 			return say(err)
 		}
 		defer lock.Close()
-		c, err := In(f.Dirs).ServeControl("dbss", lock.Name(), cancel)
+		c, err := In(f.Dirs).ServeControl("dbss", "M1", cancel)
 		if err != nil {
 			return say(err)
 		}
@@ -91,13 +91,6 @@ func hangUp(l net.Listener) {
 			c.Close()
 		}()
 	}
-}
-
-func monitorOf(f helperFlags) (*MonitorLock, error) {
-	if f.LockFD != 0 {
-		return AdoptMonitorLock(f.Dirs.Run, "M1", f.LockFD)
-	}
-	return LockMonitor(f.Dirs.Run, "M1")
 }
 
 func say(err error) int {

@@ -23,7 +23,8 @@ type Kernel interface {
 	// Start starts another program and returns once it is ready.
 	Start(ctx context.Context, c Command) (Child, error)
 	// Adopt follows the process pid, the monitor of the server name, which
-	// another one started.
+	// another one started; its Err is nil if it left its monitor lock as one who
+	// ends by intent does.
 	Adopt(name string, pid int) (Child, error)
 	// End ends the dbss of name and waits until it has; none is no error.
 	End(ctx context.Context, name string) error
@@ -33,7 +34,8 @@ type Kernel interface {
 	// Lock takes the monitor lock of name, or takes over the one that this
 	// program was given; an error wraps ErrMonitored while another has it.
 	Lock(name string) (Lock, error)
-	// Holder tells who monitors the server name, see MonitorHolder.
+	// Holder tells who monitors the server name, and whether the lock is held: a
+	// pid without held is a monitor that died.
 	Holder(name string) (pid int, held bool, err error)
 	// TrySlot takes one of n slots for a kind of work; nil where all are taken.
 	TrySlot(kind Work, n int) (release func(), err error)
@@ -115,30 +117,8 @@ func (o OS) Start(ctx context.Context, c Command) (Child, error) {
 	return Start(ctx, c)
 }
 
-// Adopt implements Kernel.
-func (o OS) Adopt(name string, pid int) (Child, error) { return AdoptMonitor(o.Dirs, name, pid) }
-
-// End implements Kernel; see EndMonitor.
-func (o OS) End(ctx context.Context, name string) error { return EndMonitor(ctx, o.Dirs, name) }
-
 // Ready implements Kernel.
 func (o OS) Ready() error { return Ready(o.ReadyFD) }
-
-// Lock implements Kernel.
-func (o OS) Lock(name string) (Lock, error) {
-	if o.LockFD != 0 {
-		return AdoptMonitorLock(o.Dirs.Run, name, o.LockFD)
-	}
-	return LockMonitor(o.Dirs.Run, name)
-}
-
-// Holder implements Kernel.
-func (o OS) Holder(name string) (pid int, held bool, err error) {
-	return MonitorHolder(o.Dirs.Run, name)
-}
-
-// TrySlot implements Kernel.
-func (o OS) TrySlot(kind Work, n int) (func(), error) { return TrySlot(o.Dirs.Run, kind, n) }
 
 // Listen implements Kernel.
 func (OS) Listen(path string) (net.Listener, error) { return Listen(path) }

@@ -22,15 +22,17 @@ type MonitorLock struct {
 	given bool
 }
 
-// LockMonitor takes the monitor lock of the server name; the error names the
-// pid of the holder and wraps ErrMonitored.
-func LockMonitor(runDir, name string) (*MonitorLock, error) {
-	unlock, err := guard(runDir, "monitor")
+// Lock implements Kernel; an error names the pid of the holder.
+func (o OS) Lock(name string) (Lock, error) {
+	if o.LockFD != 0 {
+		return o.adoptLock(name)
+	}
+	unlock, err := guard(o.Dirs.Run, "monitor")
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock the monitor of %s: %v", name, err)
 	}
 	defer unlock()
-	f, err := openLock(monitorLock(runDir, name))
+	f, err := openLock(o.Dirs.MonitorLock(name))
 	if err != nil {
 		return nil, fmt.Errorf("cannot lock the monitor of %s: %v", name, err)
 	}
@@ -42,15 +44,16 @@ func LockMonitor(runDir, name string) (*MonitorLock, error) {
 	return l, l.sign()
 }
 
-// AdoptMonitorLock takes over the lock that another process took and handed on
-// with the open file fd, which is closed if that fails.
-func AdoptMonitorLock(runDir, name string, fd int) (*MonitorLock, error) {
-	f := os.NewFile(uintptr(fd), monitorLock(runDir, name))
+// adoptLock takes over the lock that another process took and handed on with the
+// open file LockFD, which is closed if that fails.
+func (o OS) adoptLock(name string) (Lock, error) {
+	path := o.Dirs.MonitorLock(name)
+	f := os.NewFile(uintptr(o.LockFD), path)
 	if f == nil {
-		return nil, fmt.Errorf("cannot adopt the monitor lock of %s: bad descriptor %d", name, fd)
+		return nil, fmt.Errorf("cannot adopt the monitor lock of %s: bad descriptor %d", name, o.LockFD)
 	}
-	unix.CloseOnExec(fd)
-	if err := sameFile(f, monitorLock(runDir, name)); err != nil {
+	unix.CloseOnExec(o.LockFD)
+	if err := sameFile(f, path); err != nil {
 		f.Close()
 		return nil, fmt.Errorf("cannot adopt the monitor lock of %s: %v", name, err)
 	}
@@ -64,9 +67,6 @@ func AdoptMonitorLock(runDir, name string, fd int) (*MonitorLock, error) {
 
 // Given implements Lock.
 func (l *MonitorLock) Given() bool { return l.given }
-
-// Name is the server's.
-func (l *MonitorLock) Name() string { return l.name }
 
 // File is the open file that carries the lock, to hand to a child.
 func (l *MonitorLock) File() *os.File { return l.file }
@@ -94,15 +94,14 @@ func (l *MonitorLock) sign() error {
 	return nil
 }
 
-// MonitorHolder tells who monitors the server name: the pid in the lock file,
-// and whether the lock is held. A pid without held is a monitor that died.
-func MonitorHolder(runDir, name string) (pid int, held bool, err error) {
-	unlock, err := guard(runDir, "monitor")
+// Holder implements Kernel by the pid in the lock file.
+func (o OS) Holder(name string) (pid int, held bool, err error) {
+	unlock, err := guard(o.Dirs.Run, "monitor")
 	if err != nil {
 		return 0, false, fmt.Errorf("cannot look for the monitor of %s: %v", name, err)
 	}
 	defer unlock()
-	f, err := os.OpenFile(monitorLock(runDir, name), os.O_RDWR, 0)
+	f, err := os.OpenFile(o.Dirs.MonitorLock(name), os.O_RDWR, 0)
 	if os.IsNotExist(err) {
 		return 0, false, nil
 	}

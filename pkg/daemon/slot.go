@@ -35,10 +35,10 @@ func (e Env) Slot(ctx context.Context, kind Work, n int) (release func(), err er
 	}
 }
 
-// TrySlot is Env.Slot without the wait: release is nil where all are taken.
-func TrySlot(runDir string, kind Work, n int) (release func(), err error) {
+// TrySlot implements Kernel.
+func (o OS) TrySlot(kind Work, n int) (release func(), err error) {
 	for i := 1; i <= n; i++ {
-		f, err := openLock(filepath.Join(runDir, fmt.Sprintf("%s-%d.lock", kind, i)))
+		f, err := openLock(filepath.Join(o.Dirs.Run, fmt.Sprintf("%s-%d.lock", kind, i)))
 		if err != nil {
 			return nil, fmt.Errorf("cannot take a %s slot: %v", kind, err)
 		}

@@ -69,15 +69,13 @@ func writeDat(path string, dat mgmtdata.Server) error {
 	return os.Rename(tmp, path)
 }
 
-// AdoptMonitor follows the process pid, which monitors the server name and
-// which another process started. Its Err is nil if it left its monitor lock as
-// one who ends by intent does.
-func AdoptMonitor(d Dirs, name string, pid int) (*Process, error) {
+// Adopt implements Kernel.
+func (o OS) Adopt(name string, pid int) (Child, error) {
 	fd, err := unix.PidfdOpen(pid, 0)
 	if err != nil {
 		return nil, fmt.Errorf("cannot adopt dbss pid %d: %v", pid, err)
 	}
-	holder, held, err := MonitorHolder(d.Run, name)
+	holder, held, err := o.Holder(name)
 	if err == nil && (!held || holder != pid) {
 		err = fmt.Errorf("it does not monitor %s", name)
 	}
@@ -86,12 +84,12 @@ func AdoptMonitor(d Dirs, name string, pid int) (*Process, error) {
 		return nil, fmt.Errorf("cannot adopt dbss pid %d: %v", pid, err)
 	}
 	p := &Process{PID: pid, done: make(chan struct{})}
-	go p.follow(fd, d, name)
+	go p.follow(fd, o, name)
 	return p, nil
 }
 
 // follow waits for the end of an adopted process.
-func (p *Process) follow(fd int, d Dirs, name string) {
+func (p *Process) follow(fd int, o OS, name string) {
 	defer unix.Close(fd)
 	for {
 		_, err := unix.Poll([]unix.PollFd{{Fd: int32(fd), Events: unix.POLLIN}}, -1)
@@ -99,7 +97,7 @@ func (p *Process) follow(fd int, d Dirs, name string) {
 			break
 		}
 	}
-	if left, _, err := MonitorHolder(d.Run, name); err != nil || left != 0 {
+	if left, _, err := o.Holder(name); err != nil || left != 0 {
 		p.err = fmt.Errorf("dbss pid %d died", p.PID)
 	}
 	close(p.done)

@@ -154,7 +154,7 @@ func kill(t *testing.T, pid int) {
 func TestMonitorLockIsHandedToTheChild(t *testing.T) {
 	d := testDirs(t)
 	programs(t, "monitors")
-	lock, err := LockMonitor(d.Run, "M1")
+	lock, err := In(d).Lock("M1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -165,14 +165,14 @@ func TestMonitorLockIsHandedToTheChild(t *testing.T) {
 	if err := lock.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if holder, held, err := MonitorHolder(d.Run, "M1"); holder != child.(*Process).PID || !held || err != nil {
+	if holder, held, err := In(d).Holder("M1"); holder != child.(*Process).PID || !held || err != nil {
 		t.Errorf("holder %d, %v, %v, want the child %+v", holder, held, err, child)
 	}
 	if err := Stop(t.Context(), d, "dbss", "M1"); err != nil {
 		t.Fatal(err)
 	}
 	eventually(t, "the lock is free", func() bool {
-		holder, held, err := MonitorHolder(d.Run, "M1")
+		holder, held, err := In(d).Holder("M1")
 		return holder == 0 && !held && err == nil
 	})
 }
@@ -228,7 +228,7 @@ func TestSpareMonitorIsStartedAdoptedAndFollowed(t *testing.T) {
 
 func TestAdoptingWhatDoesNotMonitor(t *testing.T) {
 	d := testDirs(t)
-	if _, err := AdoptMonitor(d, "M1", os.Getpid()); err == nil || !strings.Contains(err.Error(), "it does not monitor M1") {
+	if _, err := In(d).Adopt("M1", os.Getpid()); err == nil || !strings.Contains(err.Error(), "it does not monitor M1") {
 		t.Errorf("adopted: %v", err)
 	}
 }
@@ -262,7 +262,7 @@ func TestEndMonitor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := testDirs(t)
 			programs(t, "monitors")
-			if err := EndMonitor(t.Context(), d, "M1"); err != nil {
+			if err := In(d).End(t.Context(), "M1"); err != nil {
 				t.Errorf("none runs: %v", err)
 			}
 			child, err := In(d).StartMonitor(t.Context(), "M1", nil)
@@ -273,7 +273,7 @@ func TestEndMonitor(t *testing.T) {
 			if err := before(pid); err != nil {
 				t.Fatal(err)
 			}
-			if err := EndMonitor(t.Context(), d, "M1"); err != nil {
+			if err := In(d).End(t.Context(), "M1"); err != nil {
 				t.Errorf("it did not end: %v", err)
 			}
 			eventually(t, "the monitor has ended", func() bool { return !alive(pid) })

@@ -84,7 +84,7 @@ func (r *Rig) Settled(servers, reals []string) string {
 		return why
 	}
 	for _, name := range append(append([]string{}, servers...), reals...) {
-		if _, held, err := daemon.MonitorHolder(r.Sub("run"), name); err != nil || !held {
+		if _, held, err := daemon.In(daemon.Dirs{Run: r.Sub("run")}).Holder(name); err != nil || !held {
 			return "nobody monitors " + name
 		}
 	}
