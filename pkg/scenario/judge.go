@@ -224,7 +224,7 @@ func (w *World) protects(t cluster.Tables, backup string) bool {
 // backup or spare that rests has none.
 func (w *World) monitored(t cluster.Tables, _ sim.Status) error {
 	for _, r := range t.Operation {
-		if !w.held(r.Host) {
+		if w.monitorOf(r.Host) == nil {
 			return fmt.Errorf("nobody monitors %s", r.Host)
 		}
 	}

@@ -75,20 +75,21 @@ func (p *Proc) Lock(name string) (daemon.Lock, error) {
 
 // Holder implements daemon.Kernel.
 func (p *Proc) Holder(name string) (pid int, held bool, err error) {
-	p.w.mu.Lock()
-	defer p.w.mu.Unlock()
-	holders := p.w.locks[name]
-	if len(holders) == 0 {
-		return 0, false, nil
+	if m := p.w.monitorOf(name); m != nil {
+		return m.pid, true, nil
 	}
-	return holders[len(holders)-1].pid, true, nil
+	return 0, false, nil
 }
 
-// held reports whether anybody monitors a server.
-func (w *World) held(name string) bool {
+// monitorOf is the program that has the monitor lock of a server, the one that
+// took it over from another that has it too; nil: none.
+func (w *World) monitorOf(name string) *Proc {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return len(w.locks[name]) > 0
+	if holders := w.locks[name]; len(holders) > 0 {
+		return holders[len(holders)-1]
+	}
+	return nil
 }
 
 // slot is one of the slots that all programs share.

@@ -48,7 +48,7 @@ func (p *Proc) program(args []string) error {
 // start is the startup.Starter of p.
 func (p *Proc) start(_ daemon.OS, program, name string) (*startup.Base, error) {
 	left := notes.Disk(&p.w.notes)
-	if p.Program != "pss" {
+	if p.Program != "pss" { // the last that a pss writes as it dies stands in expected logs
 		left = disk{left, p}
 	}
 	log := daemon.NewLoggerTo(writer{p}, program, name, "text", clock.Clock{})
@@ -102,10 +102,8 @@ func (p *Proc) Start(ctx context.Context, c daemon.Command) (daemon.Child, error
 
 // Adopt implements daemon.Kernel.
 func (p *Proc) Adopt(name string, pid int) (daemon.Child, error) {
-	if pid, held, _ := p.Holder(name); held {
-		if old := p.w.find("dbss", name); old != nil && old.pid == pid {
-			return adopted{old}, nil
-		}
+	if old := p.w.monitorOf(name); old != nil && old.pid == pid {
+		return adopted{old}, nil
 	}
 	return nil, fmt.Errorf("cannot adopt dbss pid %d: it does not monitor %s", pid, name)
 }
@@ -127,8 +125,8 @@ func (p *Proc) End(ctx context.Context, name string) error {
 	if err := p.at("stop dbss", name, false); err != nil {
 		return err
 	}
-	victim := p.w.find("dbss", name)
-	if victim == nil {
+	victim := p.w.monitorOf(name)
+	if victim == nil || victim.Program != "dbss" {
 		return nil
 	}
 	victim.cancel()

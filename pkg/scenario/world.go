@@ -198,8 +198,12 @@ func (w *World) reals() []string {
 	return out
 }
 
-// find is the running program of a name, or nil.
+// find is the running program of a name, or nil. Of two dbss it is the one that
+// monitors, not the one that waits for its turn.
 func (w *World) find(program, name string) *Proc {
+	if m := w.monitorOf(name); m != nil && m.Program == program {
+		return m
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, p := range w.procs {
