@@ -148,36 +148,6 @@ func (s *system) logged(text string, n int) {
 	s.t.Fatalf("the log does not say %q %d times:\n%s", text, n, b)
 }
 
-func TestCommandLine(t *testing.T) {
-	s := newSystem(t)
-	bad := filepath.Join(t.TempDir(), "M1.dat")
-	s.ok(os.WriteFile(bad, []byte("172.21.14.101\nM1\n172.21.14.300\nMail\npostfix\n\n\n172.21.14.201\n"), 0o600))
-	for name, c := range map[string]struct {
-		args           []string
-		code           int
-		stdout, stderr string
-	}{
-		"help":            {[]string{"--help"}, 0, "Usage: dbss", ""},
-		"check":           {[]string{"--check", paper + "/M1.dat"}, 0, "Mail\ndovecot postfix\nMb\n", ""},
-		"check, by name":  {[]string{"--check", "--conf", paper, "M1.dat"}, 0, "Mail\ndovecot postfix\nMb\n", ""},
-		"check, faulty":   {[]string{"--check", bad}, 2, "", bad + ":3: "},
-		"faulty":          {[]string{bad}, 2, "", bad + ":3: "},
-		"no data":         {nil, 2, "", "dbss: cannot start"},
-		"unknown flag":    {[]string{"--frobnicate"}, 2, "", "dbss: cannot read the command line: unknown flag"},
-		"stop, none runs": {[]string{"--stop", "M1"}, 1, "", "dbss: cannot stop dbss-M1: it is not running"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			code, stdout, stderr := s.program(c.args...)
-			if code != c.code || !strings.Contains(stdout, c.stdout) || !strings.Contains(stderr, c.stderr) {
-				t.Errorf("exit %d, want %d\nstdout: %s\nstderr: %s", code, c.code, stdout, stderr)
-			}
-			if (stderr == "") != (c.stderr == "") {
-				t.Errorf("stderr: %q", stderr)
-			}
-		})
-	}
-}
-
 // TestRealProcesses is one life of a monitor with its real sif: a takeover, a
 // kill -9 in the middle, the successor's give-back, the refusal of a second
 // monitor, and the end by --stop.
