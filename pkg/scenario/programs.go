@@ -48,7 +48,7 @@ func (p *Proc) program(args []string) error {
 // start is the startup.Starter of p.
 func (p *Proc) start(_ daemon.OS, program, name string) (*startup.Base, error) {
 	left := notes.Disk(&p.w.notes)
-	if p.Program != "pss" { // the last that a pss writes as it dies stands in expected logs
+	if p.Program != "pss" { // a killed pss still writes its last notes: expected logs follow from it
 		left = disk{left, p}
 	}
 	log := daemon.NewLoggerTo(writer{p}, program, name, "text", clock.Clock{})
