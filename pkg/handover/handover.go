@@ -123,22 +123,24 @@ func (h *Handover) Committed(ctx context.Context, err error) error {
 }
 
 func (h *Handover) begin() {
+	if n := len(h.Legs); n > Most {
+		h.fail(fmt.Errorf("cannot move %d VIPs at once: at most %d", n, Most))
+		h.state.Stage = Undone
+		return
+	}
 	h.state, h.macs, h.errs = h.shape().Begin(), maps.Clone(h.Asked), nil
 }
-
-// Touched reports whether an address may have been changed.
-func (h *Handover) Touched() bool { return h.state.Off|h.state.On != 0 }
 
 func (h *Handover) shape() Shape {
 	s := Shape{Waves: h.Waves, Keeps: h.Keeps}
 	var all Set
 	for i, l := range h.Legs {
-		all |= One(i)
+		all = all.With(One(i))
 		if l.Returns {
-			s.Returns |= One(i)
+			s.Returns = s.Returns.With(One(i))
 		}
 	}
-	if s.Waves == nil && all != 0 {
+	if s.Waves == nil && !all.Empty() {
 		s.Waves = []Set{all}
 	}
 	return s
@@ -209,7 +211,7 @@ func (h *Handover) each(vips Set, do func(Leg) error) (failed Set) {
 	all.Wait()
 	for i, err := range errs {
 		if err != nil {
-			failed |= One(i)
+			failed = failed.With(One(i))
 			h.fail(err)
 		}
 	}
@@ -228,14 +230,14 @@ func (h *Handover) ask(ctx context.Context, vips Set) Set {
 		}
 		return h.Acts.Fit(ctx, l)
 	})
-	if failed != 0 {
+	if !failed.Empty() {
 		return failed
 	}
 	if err := h.Acts.Begin(ctx, h.Legs); err != nil {
 		h.fail(err)
 		return One(0)
 	}
-	return 0
+	return Set{}
 }
 
 // find asks who answers for the VIPs, and for the addresses of givers and receivers.
@@ -342,7 +344,7 @@ func (h *Handover) hold(ctx context.Context) (o Outcome) {
 	o.Done = done
 	for i, l := range h.Legs {
 		if slices.Contains(serves, l.VIP) {
-			o.Serves |= One(i)
+			o.Serves = o.Serves.With(One(i))
 		}
 	}
 	return o

@@ -2,23 +2,58 @@ package handover
 
 import "math/bits"
 
-// Set is a set of the VIPs of a handover, by their index.
-type Set uint64
+// Set is a set of the VIPs of a handover, by their index; there are Most at most.
+type Set [Most / 64]uint64
 
 // Most is how many VIPs one handover can have.
-const Most = 64
+const Most = 512
 
 // One is the set of VIP i alone.
-func One(i int) Set { return 1 << i }
+func One(i int) (s Set) {
+	s[i/64] = 1 << (i % 64)
+	return s
+}
+
+// First is a set of some of the first 64 VIPs, one for each bit.
+func First(bits uint64) Set { return Set{bits} }
+
+// Empty reports whether no VIP is in the set.
+func (s Set) Empty() bool { return s == Set{} }
 
 // Has reports whether VIP i is in the set.
-func (s Set) Has(i int) bool { return s&One(i) != 0 }
+func (s Set) Has(i int) bool { return s[i/64]&(1<<(i%64)) != 0 }
+
+// With is s and o.
+func (s Set) With(o Set) Set {
+	for i := range s {
+		s[i] |= o[i]
+	}
+	return s
+}
+
+// And is what is in both.
+func (s Set) And(o Set) Set {
+	for i := range s {
+		s[i] &= o[i]
+	}
+	return s
+}
+
+// Without is s less o.
+func (s Set) Without(o Set) Set {
+	for i := range s {
+		s[i] &^= o[i]
+	}
+	return s
+}
 
 // All yields the indices in the set in order.
 func (s Set) All(yield func(i int) bool) {
-	for ; s != 0; s &= s - 1 {
-		if !yield(bits.TrailingZeros64(uint64(s))) {
-			return
+	for n, word := range s {
+		for ; word != 0; word &= word - 1 {
+			if !yield(n*64 + bits.TrailingZeros64(word)) {
+				return
+			}
 		}
 	}
 }
@@ -84,13 +119,13 @@ func (h Shape) VIPs(s State) Set {
 	case Off, On, Verify:
 		return h.Waves[s.Wave]
 	case LetGo:
-		return s.Off | s.On // a receiver may have it from somebody who was killed
+		return s.Off.With(s.On) // a receiver may have it from somebody who was killed
 	case Return:
-		return s.Off & h.Returns & s.Back &^ s.Stuck
+		return s.Off.And(h.Returns).And(s.Back).Without(s.Stuck)
 	}
 	var all Set
 	for _, w := range h.Waves {
-		all |= w
+		all = all.With(w)
 	}
 	return all
 }
@@ -112,9 +147,9 @@ func (h Shape) Lose(s State) State {
 func (h Shape) Touch(s State) State {
 	switch s.Stage {
 	case Off:
-		s.Off |= h.VIPs(s)
+		s.Off = s.Off.With(h.VIPs(s))
 	case On:
-		s.On |= h.VIPs(s)
+		s.On = s.On.With(h.VIPs(s))
 	}
 	return s
 }
@@ -122,7 +157,7 @@ func (h Shape) Touch(s State) State {
 // After is the state after the stage of s came out so.
 func (h Shape) After(s State, o Outcome) State {
 	s = h.Touch(s)
-	failed := o.Failed != 0
+	failed := !o.Failed.Empty()
 	switch s.Stage {
 	case Commit:
 		s.Open = failed && o.Unknown
@@ -178,7 +213,7 @@ func (h Shape) looked(s State, done bool) State {
 // undo begins to take a handover back. Where the rows are surely unchanged the
 // receivers let go before anything else, and before anybody else gets the lock.
 func (h Shape) undo(s State) State {
-	if s.Off|s.On == 0 || h.Keeps {
+	if s.Off.With(s.On).Empty() || h.Keeps {
 		s.Stage = Undone
 		return s
 	}
@@ -204,9 +239,9 @@ func (h Shape) letGo(s State) State {
 // monitors put right what is left.
 func (h Shape) held(s State, o Outcome) State {
 	open := s.Open
-	s.Lost, s.Again, s.Open, s.Back = false, true, false, s.Back&o.Serves
+	s.Lost, s.Again, s.Open, s.Back = false, true, false, s.Back.And(o.Serves)
 	switch {
-	case o.Failed != 0, o.Done && !open:
+	case !o.Failed.Empty(), o.Done && !open:
 		s.Stage = Undone
 	case o.Done:
 		s.Stage = Done
@@ -220,7 +255,7 @@ func (h Shape) held(s State, o Outcome) State {
 
 // returning leaves out a Return of nothing.
 func (h Shape) returning(s State) State {
-	if s.Stage == Return && h.VIPs(s) == 0 {
+	if s.Stage == Return && h.VIPs(s).Empty() {
 		s.Stage = Undone
 	}
 	return s

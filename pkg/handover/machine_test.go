@@ -57,28 +57,29 @@ func (w *walk) next(at world) (out []world) {
 	switch at.state.Stage {
 	case Commit:
 		add(Outcome{}, func(n *world) { n.rows = true })
-		add(Outcome{Failed: 1}, func(*world) {})
-		add(Outcome{Failed: 1, Unknown: true}, func(n *world) { n.hold = false })
-		add(Outcome{Failed: 1, Unknown: true}, func(n *world) { n.hold, n.rows = false, true })
+		add(Outcome{Failed: One(0)}, func(*world) {})
+		add(Outcome{Failed: One(0), Unknown: true}, func(n *world) { n.hold = false })
+		add(Outcome{Failed: One(0), Unknown: true}, func(n *world) { n.hold, n.rows = false, true })
 	case Look:
 		add(Outcome{Done: at.rows}, func(*world) {})
 		add(Outcome{}, func(*world) {}) // nobody answered
 	case Hold:
 		serves := w.shape.Returns
 		if at.rows {
-			serves = 0
+			serves = Set{}
 		}
 		add(Outcome{Done: at.rows, Serves: serves}, func(n *world) { n.hold = true })
-		add(Outcome{Done: at.rows, Serves: serves & 1}, func(n *world) { n.hold, n.closed = true, true })
-		add(Outcome{Failed: 1}, func(n *world) { n.closed = true })
+		add(Outcome{Done: at.rows, Serves: serves.And(One(0))}, func(n *world) { n.hold, n.closed = true, true })
+		add(Outcome{Failed: One(0)}, func(n *world) { n.closed = true })
 	default:
-		for failed := Set(0); failed <= vips; failed++ {
-			if failed&^vips != 0 {
+		for failed := uint64(0); failed <= vips[0]; failed++ {
+			if failed&^vips[0] != 0 {
 				continue
 			}
-			for did := Set(0); did <= failed; did++ { // what failed may have been done all the same
+			for did := uint64(0); did <= failed; did++ { // what failed may have been done all the same
 				if did&^failed == 0 {
-					add(Outcome{Failed: failed}, func(n *world) { w.act(n, vips&^failed|did, failed) })
+					f, d := First(failed), First(did)
+					add(Outcome{Failed: f}, func(n *world) { w.act(n, vips.Without(f).With(d), f) })
 				}
 			}
 		}
@@ -90,22 +91,22 @@ func (w *walk) next(at world) (out []world) {
 func (w *walk) act(n *world, did, failed Set) {
 	switch n.state.Stage {
 	case Off:
-		n.giver &^= did
+		n.giver = n.giver.Without(did)
 	case On:
-		n.taker |= did
+		n.taker = n.taker.With(did)
 	case LetGo:
-		n.taker &^= did
-		n.unsure = n.unsure || failed != 0
+		n.taker = n.taker.Without(did)
+		n.unsure = n.unsure || !failed.Empty()
 	case Return:
-		n.giver |= did
-		n.unsure = n.unsure || failed != 0
+		n.giver = n.giver.With(did)
+		n.unsure = n.unsure || !failed.Empty()
 	}
 }
 
 func (w *walk) judge(at world, trace []string) {
 	given := w.shape.Returns
 	switch {
-	case at.giver&at.taker != 0:
+	case !at.giver.And(at.taker).Empty():
 		w.t.Errorf("two have a VIP: %+v\n%v", at, trace)
 	case at.state.Stage == Done && (!at.rows || at.taker != w.all()):
 		w.t.Errorf("done, and it is not: %+v\n%v", at, trace)
@@ -121,11 +122,11 @@ func (w *walk) all() Set { return w.shape.VIPs(State{}) }
 // Whatever fails, at most one server has a VIP, and what is called done or undone is.
 func TestEveryWay(t *testing.T) {
 	for name, shape := range map[string]Shape{
-		"one":             {Waves: []Set{1}, Returns: 1},
-		"two at once":     {Waves: []Set{3}, Returns: 3},
-		"one after one":   {Waves: []Set{1, 2}, Returns: 3},
-		"without a giver": {Waves: []Set{1}},
-		"one without":     {Waves: []Set{3}, Returns: 1},
+		"one":             {Waves: []Set{First(1)}, Returns: First(1)},
+		"two at once":     {Waves: []Set{First(3)}, Returns: First(3)},
+		"one after one":   {Waves: []Set{First(1), First(2)}, Returns: First(3)},
+		"without a giver": {Waves: []Set{First(1)}},
+		"one without":     {Waves: []Set{First(3)}, Returns: First(1)},
 		"rows only":       {},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -137,5 +138,19 @@ func TestEveryWay(t *testing.T) {
 				t.Errorf("ends: %v of %d states", w.ends, len(w.seen))
 			}
 		})
+	}
+}
+
+func TestSet(t *testing.T) {
+	var s Set
+	for _, i := range []int{0, 63, 64, Most - 1} {
+		s = s.With(One(i))
+	}
+	var got []int
+	for i := range s.Without(One(63)).All {
+		got = append(got, i)
+	}
+	if fmt.Sprint(got) != fmt.Sprint([]int{0, 64, Most - 1}) || !s.Has(63) || s.Has(65) || !s.And(One(65)).Empty() {
+		t.Errorf("%v", got)
 	}
 }

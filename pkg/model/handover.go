@@ -19,14 +19,17 @@ type handing struct {
 	undone   func(s *State)                   // the end of one that was undone
 }
 
+// set is the VIPs of a mask, bitsOf the mask of VIPs: there are four.
+func set(mask uint8) handover.Set { return handover.First(uint64(mask)) }
+func bitsOf(s handover.Set) uint8 { return uint8(s[0]) }
+
 // again, of proc.turn, marks a handover under its second hold.
 const again = 0x80
 
 // handed is where a handover stands.
 func (h handing) handed(q proc) handover.State {
 	return handover.State{Stage: handover.Stage(q.pc - h.base), Wave: q.turn &^ again,
-		Off: handover.Set(q.moved & 0xf), On: handover.Set(q.moved >> 4),
-		Stuck: handover.Set(q.kept & 0xf), Back: handover.Set(q.kept >> 4),
+		Off: set(q.moved & 0xf), On: set(q.moved >> 4), Stuck: set(q.kept & 0xf), Back: set(q.kept >> 4),
 		Lost: q.n&lost != 0, Again: q.turn&again != 0}
 }
 
@@ -34,7 +37,7 @@ func (h handing) handed(q proc) handover.State {
 func (h handing) place(s *State, st handover.State) {
 	q := &s.procs[h.p]
 	q.pc, q.turn = h.base+uint8(st.Stage), st.Wave
-	q.moved, q.kept = uint8(st.Off|st.On<<4), uint8(st.Stuck|st.Back<<4)
+	q.moved, q.kept = bitsOf(st.Off)|bitsOf(st.On)<<4, bitsOf(st.Stuck)|bitsOf(st.Back)<<4
 	if q.n &^= lost; st.Lost {
 		q.n |= lost
 	}
@@ -61,10 +64,10 @@ func (g *stepper) begin(h handing, s State) {
 			}
 		}
 		if !s.reachable(h.to(i)) || g.holders(&s, i)&^may != 0 && g.scope.Broken != NoAsking {
-			o.Failed |= handover.One(i)
+			o.Failed = o.Failed.With(handover.One(i))
 		}
 	}
-	if o.Failed == 0 && h.begun != nil {
+	if o.Failed.Empty() && h.begun != nil {
 		h.begun(&s)
 	}
 	h.place(&s, h.shape.After(h.shape.Begin(), o))
@@ -91,7 +94,7 @@ func (g *stepper) hand(h handing) {
 	var o handover.Outcome
 	for i := range h.shape.VIPs(st).All {
 		if !g.act(h, &s, st.Stage, i) {
-			o.Failed |= handover.One(i)
+			o.Failed = o.Failed.With(handover.One(i))
 		}
 	}
 	h.place(&s, h.shape.After(st, o))
@@ -109,11 +112,11 @@ func (g *stepper) holdAgain(h handing, st handover.State) {
 	}
 	serves, done := h.rows(s.files)
 	if g.scope.Broken == UndoUnheld {
-		s, serves, done = g.s, vips(h.shape.Returns), false
+		s, serves, done = g.s, vips(bitsOf(h.shape.Returns)), false
 	} else {
 		s.lock = h.p
 	}
-	h.place(&s, h.shape.After(st, handover.Outcome{Done: done, Serves: handover.Set(serves)}))
+	h.place(&s, h.shape.After(st, handover.Outcome{Done: done, Serves: set(uint8(serves))}))
 	g.add(h.p, "lock again", s)
 }
 
@@ -170,7 +173,7 @@ func (g *stepper) takeOff(s *State, x int8, bit vips, force bool) bool {
 // givingBack is the give-back of guest x by p, which stands as me says.
 func (g *stepper) givingBack(p, x int8, base uint8, me proc) handing {
 	backup := func(int) int8 { return g.backup(x) }
-	return handing{p: p, base: base, shape: handover.Shape{Waves: waves(me.a), Returns: handover.Set(me.b)},
+	return handing{p: p, base: base, shape: handover.Shape{Waves: waves(me.a), Returns: set(uint8(me.b))},
 		from: backup, to: func(int) int8 { return x }, force: true,
 		rows: func(files int16) (vips, bool) {
 			r := g.held(files, x)
@@ -183,7 +186,7 @@ func waves(all vips) []handover.Set {
 	if all == 0 {
 		return nil
 	}
-	return []handover.Set{handover.Set(all)}
+	return []handover.Set{set(uint8(all))}
 }
 
 // a5 is the give-back by dbss.
@@ -204,7 +207,7 @@ func (g *stepper) a5(p, x int8, me proc) handing {
 		}
 		e := g.edit(s.files, s.failed, ipc.A5, x, nobody)
 		if st.Lost || !e.ok {
-			h.place(&s, h.shape.After(st, handover.Outcome{Failed: 1}))
+			h.place(&s, h.shape.After(st, handover.Outcome{Failed: handover.One(0)}))
 			g.add(p, "A5 refused", s)
 			return
 		}
@@ -233,7 +236,7 @@ func (g *stepper) b4(p, h, x int8, me proc) handing {
 		}
 		e := g.edit(s.files, s.failed, ipc.B4, h, x)
 		if st.Lost || !e.ok {
-			hand.place(&s, hand.shape.After(st, handover.Outcome{Failed: 1}))
+			hand.place(&s, hand.shape.After(st, handover.Outcome{Failed: handover.One(0)}))
 			g.add(p, "B4 refused", s)
 			return
 		}

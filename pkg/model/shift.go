@@ -34,16 +34,16 @@ func (g *stepper) moving(p int8, c edits.Change) handing {
 	}
 	var shape handover.Shape
 	for _, wave := range c.Waves(g.tables.all[g.s.files]) {
-		var set handover.Set
+		var mask vips
 		for _, m := range wave {
-			set |= handover.Set(g.mask1(m))
+			mask |= g.mask1(m)
 		}
-		shape.Waves, shape.Returns = append(shape.Waves, set), shape.Returns|set
+		shape.Waves, shape.Returns = append(shape.Waves, set(uint8(mask))), shape.Returns.With(set(uint8(mask)))
 	}
 	return handing{p: p, base: tHand, shape: shape,
 		from:  func(vip int) int8 { return g.guest(move(vip).From.Host) },
 		to:    func(vip int) int8 { return g.guest(move(vip).To.Host) },
-		begun: func(s *State) { s.moving |= vips(shape.Returns) },
+		begun: func(s *State) { s.moving |= vips(bitsOf(shape.Returns)) },
 		undone: func(s *State) {
 			for _, m := range c.Moves {
 				if s.procs[p].moved != 0 && s.guests[g.guest(m.To.Host)].vips&g.mask1(m) == 0 {

@@ -23,7 +23,7 @@ func (h *Ops) shift(t cluster.Tables, j *changing) *handover.Handover {
 	for _, wave := range j.Waves(t) {
 		var set handover.Set
 		for _, m := range wave {
-			set |= handover.One(slices.IndexFunc(legs, func(l handover.Leg) bool { return l.VIP == m.VIP }))
+			set = set.With(handover.One(slices.IndexFunc(legs, func(l handover.Leg) bool { return l.VIP == m.VIP })))
 		}
 		waves = append(waves, set)
 	}
