@@ -78,8 +78,12 @@ func (f *fleet) Ping(ctx context.Context, ip netip.Addr) error {
 	return cluster.ErrNoAnswer
 }
 
-func (f *fleet) GuestState(_ context.Context, g cluster.Guest) (cluster.GuestState, error) {
-	if f.state[g.Host] == "" {
+func (f *fleet) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
+	switch f.state[g.Host] {
+	case "hangs":
+		<-ctx.Done()
+		return "", ctx.Err()
+	case "":
 		return "", cluster.ErrHostSilent
 	}
 	return f.state[g.Host], nil
@@ -302,6 +306,22 @@ func TestQuietElsewhere(t *testing.T) {
 			f.state["M2"], f.pinged[rs1] = c.state, c.host
 			if err := b.Quiet(within(t, time.Minute), m2); (err != nil) != c.refuse {
 				t.Errorf("%s: %v", name, err)
+			}
+		})
+	}
+}
+
+// The hypervisor of a real server that sleeps is not waited for: the time under the
+// lock is short.
+func TestQuietWhileAnotherSleeps(t *testing.T) {
+	for _, awake := range []bool{false, true} {
+		play(t, func(t *testing.T, f *fleet, b *Book) {
+			_ = b.Job(t.Context(), m2.On(rs1), cluster.Unknown(errRefused))
+			f.state["M2"], f.pinged[rs1] = "hangs", awake
+			begun := time.Now()
+			err := b.Quiet(within(t, 3*time.Second), m2)
+			if waited := time.Since(begun); (err != nil) != awake || !awake && waited > time.Second {
+				t.Errorf("awake %t: %v after %v", awake, err, waited)
 			}
 		})
 	}

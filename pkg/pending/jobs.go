@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"pss-msbs/pkg/cluster"
@@ -43,8 +44,8 @@ func (b *Book) Quiet(ctx context.Context, g cluster.Guest) error {
 		if !busy {
 			return nil
 		}
-		state, err := b.GuestState(ctx, at)
-		if err != nil && at != g && b.unheard(ctx, at.Real) {
+		state, err := b.stateFor(ctx, g, at)
+		if errors.Is(err, errAway) {
 			return nil // whoever hears that real server again removes what should not run there
 		}
 		if err == nil && at != g && !state.Dead() && state != cluster.GuestSaved {
@@ -57,6 +58,33 @@ func (b *Book) Quiet(ctx context.Context, g cluster.Guest) error {
 			return fmt.Errorf("%s may still be stopped, or start on %v: %w", g.Host, at.Real, ErrPending)
 		}
 	}
+}
+
+// errAway says that nobody answers at a real server.
+var errAway = errors.New("nobody answers at the real server")
+
+// stateFor is GuestState of at for who waits to use g. Of another real server than
+// that of g only what can be heard counts: it may sleep.
+func (b *Book) stateFor(ctx context.Context, g, at cluster.Guest) (state cluster.GuestState, err error) {
+	if at == g {
+		return b.GuestState(ctx, at)
+	}
+	ctx, giveUp := context.WithCancelCause(ctx)
+	var ping sync.WaitGroup
+	ping.Go(func() {
+		if b.unheard(ctx, at.Real) {
+			giveUp(errAway)
+		}
+	})
+	if state, err = b.GuestState(ctx, at); err == nil {
+		giveUp(nil)
+	}
+	ping.Wait()
+	giveUp(nil)
+	if err != nil && errors.Is(context.Cause(ctx), errAway) {
+		err = errAway
+	}
+	return state, err
 }
 
 // busy is where a job for g may still have an effect.
