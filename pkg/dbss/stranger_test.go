@@ -59,3 +59,18 @@ func TestTakeoverWaitsForAMove(t *testing.T) {
 		r.logged("M1", dbss.MsgFunctionRecovered, 5*time.Second)
 	})
 }
+
+// TestVIPThatMayComeIsNotThere: pss was killed as it gave the VIP to M2 and back to M1,
+// and M2 has it. That M1 may yet get it is no reason to give it to M1.
+func TestVIPThatMayComeIsNotThere(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		r.ok(r.model.DelVIP(r.ctx, m1, ip(101)))
+		r.ok(r.model.AddVIP(r.ctx, m2, ip(101)))
+		r.ok(ipc.Moves{Dir: r.run}.Add(ipc.Move{VIP: ip(101), On: []cluster.Guest{m1, m2}, Given: time.Now()}))
+		r.logged("M1", "VIPs cannot be mended", 30*time.Second)
+		if !r.serves("M2", 101) {
+			t.Errorf("%v hold the VIP, want M2 alone", r.model.Holders(ip(101)))
+		}
+	})
+}

@@ -138,13 +138,14 @@ func (v *vips) removeStray(ctx context.Context, vip netip.Addr) error {
 }
 
 // putBack gives the target a VIP that it should hold; not while another server
-// answers for it, whose own monitor or pss removes it there.
+// answers for it, whose own monitor or pss removes it there. Has tells too of what
+// the target may yet get by another program's command: only ARP tells who has it.
 func (v *vips) putBack(ctx context.Context, vip netip.Addr, has bool) error {
 	mine, others, err := v.holds(ctx, v.target(), vip)
 	if err != nil || mine && has && !others {
 		return err
 	}
-	if others && !has {
+	if others && !mine {
 		return fmt.Errorf("cannot put %s back: another server answers for it", vip)
 	}
 	if err := v.fleet.AddVIP(ctx, v.target(), vip); err != nil {
