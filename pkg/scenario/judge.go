@@ -87,10 +87,10 @@ func (w *World) noteSeparations(t cluster.Tables) {
 	}
 }
 
-// kill is the end of a program by kill -9.
+// kill is the end of a program by kill -9, and when its launcher may start it again.
 type kill struct {
-	who string
-	at  time.Time
+	who      string
+	at, back time.Time
 }
 
 // killed reports whether a program was killed shortly before at: its launcher needs
@@ -99,7 +99,7 @@ func (w *World) killed(who string, at time.Time) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.ContainsFunc(w.kills, func(k kill) bool {
-		return k.who == who && !k.at.After(at) && at.Sub(k.at) < 2*w.Settings.DSRS.StripDeadline.D()
+		return k.who == who && !k.at.After(at) && at.Sub(k.back) < 2*w.Settings.DSRS.StripDeadline.D()
 	})
 }
 

@@ -109,7 +109,12 @@ func (p *Proc) die() {
 	p.halt.End()
 	p.w.mu.Lock()
 	defer p.w.mu.Unlock()
-	p.w.kills = append(p.w.kills, kill{p.Program + "-" + p.Name, time.Now()})
+	now := time.Now()
+	back := now
+	if p.w.down.After(now) {
+		back = p.w.down
+	}
+	p.w.kills = append(p.w.kills, kill{p.Program + "-" + p.Name, now, back})
 }
 
 func (p *Proc) isDead() bool { return p.dead.Load() }
