@@ -3,6 +3,7 @@ package dsrs
 import (
 	"context"
 	"fmt"
+	"net/netip"
 	"sync/atomic"
 	"time"
 
@@ -32,9 +33,9 @@ func (b *boots) boot(ctx context.Context, srv mgmtdata.Server, fenced bool) erro
 // bootFrom does what a guest in state needs until it answers. A boot that takes
 // a third of the time it may take hangs, as for a dbss, and is reset.
 func (b *boots) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Guest, state cluster.GuestState, fenced bool) error {
-	limit := b.Settings.DBSS.RecoverDeadline.D()
+	limit, freeze := b.Settings.DBSS.RecoverDeadline.D(), b.Settings.DBSS.FreezeDeadline.D()
 	switch {
-	case fenced && state != cluster.GuestPaused && !state.Dead():
+	case fenced && state != cluster.GuestPaused && !state.Dead() && b.unfenced(ctx, g, freeze) != nil:
 		return b.reset(ctx, srv, limit, true)
 	case state.Dead() || state == cluster.GuestSaved:
 		err := b.powered(ctx, srv, limit/3, func(ctx context.Context) error { return b.Fleet.Start(ctx, g) })
@@ -55,7 +56,7 @@ func (b *boots) bootFrom(ctx context.Context, srv mgmtdata.Server, g cluster.Gue
 	b.linkUp(ctx, g)
 	// It ran on while the host was silent: its clock may stand wrong, and it
 	// may be frozen.
-	if b.awaitServices(ctx, srv, b.Settings.DBSS.FreezeDeadline.D()) == nil {
+	if b.awaitServices(ctx, srv, freeze) == nil {
 		_ = b.quick(ctx, func(ctx context.Context) error { return b.Fleet.SetClock(ctx, g) })
 		return nil
 	}
@@ -72,7 +73,7 @@ func (b *boots) booting(ctx context.Context, g cluster.Guest) bool {
 // if no VIP is behind it.
 func (b *boots) linkUp(ctx context.Context, g cluster.Guest) {
 	addrs, err := b.addrsWithin(ctx, g, b.beat())
-	if err == nil && len(b.placementOf(*b.files.Load()).stale(g.Host, addrs)) == 0 {
+	if err == nil && len(b.placementOf(b.files.Load().Reply).stale(g.Host, addrs)) == 0 {
 		_ = b.link(ctx, g, true)
 	}
 }
@@ -119,13 +120,41 @@ func (b *boots) resumeClean(ctx context.Context, g cluster.Guest) error {
 	if err := b.quick(ctx, func(ctx context.Context) error { return b.Fleet.Resume(ctx, g) }); err != nil {
 		return fmt.Errorf("cannot resume %s: %v", g.Host, err)
 	}
-	addrs, err := b.addrsWithin(ctx, g, cluster.CallLimit)
-	if err != nil {
-		return fmt.Errorf("cannot strip %s: %v", g.Host, err)
+	return b.clean(ctx, g, cluster.CallLimit)
+}
+
+// unfenced lifts our fence before a server whose agent was silent, if that answers
+// before it has been silent for that long.
+func (b *boots) unfenced(ctx context.Context, g cluster.Guest, silence time.Duration) error {
+	err := b.clean(ctx, g, silence)
+	if err == nil {
+		b.log(ctx).Info().Str("server", g.Host).Msg(MsgUnfenced)
 	}
-	for _, vip := range b.placementOf(*b.files.Load()).stale(g.Host, addrs) {
+	return err
+}
+
+// clean takes the VIPs off a server behind a fence and lifts the fence, until its
+// agent has been silent for that long.
+func (b *boots) clean(ctx context.Context, g cluster.Guest, silence time.Duration) error {
+	ctx, cancel := b.Clock.Timeout(ctx, b.Settings.DBSS.RecoverDeadline.D())
+	defer cancel()
+	for heard := b.Clock.Now(); ; {
+		addrs, err := b.addrsWithin(ctx, g, b.beat())
+		if err == nil {
+			err = b.lift(ctx, g, addrs)
+			heard = b.Clock.Now()
+		}
+		if err == nil || b.Clock.Since(heard) >= silence || b.Clock.Sleep(ctx, retryAgent) != nil {
+			return err
+		}
+	}
+}
+
+// lift takes off what g must not have of addrs, and lifts its fence.
+func (b *boots) lift(ctx context.Context, g cluster.Guest, addrs []netip.Addr) error {
+	for _, vip := range b.placementOf(b.files.Load().Reply).stale(g.Host, addrs) {
 		if err := b.quick(ctx, func(ctx context.Context) error { return b.Fleet.DelVIP(ctx, g, vip) }); err != nil {
-			return fmt.Errorf("cannot strip %s: %v", g.Host, err)
+			return fmt.Errorf("cannot strip %s: %w", g.Host, err)
 		}
 	}
 	return b.link(ctx, g, true)
@@ -201,7 +230,7 @@ func (d *DSRS) guard(ctx context.Context, cancel context.CancelFunc, lost *atomi
 		if silent > 0 {
 			d.stripAnswering(ctx)
 		}
-		silent = 0
+		silent, d.sound = 0, d.Clock.Now()
 		_ = d.Clock.Sleep(ctx, time.Second)
 	}
 }

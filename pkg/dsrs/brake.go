@@ -55,9 +55,14 @@ func (b *boots) room(ctx context.Context, srv mgmtdata.Server, last time.Time) e
 // errBack says that a server has come back while its reset waited.
 var errBack = errors.New("it has come back")
 
+// isBack reports whether a server that waits for its reset is well again. One behind
+// a fence of ours answers nobody before it was stripped.
+func (b *boots) isBack(ctx context.Context, srv mgmtdata.Server, ours bool) bool {
+	return (!ours || b.unfenced(ctx, b.guest(srv.Host), b.beat()) == nil) && b.answers(ctx, srv) == nil
+}
+
 // permit waits until srv may be reset, for as long as another server of its
-// group may take; its backup serves meanwhile. One that is behind a fence of ours
-// cannot come back by itself.
+// group may take; its backup serves meanwhile.
 func (b *boots) permit(ctx context.Context, srv mgmtdata.Server, ours bool) error {
 	began := b.Clock.Now()
 	last := began.Add(b.Settings.Brake.ResetPause.D())
@@ -65,7 +70,7 @@ func (b *boots) permit(ctx context.Context, srv mgmtdata.Server, ours bool) erro
 		return err
 	}
 	for {
-		if !ours && b.Clock.Since(began) >= permitPoll && b.answers(ctx, srv) == nil {
+		if b.Clock.Since(began) >= permitPoll && b.isBack(ctx, srv, ours) {
 			return errBack
 		}
 		due, err := b.Resets.Permit(ctx, srv.Host, srv.Group)

@@ -2,8 +2,10 @@ package dsrs
 
 import (
 	"context"
+	"net/netip"
 	"slices"
 	"sync"
+	"sync/atomic"
 
 	"pss-msbs/pkg/cluster"
 )
@@ -12,22 +14,20 @@ import (
 const joinTries = 3
 
 // stripEarly begins where somebody holds the lock of the files: what they said
-// last is then all that is known. Which servers were taken over since cannot be
-// known, so on a host that was silent all are cut off until the files answer;
-// they have been out of reach already, and two holders are worse.
+// last is then all that is known. Who was taken over since cannot be known, so on a
+// host that was silent all are cut off until the files answer, but for those who
+// answer for their VIPs alone; they have been out of reach already, and two
+// holders are worse.
 func (s *strip) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
-	last := s.files.Load()
-	if last == nil {
-		return
-	}
-	p := s.placementOf(*last)
+	p := s.placementOf(s.files.Load().Reply)
 	var wg sync.WaitGroup
 	for _, info := range guests {
 		if !mayHold(info.State) || !s.ours(p, info.Host) {
 			continue
 		}
 		wg.Go(func() {
-			if !s.outage.silent || !s.cut(ctx, s.guest(info.Host), info.State) {
+			g := s.guest(info.Host)
+			if !s.outage.silent || s.answersAlone(ctx, g, p.here[g.Host]) || !s.cut(ctx, g, info.State) {
 				s.stripVIPs(ctx, p, info, s.outage.owners[info.Host] != nil)
 			}
 		})
@@ -35,19 +35,41 @@ func (s *strip) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
 	wg.Wait()
 }
 
+// answersAlone reports whether g answers for its VIPs, and nobody besides.
+func (s *senses) answersAlone(ctx context.Context, g cluster.Guest, vips []netip.Addr) bool {
+	if len(vips) == 0 || !g.IP.IsValid() {
+		return false
+	}
+	ctx, cancel := s.limit(ctx, s.beat())
+	defer cancel()
+	own, err := s.Fleet.WhoHas(ctx, g.IP)
+	alone := atomic.Bool{}
+	alone.Store(err == nil && len(own) == 1)
+	var wg sync.WaitGroup
+	for _, vip := range vips {
+		wg.Go(func() {
+			if macs, err := s.Fleet.WhoHas(ctx, vip); err != nil || !slices.Equal(macs, own) {
+				alone.Store(false)
+			}
+		})
+	}
+	wg.Wait()
+	return alone.Load()
+}
+
 // stripAtOnce is stripSeparated by what the files said last, while somebody holds
 // their lock: what must not answer is cut off, and its VIPs go when the files can
 // be asked whether they still must.
 func (s *strip) stripAtOnce(ctx context.Context) {
 	last := s.files.Load()
-	if len(last.AllVIPs) == 0 {
-		return // they could never be asked: what must not answer is not known
+	if !last.asked.After(s.sound) {
+		return // of what was taken over since, and of whom it was given to, they said nothing
 	}
 	asking := ctx                    // of a silent agent nothing is heard by who waits any more
 	ctx = context.WithoutCancel(ctx) // what is cut off is connected, too; every call has its deadline
 	var mu sync.Mutex
 	var cut []cluster.Guest
-	p := s.placementOf(*last)
+	p := s.placementOf(last.Reply)
 	s.eachSeparated(ctx, p, func(host string) {
 		g := s.guest(host)
 		if s.Settings.Guest.BySSH() || s.link(ctx, g, false) != nil {
@@ -73,7 +95,7 @@ func (s *strip) cutSeparated(ctx context.Context) {
 	if !s.outage.silent {
 		return
 	}
-	p := s.placementOf(*s.files.Load())
+	p := s.placementOf(s.files.Load().Reply)
 	var wg sync.WaitGroup
 	for _, host := range s.separated(p) {
 		wg.Go(func() { s.cut(ctx, s.guest(host), cluster.GuestRunning) })

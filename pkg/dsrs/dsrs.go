@@ -32,8 +32,14 @@ type kit struct {
 	Deps
 	Fleet   guarded // that of Deps
 	remarks logonce.Book
-	files   atomic.Pointer[ipc.Reply] // what B1, B2 said last
-	changed <-chan struct{}           // the files changed (profile fast)
+	files   atomic.Pointer[word] // what B1, B2 said last
+	changed <-chan struct{}      // the files changed (profile fast)
+}
+
+// word is what the files said, and when they were asked.
+type word struct {
+	ipc.Reply
+	asked time.Time
 }
 
 // senses look at the real server and its guests, and touch them.
@@ -46,8 +52,9 @@ type boots struct{ *senses }
 // their VIPs back.
 type strip struct {
 	boots
-	outage  *outage  // nil while there is none
-	tending *tending // nil unless the real server is normal
+	outage  *outage   // nil while there is none
+	sound   time.Time // when the real server was seen to be well last
+	tending *tending  // nil unless the real server is normal
 }
 
 // mover moves backups away from the management server.
@@ -56,7 +63,7 @@ type mover struct{ *senses }
 // New returns a dsrs that monitors nothing yet.
 func New(deps Deps) *DSRS {
 	k := &kit{Deps: deps, Fleet: guard(deps.Fleet, deps.Clock)}
-	k.files.Store(&ipc.Reply{})
+	k.files.Store(&word{})
 	senses := &senses{k}
 	return &DSRS{kit: k, strip: &strip{boots: boots{senses}}, mover: mover{senses}, state: Normal, entered: deps.Clock.Now()}
 }
@@ -116,9 +123,10 @@ func (d *DSRS) close() {
 
 // ask calls sif for a B verb on this real server.
 func (k *kit) ask(ctx context.Context, verb ipc.Verb) (ipc.Reply, error) {
+	asked := k.Clock.Now()
 	r, err := k.Sif.Call(ctx, ipc.Request{Verb: verb, Host: k.Data.Host, Real: k.Data.IP, MAC: k.Data.MAC})
 	if err == nil && (verb == ipc.B1 || verb == ipc.B2) {
-		k.files.Store(&r)
+		k.files.Store(&word{r, asked})
 	}
 	return r, err
 }

@@ -122,6 +122,7 @@ func (d *DSRS) examine(ctx context.Context, r ipc.Reply, asked bool) (State, str
 	if h.late || asked && !d.seen {
 		d.stripHere(ctx, r, h.late)
 	}
+	d.sound = d.Clock.Now()
 	d.seen = d.seen || asked
 	if asked && d.news("state", MsgNormal) {
 		d.Log.Info().Str("step", "B1").Msg(MsgNormal)
@@ -145,6 +146,7 @@ func (d *DSRS) stripHere(ctx context.Context, r ipc.Reply, late bool) {
 // VIPs must go within strip_deadline.
 func (d *DSRS) between(ctx context.Context, r ipc.Reply, asked bool) (State, string) {
 	if d.ping(ctx, d.Data.IP) == nil {
+		d.sound = d.Clock.Now()
 		return d.tendAndRest(ctx, r, asked)
 	}
 	if d.listen(ctx, d.due.Sub(d.Clock.Now())) == nil {

@@ -116,7 +116,7 @@ func (r *restoration) awaitOwner(ctx, work context.Context, host string, done <-
 // leave remembers a separated server whose monitor is still at work. One in
 // operation is in nobody's way.
 func (r *restoration) leave(host string) {
-	if len(r.placementOf(*r.files.Load()).here[host]) > 0 {
+	if len(r.placementOf(r.files.Load().Reply).here[host]) > 0 {
 		return
 	}
 	r.mu.Lock()
@@ -197,7 +197,7 @@ func (d *DSRS) restoreServer(ctx context.Context, host string, fenced bool, b4 *
 // as its agent answers, and lifts the fence.
 func (s *strip) unfence(ctx context.Context, g cluster.Guest) {
 	for ctx.Err() == nil {
-		p := s.placementOf(*s.files.Load())
+		p := s.placementOf(s.files.Load().Reply)
 		addrs, err := s.addrsWithin(ctx, g, cluster.CallLimit)
 		if err == nil {
 			err = s.drop(ctx, g, p.stale(g.Host, addrs), false)
