@@ -356,9 +356,17 @@ func TestNoSpareStartsWhereItSleeps(t *testing.T) {
 			t.Suspended, t.Real = append(t.Suspended, t.Real[2]), t.Real[:2]
 			return nil
 		}))
-		_, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3)
-		if st, serr := w.model.GuestState(w.ctx, ms); !errors.Is(err, edits.ErrStale) || serr != nil || st != cluster.GuestSaved {
-			w.Errorf("error %v; Ms is %s, %v", err, st, serr)
+		for what, start := range map[string]func() error{
+			"started": func() error {
+				_, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3)
+				return err
+			},
+			"created": func() error { return w.Create(w.ctx, ms, "Mail") }, // by a pss that found it half saved
+		} {
+			err := start()
+			if st, serr := w.model.GuestState(w.ctx, ms); !errors.Is(err, edits.ErrStale) || serr != nil || st != cluster.GuestSaved {
+				w.Errorf("%s: error %v; Ms is %s, %v", what, err, st, serr)
+			}
 		}
 	})
 }

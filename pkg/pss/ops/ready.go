@@ -143,9 +143,9 @@ func (h *Ops) up(ctx context.Context, g cluster.Guest, slot slots) error {
 	case err != nil:
 		return err
 	case st == cluster.GuestPaused:
-		return h.Fleet.Resume(ctx, g)
+		return h.whereAwake(ctx, g, h.Fleet.Resume)
 	case st == cluster.GuestSaved:
-		return h.Fleet.Restore(ctx, g)
+		return h.restore(ctx, g)
 	case st.Dead():
 		return h.boot(ctx, g, slot)
 	}

@@ -10,8 +10,8 @@ import (
 	"pss-msbs/pkg/edits"
 )
 
-// starts are the real servers on which a spare is just being restored: neither
-// a file nor their hypervisor shows it yet.
+// starts are the real servers on which a guest is just being restored or resumed:
+// neither a file nor their hypervisor shows it yet.
 type starts struct {
 	mu sync.Mutex
 	n  map[netip.Addr]int
@@ -32,18 +32,23 @@ func (s *starts) add(real netip.Addr, n int) {
 	s.n[real] += n
 }
 
-// Starting reports whether a spare is just being restored on real, which must not
-// sleep meanwhile.
+// Starting reports whether a guest is just being restored or resumed on real, which
+// must not sleep meanwhile.
 func (h *Ops) Starting(real netip.Addr) bool {
 	h.starts.mu.Lock()
 	defer h.starts.mu.Unlock()
 	return h.starts.n[real] > 0
 }
 
-// restore restores g where the files have its real server awake. Who puts that to
-// sleep looks under the lock whether something starts there: either this sees
-// its row gone, or that sees this.
+// restore restores g where the files have its real server awake.
 func (h *Ops) restore(ctx context.Context, g cluster.Guest) error {
+	return h.whereAwake(ctx, g, h.Fleet.Restore)
+}
+
+// whereAwake has g run by run, where the files have its real server awake. Who puts
+// that to sleep looks under the lock whether something starts there: either this
+// sees its row gone, or that sees this.
+func (h *Ops) whereAwake(ctx context.Context, g cluster.Guest, run func(context.Context, cluster.Guest) error) error {
 	defer h.starts.begin(g.Real)()
 	t, err := h.Rescue.View(ctx)
 	if err != nil {
@@ -52,5 +57,5 @@ func (h *Ops) restore(ctx context.Context, g cluster.Guest) error {
 	if !t.IsActive(g.Real) {
 		return fmt.Errorf("%w: %v is no active real server", edits.ErrStale, g.Real)
 	}
-	return h.Fleet.Restore(ctx, g)
+	return run(ctx, g)
 }
