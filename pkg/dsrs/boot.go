@@ -4,12 +4,14 @@ import (
 	"context"
 	"fmt"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"pss-msbs/pkg/cluster"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/mgmtdata"
 )
 
@@ -69,12 +71,21 @@ func (b *boots) booting(ctx context.Context, g cluster.Guest) bool {
 	return err == nil && !state.Dead()
 }
 
-// linkUp lifts the fence that a dbss may have left on a server before it ended,
-// if no VIP is behind it.
+// linkUp lifts the fence that a dbss may have left on a server before it ended, once
+// no VIP is behind it. What the files said before that end is not enough. A server
+// in separation is its owner's, and loses what it has; no other is touched.
 func (b *boots) linkUp(ctx context.Context, g cluster.Guest) {
 	addrs, err := b.addrsWithin(ctx, g, b.beat())
-	if err == nil && len(b.placementOf(b.files.Load().Reply).stale(g.Host, addrs)) == 0 {
-		_ = b.link(ctx, g, true)
+	if err != nil {
+		return
+	}
+	r, err := b.askWithin(ctx, ipc.B2, lookTimeout)
+	if err != nil {
+		return
+	}
+	p := b.placementOf(r)
+	if slices.Contains(b.separated(p), g.Host) || len(p.stale(g.Host, addrs)) == 0 {
+		_ = b.lift(ctx, g, addrs)
 	}
 }
 
