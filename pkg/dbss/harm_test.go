@@ -133,6 +133,31 @@ func TestTargetAnswersBeforeA3(t *testing.T) {
 	})
 }
 
+// TestGreetsSlowlyAfterALateA3: A3 had to wait for the lock, and the target, which is
+// back, needs more than a second to greet.
+func TestGreetsSlowlyAfterALateA3(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		r.rested("M1")
+		locked := make(chan *conffile.Held, 1)
+		r.taps = once(func(p point) bool { return p.op == string(ipc.A3) && !p.after }, func() {
+			held, err := r.files.Hold(r.ctx)
+			r.ok(err)
+			locked <- held
+		})
+		r.fault(sim.NetworkCut, "M1")
+		held := <-locked
+		time.Sleep(2 * time.Second)
+		r.heal("M1")
+		r.fault(sim.Overload, "M1")
+		held.Close()
+		r.logged("M1", dbss.MsgSeparated, 10*time.Second)
+		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
+		if s := r.log.find("M1", dbss.MsgFenced); s != "" || !r.serves("M1", 101) {
+			t.Errorf("a server that answers was fenced: %s", s)
+		}
+	})
+}
+
 // resetsOf counts the resets of a guest.
 func (r *rig) resetsOf(host string) func() int {
 	n := 0

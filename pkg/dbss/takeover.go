@@ -19,7 +19,8 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 	if err := m.separate(ctx); err != nil {
 		return m.notSeparated(ctx, err)
 	}
-	if serving && m.clk.Since(began) > patientA3 && m.answersWithin(ctx, time.Second) || m.trouble.kind == "" && m.soundAfterAll(ctx) {
+	late := serving && m.clk.Since(began) > patientA3
+	if (late || m.trouble.kind == "") && m.soundAfterAll(ctx) {
 		return GivingBack, "target answers again"
 	}
 	vips := slices.Concat(m.view.of(""), m.view.of(m.opt.Target.Backup))
@@ -51,17 +52,10 @@ func (m *Monitor) takingOver(ctx context.Context) (State, string) {
 // whoever held the lock may have held it until the trouble was over.
 const patientA3 = time.Second
 
-// soundAfterAll looks at a target that a predecessor took for dead before it was
-// killed: it may have come back since, and greet slowly.
+// soundAfterAll looks at a target that was taken for dead a while ago, or by a
+// predecessor before it was killed: it may have come back since, and greet slowly.
 func (s *senses) soundAfterAll(ctx context.Context) bool {
-	return s.ping(ctx, s.opt.Target.IP) == nil && s.answersWithin(ctx, s.set.GreetTimeout.D())
-}
-
-// answersWithin reports whether the target answers in full within d.
-func (s *senses) answersWithin(ctx context.Context, d time.Duration) bool {
-	ctx, cancel := s.clk.Timeout(ctx, d)
-	defer cancel()
-	return s.answers(ctx, s.opt.Target.IP)
+	return s.ping(ctx, s.opt.Target.IP) == nil && len(s.awaitGreetings(ctx)) == 0
 }
 
 // targetFirst waits for the backup, and reports whether the background job was

@@ -1,6 +1,7 @@
 package dsrs
 
 import (
+	"context"
 	"fmt"
 	"net/netip"
 	"os"
@@ -58,15 +59,16 @@ func TestTransitionRefusesWhatFig9bLacks(t *testing.T) {
 
 // misplaced and stale read the files' word on the guests of RS1.
 func TestPlacement(t *testing.T) {
-	d := New(Deps{Data: mgmtdata.Real{IP: rs1, Servers: []string{"M1", "W1"}}, Servers: datOf{}})
+	d := New(Deps{Data: mgmtdata.Real{IP: rs1, Servers: []string{"M1", "W1"}}, Servers: datOf{}, Monitors: held{"Ys"}})
 	p := d.placementOf(ipc.Reply{
-		Placed:  []ipc.PlacedGuest{{Host: "M1", Real: rs1, VIP: vip1}, {Host: "Ws", Real: rs2, VIP: vip2}, {Host: "Fs", Real: rs1, VIP: vip2}},
-		Stopped: []string{"Ms"}, Spares: []string{"Ms", "Ws", "Fs", "Xs"}, AllVIPs: []netip.Addr{vip1, vip2},
+		Placed:    []ipc.PlacedGuest{{Host: "M1", Real: rs1, VIP: vip1}, {Host: "Ws", Real: rs2, VIP: vip2}, {Host: "Fs", Real: rs1, VIP: vip2}},
+		Separated: []string{"Ys", "Zs"}, Stopped: []string{"Ms"}, Spares: []string{"Ms", "Ws", "Fs", "Xs", "Ys", "Zs"}, AllVIPs: []netip.Addr{vip1, vip2},
 	})
 	for host, want := range map[string]bool{
 		"M1": false, "W1": false, // line 4
 		"Fs": false, "Ms": false, // spares that belong here
 		"Ws": true, "Xs": true, // a spare placed elsewhere, and one placed nowhere
+		"Ys": false, "Zs": true, // in separation, and its own dbss at work, or not
 		"Mb":      true,  // a backup without a row here
 		"theirs1": false, // no server of the system
 	} {
@@ -81,6 +83,13 @@ func TestPlacement(t *testing.T) {
 		t.Errorf("stale VIPs of M1: %v", got)
 	}
 }
+
+// held are the hosts whose dbss run.
+type held []string
+
+func (h held) Held(host string) bool            { return slices.Contains(h, host) }
+func (held) Own(string) (Owner, error)          { return nil, nil }
+func (held) Stop(context.Context, string) error { return nil }
 
 // datOf knows homes by M, W and backups by their ending.
 type datOf struct{}

@@ -21,13 +21,14 @@ const retryAgent = 100 * time.Millisecond
 type placement struct {
 	here      map[string][]netip.Addr // the VIPs of the servers in operation here
 	elsewhere map[string]bool         // servers in operation on another real server
+	separated []string                // servers in separation here
 	stopped   []string                // servers in access stop here
 	spares    []string
 	vips      []netip.Addr // all VIPs of the system
 }
 
 func (s *senses) placementOf(r ipc.Reply) placement {
-	p := placement{here: map[string][]netip.Addr{}, elsewhere: map[string]bool{}, stopped: r.Stopped, spares: r.Spares, vips: r.AllVIPs}
+	p := placement{here: map[string][]netip.Addr{}, elsewhere: map[string]bool{}, separated: r.Separated, stopped: r.Stopped, spares: r.Spares, vips: r.AllVIPs}
 	for _, row := range r.Placed {
 		if row.Real == s.Data.IP {
 			p.here[row.Host] = append(p.here[row.Host], row.VIP)
@@ -152,6 +153,9 @@ func (s *strip) stripGuest(ctx context.Context, p placement, info cluster.GuestI
 		s.remove(ctx, g)
 		return 0
 	}
+	if s.judged(p, info.Host) {
+		return 0
+	}
 	return s.stripVIPs(ctx, p, info, owned)
 }
 
@@ -196,11 +200,20 @@ func (s *senses) misplaced(p placement, info cluster.GuestInfo) bool {
 	if p.elsewhere[info.Host] {
 		return true
 	}
+	if s.judged(p, info.Host) {
+		return false
+	}
 	if slices.Contains(p.spares, info.Host) {
 		return true
 	}
 	st, err := s.Servers.Server(info.Host)
 	return err == nil && !st.Real.IsValid() // line 8 is blank: a backup
+}
+
+// judged reports whether a spare is in separation and its own dbss at work: that looks
+// at it once more, and gives its VIPs to nobody. pss does, and then it is misplaced.
+func (s *senses) judged(p placement, host string) bool {
+	return slices.Contains(p.separated, host) && slices.Contains(p.spares, host) && s.Monitors.Held(host)
 }
 
 // remove pulls the plug of a spare or backup that runs here beside its other

@@ -87,20 +87,21 @@ type Reply struct {
 	Retry bool             `json:"retry,omitempty"` // with an error: no refusal, sif could not do it now (lock, disk)
 	State cluster.Standing `json:"state,omitempty"` // A1, A2, B1, B2; also with an error, where it explains the refusal
 
-	VIPs    []netip.Addr  `json:"vips,omitempty"`     // A1, A2: the target's VIPs in its state
-	AllVIPs []netip.Addr  `json:"allVIPs,omitempty"`  // A1, A2, B1, B2: all VIPs of the system
-	Real    string        `json:"real,omitempty"`     // A1, A2, A3: the target's real server; "out" if in neither real file
-	Serving []ServedVIP   `json:"serving,omitempty"`  // A1, A2: who serves the VIPs of the target
-	Active  []netip.Addr  `json:"active,omitempty"`   // A verbs, B3, hold: active real servers
-	Failed  bool          `json:"failed,omitempty"`   // A1, A2, hold: A4-failed was reported: what stands only in separation is pss's, no takeover
-	Moving  []Move        `json:"moving,omitempty"`   // A1, A2, A3, hold: of VIPs, those that pss was moving when it died, or whose move it could not end: another server may answer for them
-	Rows    *HeldRows     `json:"rows,omitempty"`     // hold
-	Token   string        `json:"token,omitempty"`    // hold: names the rows as they are now
-	UntilMS int64         `json:"until_ms,omitempty"` // hold: wall-clock instant (Unix, ms) at which it is released unchanged
-	Orphans []string      `json:"orphans,omitempty"`  // B1, B2: separated servers of this real server whose monitor lock nobody holds
-	Stopped []string      `json:"stopped,omitempty"`  // B1, B2: servers in access stop on this real server
-	Spares  []string      `json:"spares,omitempty"`   // B1, B2: every host of the spare-server file
-	Placed  []PlacedGuest `json:"placed,omitempty"`   // B1, B2, B3: every row of operation, for stripping
+	VIPs      []netip.Addr  `json:"vips,omitempty"`      // A1, A2: the target's VIPs in its state
+	AllVIPs   []netip.Addr  `json:"allVIPs,omitempty"`   // A1, A2, B1, B2: all VIPs of the system
+	Real      string        `json:"real,omitempty"`      // A1, A2, A3: the target's real server; "out" if in neither real file
+	Serving   []ServedVIP   `json:"serving,omitempty"`   // A1, A2: who serves the VIPs of the target
+	Active    []netip.Addr  `json:"active,omitempty"`    // A verbs, B3, hold: active real servers
+	Failed    bool          `json:"failed,omitempty"`    // A1, A2, hold: A4-failed was reported: what stands only in separation is pss's, no takeover
+	Moving    []Move        `json:"moving,omitempty"`    // A1, A2, A3, hold: of VIPs, those that pss was moving when it died, or whose move it could not end: another server may answer for them
+	Rows      *HeldRows     `json:"rows,omitempty"`      // hold
+	Token     string        `json:"token,omitempty"`     // hold: names the rows as they are now
+	UntilMS   int64         `json:"until_ms,omitempty"`  // hold: wall-clock instant (Unix, ms) at which it is released unchanged
+	Orphans   []string      `json:"orphans,omitempty"`   // B1, B2: separated servers of this real server whose monitor lock nobody holds
+	Separated []string      `json:"separated,omitempty"` // B1, B2: servers in separation on this real server
+	Stopped   []string      `json:"stopped,omitempty"`   // B1, B2: servers in access stop on this real server
+	Spares    []string      `json:"spares,omitempty"`    // B1, B2: every host of the spare-server file
+	Placed    []PlacedGuest `json:"placed,omitempty"`    // B1, B2, B3: every row of operation, for stripping
 }
 
 // ServedVIP says who holds a VIP in the operation file ("" if nobody).

@@ -58,7 +58,8 @@ func (f Facts) realName(t cluster.Tables, real netip.Addr) string {
 // LookAtReal answers B1 and B2.
 func (f Facts) LookAtReal(t cluster.Tables, real netip.Addr) ipc.Reply {
 	reply := ipc.Reply{OK: true, State: t.RealStanding(real), AllVIPs: t.VIPs(), Placed: placed(t)}
-	for _, host := range t.Separation.On(real).Hosts() {
+	reply.Separated = t.Separation.On(real).Hosts()
+	for _, host := range reply.Separated {
 		if !f.Owned(host) {
 			reply.Orphans = append(reply.Orphans, host)
 		}
