@@ -311,6 +311,20 @@ func TestQuietElsewhere(t *testing.T) {
 	}
 }
 
+// A real server on which a job may come true yet is asked about it until it cannot.
+func TestSettled(t *testing.T) {
+	play(t, func(t *testing.T, f *fleet, b *Book) {
+		_ = b.Job(t.Context(), m2.On(rs1), cluster.Unknown(errRefused))
+		if b.Settled(t.Context(), rs1) || !b.Settled(t.Context(), m2.Real) {
+			t.Error("the job counts elsewhere, or not at all")
+		}
+		time.Sleep(cluster.AddressLimit)
+		if !b.Settled(t.Context(), rs1) {
+			t.Error("the job counts after an answer that tells of it")
+		}
+	})
+}
+
 // The hypervisor of a real server that sleeps is not waited for: the time under the
 // lock is short.
 func TestQuietWhileAnotherSleeps(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"sync"
 	"time"
 
@@ -95,6 +96,27 @@ func (b *Book) busy(g cluster.Guest) (at cluster.Guest, is bool) {
 		return e.guest, true
 	}
 	return cluster.Guest{}, false
+}
+
+// Settled asks once after the jobs of unknown outcome on a real server, and reports
+// whether none of them can come true any more.
+func (b *Book) Settled(ctx context.Context, real netip.Addr) bool {
+	for _, g := range b.jobsOn(real) {
+		_, _ = b.GuestState(ctx, g)
+	}
+	return len(b.jobsOn(real)) == 0
+}
+
+func (b *Book) jobsOn(real netip.Addr) []cluster.Guest {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var out []cluster.Guest
+	for _, e := range b.jobs {
+		if e.guest.Real == real {
+			out = append(out, e.guest)
+		}
+	}
+	return out
 }
 
 // How long a migration of unknown outcome is waited for: as long as one lasts that

@@ -76,6 +76,13 @@ func (f flaky) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) erro
 	return f.Fleet.DelVIP(ctx, g, vip)
 }
 
+func (f flaky) Restore(ctx context.Context, g cluster.Guest) error {
+	if f.w.fail["Restore "+g.Host] {
+		return cluster.Unknown(errBroken)
+	}
+	return f.Fleet.Restore(ctx, g)
+}
+
 type noMonitors struct{}
 
 func (noMonitors) Ensure(context.Context, ops.ServerData) error { return nil }
@@ -321,6 +328,15 @@ func TestSuspendRefused(t *testing.T) {
 				_, _ = w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3) // the fleet may end first
 			}()
 			time.Sleep(500 * time.Millisecond)
+		}, "a spare server starts there"},
+		{"a restore may come true yet", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
+			ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}
+			w.ok(w.Create(w.ctx, ms, "Mail"))
+			w.fail["Restore Ms"] = true
+			if _, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3); err == nil {
+				w.Error("a restore of unknown outcome counts as done")
+			}
 		}, "a spare server starts there"},
 		{"a VIP astray after a move that was cut off", func(w *world) {
 			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))

@@ -32,12 +32,16 @@ func (s *starts) add(real netip.Addr, n int) {
 	s.n[real] += n
 }
 
-// Starting reports whether a guest is just being restored or resumed on real, which
-// must not sleep meanwhile.
-func (h *Ops) Starting(real netip.Addr) bool {
-	h.starts.mu.Lock()
-	defer h.starts.mu.Unlock()
-	return h.starts.n[real] > 0
+// Starting reports whether a guest is just being restored or resumed on real, or may
+// yet be by a command of unknown outcome: it must not sleep meanwhile.
+func (h *Ops) Starting(ctx context.Context, real netip.Addr) bool {
+	return h.starts.any(real) || !h.Fleet.Settled(ctx, real)
+}
+
+func (s *starts) any(real netip.Addr) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.n[real] > 0
 }
 
 // restore restores g where the files have its real server awake.

@@ -54,7 +54,7 @@ type Power struct {
 	Wakes    Wakes // which real servers have proved a wake
 	// Starting reports whether something is just being started on a real server
 	// that neither the files nor its hypervisor show yet; nil: never.
-	Starting func(real netip.Addr) bool
+	Starting func(ctx context.Context, real netip.Addr) bool
 	// Slot waits for one of the wake slots that all programs share; nil: no limit.
 	Slot func(ctx context.Context) (release func(), err error)
 
@@ -204,7 +204,7 @@ func (p *Power) unneeded(ctx context.Context, t cluster.Tables, real netip.Addr)
 	if t.Needs(real) {
 		return fmt.Errorf("%w: a server there serves or is being recovered", edits.ErrNeeded)
 	}
-	if p.Starting != nil && p.Starting(real) {
+	if p.Starting != nil && p.Starting(ctx, real) {
 		return errors.New("a spare server starts there")
 	}
 	guests, err := p.Fleet.Guests(ctx, real)
