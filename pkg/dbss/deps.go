@@ -28,20 +28,9 @@ type Companion interface {
 	Watch(ctx context.Context) <-chan struct{}
 }
 
-// Power is what a hypervisor does with one guest.
-type Power interface {
-	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
-	Start(ctx context.Context, g cluster.Guest) error
-	Resume(ctx context.Context, g cluster.Guest) error
-	Pause(ctx context.Context, g cluster.Guest) error
-	Reset(ctx context.Context, g cluster.Guest) error
-}
-
-// Placement is where guests are and what cuts them off.
+// Placement is where guests are.
 type Placement interface {
-	Destroy(ctx context.Context, g cluster.Guest) error
 	Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) error
-	SetLink(ctx context.Context, g cluster.Guest, up bool) error
 	FreeMemoryKB(ctx context.Context, real netip.Addr) (int64, error)
 	Events(ctx context.Context, real netip.Addr) (<-chan cluster.Event, error)
 }
@@ -51,33 +40,24 @@ type Processors interface {
 	Work(ctx context.Context, g cluster.Guest) (cluster.Work, error)
 }
 
-// Addresses are a guest's addresses, changed from inside it.
-type Addresses interface {
-	Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error)
-	AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
-	DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
-	Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) error
-}
-
-// Services is the rest of what is done inside a guest.
+// Services is what is done inside a guest besides its addresses.
 type Services interface {
+	Announce(ctx context.Context, g cluster.Guest, vip netip.Addr) error
 	SetClock(ctx context.Context, g cluster.Guest) error
 	RestartDaemon(ctx context.Context, g cluster.Guest, daemon string) error
 }
 
 // Network is what the monitor sees from outside.
 type Network interface {
-	Ping(ctx context.Context, ip netip.Addr) error
 	Greet(ctx context.Context, ip netip.Addr, daemon string) error
 	WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error)
 }
 
 // Fleet is the servers as this program needs them.
 type Fleet interface {
-	Power
+	pending.Guests
 	Placement
 	Processors
-	Addresses
 	Services
 	Network
 }
@@ -92,11 +72,6 @@ type guarded struct {
 type others struct{ Fleet }
 
 func guard(f Fleet, clk clock.Clock) guarded { return guarded{pending.New(f, clk), others{f}} }
-
-// Pause implements Fleet.
-func (f guarded) Pause(ctx context.Context, g cluster.Guest) error {
-	return f.Job(ctx, g, f.others.Pause(ctx, g))
-}
 
 // Monitors are the other monitors on the management server.
 type Monitors interface {

@@ -36,29 +36,15 @@ type Processors interface {
 	Work(ctx context.Context, g cluster.Guest) (cluster.Work, error)
 }
 
-// Power starts and stops guests through the hypervisor of their real server.
-type Power interface {
-	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
-	Start(ctx context.Context, g cluster.Guest) error
-	Reset(ctx context.Context, g cluster.Guest) error
-	Destroy(ctx context.Context, g cluster.Guest) error
-	Pause(ctx context.Context, g cluster.Guest) error
-	Resume(ctx context.Context, g cluster.Guest) error
+// Guests are the guests of real servers.
+type Guests interface {
+	pending.Guests
 	Migrate(ctx context.Context, g cluster.Guest, to netip.Addr) error
-}
-
-// Address changes what a guest answers for.
-type Address interface {
-	Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error)
-	AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
-	DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
-	SetLink(ctx context.Context, g cluster.Guest, up bool) error
 	SetClock(ctx context.Context, g cluster.Guest) error
 }
 
 // Network asks from outside.
 type Network interface {
-	Ping(ctx context.Context, ip netip.Addr) error
 	Greet(ctx context.Context, ip netip.Addr, daemon string) error
 	WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error)
 }
@@ -67,8 +53,7 @@ type Network interface {
 type Fleet interface {
 	Host
 	Processors
-	Power
-	Address
+	Guests
 	Network
 }
 
@@ -82,11 +67,6 @@ type guarded struct {
 type others struct{ Fleet }
 
 func guard(f Fleet, clk clock.Clock) guarded { return guarded{pending.New(f, clk), others{f}} }
-
-// Pause implements Fleet.
-func (f guarded) Pause(ctx context.Context, g cluster.Guest) error {
-	return f.Job(ctx, g, f.others.Pause(ctx, g))
-}
 
 // Owner is the monitor lock of one server in our hands: only its holder
 // touches a separated server.

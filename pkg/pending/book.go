@@ -31,6 +31,11 @@ var ErrPending = cluster.Unknown(errors.New("the outcome of a command is not kno
 type Guests interface {
 	Ping(ctx context.Context, ip netip.Addr) error
 	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
+	Start(ctx context.Context, g cluster.Guest) error
+	Resume(ctx context.Context, g cluster.Guest) error
+	Pause(ctx context.Context, g cluster.Guest) error
+	Save(ctx context.Context, g cluster.Guest) error
+	Restore(ctx context.Context, g cluster.Guest) error
 	Reset(ctx context.Context, g cluster.Guest) error
 	Destroy(ctx context.Context, g cluster.Guest) error
 	SetLink(ctx context.Context, g cluster.Guest, up bool) error
@@ -125,7 +130,7 @@ func (b *Book) voided(g cluster.Guest) {
 
 // Reset implements Guests.
 func (b *Book) Reset(ctx context.Context, g cluster.Guest) error {
-	err := b.Job(ctx, g, b.on.Reset(ctx, g))
+	err := b.job(ctx, g, b.on.Reset(ctx, g))
 	if err == nil {
 		b.voided(g)
 	}
@@ -134,7 +139,7 @@ func (b *Book) Reset(ctx context.Context, g cluster.Guest) error {
 
 // Destroy implements Guests.
 func (b *Book) Destroy(ctx context.Context, g cluster.Guest) error {
-	err := b.Job(ctx, g, b.on.Destroy(ctx, g))
+	err := b.job(ctx, g, b.on.Destroy(ctx, g))
 	if err == nil {
 		b.voided(g)
 		b.linked(g, true)
@@ -148,7 +153,7 @@ func (b *Book) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
 		b.linked(g, true)
 		return b.on.SetLink(ctx, g, true)
 	}
-	err := b.Job(ctx, g, b.on.SetLink(ctx, g, false))
+	err := b.job(ctx, g, b.on.SetLink(ctx, g, false))
 	if err == nil {
 		b.linked(g, false)
 	}

@@ -89,6 +89,14 @@ func (f *fleet) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestS
 	return f.state[g.Host], nil
 }
 
+func (f *fleet) job(ctx context.Context, g cluster.Guest) error { return f.command(ctx, g, func() {}) }
+
+func (f *fleet) Start(ctx context.Context, g cluster.Guest) error   { return f.job(ctx, g) }
+func (f *fleet) Resume(ctx context.Context, g cluster.Guest) error  { return f.job(ctx, g) }
+func (f *fleet) Pause(ctx context.Context, g cluster.Guest) error   { return f.job(ctx, g) }
+func (f *fleet) Save(ctx context.Context, g cluster.Guest) error    { return f.job(ctx, g) }
+func (f *fleet) Restore(ctx context.Context, g cluster.Guest) error { return f.job(ctx, g) }
+
 func (f *fleet) Reset(ctx context.Context, g cluster.Guest) error {
 	return f.command(ctx, g, func() { f.has[g.Host] = nil })
 }
@@ -267,7 +275,7 @@ func TestExpect(t *testing.T) {
 func TestQuiet(t *testing.T) {
 	play(t, func(t *testing.T, f *fleet, b *Book) {
 		begun := time.Now()
-		if err := b.Job(t.Context(), m1, cluster.Unknown(errRefused)); !errors.Is(err, errRefused) {
+		if err := b.job(t.Context(), m1, cluster.Unknown(errRefused)); !errors.Is(err, errRefused) {
 			t.Error(err)
 		}
 		if err := b.AddVIP(within(t, time.Second), m1, vip); !errors.Is(err, ErrPending) || len(f.list("M1")) > 0 {
@@ -277,11 +285,11 @@ func TestQuiet(t *testing.T) {
 			t.Errorf("after %v: %v", time.Since(begun), err)
 		}
 		f.state["M2"] = ""
-		_ = b.Job(t.Context(), m2, cluster.Unknown(errRefused))
+		_ = b.job(t.Context(), m2, cluster.Unknown(errRefused))
 		if err := b.Quiet(within(t, time.Minute), m2); !errors.Is(err, ErrPending) {
 			t.Errorf("nobody has heard its hypervisor: %v", err)
 		}
-		if err := b.Job(t.Context(), m2, errRefused); !errors.Is(err, errRefused) {
+		if err := b.job(t.Context(), m2, errRefused); !errors.Is(err, errRefused) {
 			t.Error(err)
 		}
 	})
@@ -302,7 +310,7 @@ func TestQuietElsewhere(t *testing.T) {
 		"it is there as a saved image": {cluster.GuestSaved, true, false},
 	} {
 		play(t, func(t *testing.T, f *fleet, b *Book) {
-			_ = b.Job(t.Context(), there, cluster.Unknown(errRefused))
+			_ = b.job(t.Context(), there, cluster.Unknown(errRefused))
 			f.state["M2"], f.pinged[rs1] = c.state, c.host
 			if err := b.Quiet(within(t, time.Minute), m2); (err != nil) != c.refuse {
 				t.Errorf("%s: %v", name, err)
@@ -330,12 +338,31 @@ func TestSettled(t *testing.T) {
 func TestQuietWhileAnotherSleeps(t *testing.T) {
 	for _, awake := range []bool{false, true} {
 		play(t, func(t *testing.T, f *fleet, b *Book) {
-			_ = b.Job(t.Context(), m2.On(rs1), cluster.Unknown(errRefused))
+			_ = b.job(t.Context(), m2.On(rs1), cluster.Unknown(errRefused))
 			f.state["M2"], f.pinged[rs1] = "hangs", awake
 			begun := time.Now()
 			err := b.Quiet(within(t, 3*time.Second), m2)
 			if waited := time.Since(begun); (err != nil) != awake || !awake && waited > time.Second {
 				t.Errorf("awake %t: %v after %v", awake, err, waited)
+			}
+		})
+	}
+}
+
+// Whatever a hypervisor was told counts until its outcome is known.
+func TestEveryJobCounts(t *testing.T) {
+	for name, job := range map[string]func(*Book, context.Context, cluster.Guest) error{
+		"start": (*Book).Start, "resume": (*Book).Resume, "restore": (*Book).Restore, "pause": (*Book).Pause,
+		"save": (*Book).Save, "reset": (*Book).Reset, "destroy": (*Book).Destroy,
+	} {
+		play(t, func(t *testing.T, f *fleet, b *Book) {
+			f.hang["M1"] = -1
+			if err := job(b, within(t, time.Second), m1); !errors.Is(err, cluster.ErrUnknown) {
+				t.Errorf("%s: %v", name, err)
+			}
+			delete(f.hang, "M1")
+			if err := b.AddVIP(within(t, time.Second), m1, vip); !errors.Is(err, ErrPending) {
+				t.Errorf("given to one that is about to %s: %v", name, err)
 			}
 		})
 	}

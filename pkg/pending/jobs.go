@@ -11,9 +11,34 @@ import (
 	"pss-msbs/pkg/cluster"
 )
 
-// Job notes the outcome of a job of g's hypervisor, which may still pause it,
+// Start implements Guests. One of unknown outcome may yet have a second g run.
+func (b *Book) Start(ctx context.Context, g cluster.Guest) error {
+	return b.job(ctx, g, b.on.Start(ctx, g))
+}
+
+// Resume implements Guests; see Start.
+func (b *Book) Resume(ctx context.Context, g cluster.Guest) error {
+	return b.job(ctx, g, b.on.Resume(ctx, g))
+}
+
+// Restore implements Guests; see Start.
+func (b *Book) Restore(ctx context.Context, g cluster.Guest) error {
+	return b.job(ctx, g, b.on.Restore(ctx, g))
+}
+
+// Pause implements Guests. One of unknown outcome may yet stop g.
+func (b *Book) Pause(ctx context.Context, g cluster.Guest) error {
+	return b.job(ctx, g, b.on.Pause(ctx, g))
+}
+
+// Save implements Guests; see Pause.
+func (b *Book) Save(ctx context.Context, g cluster.Guest) error {
+	return b.job(ctx, g, b.on.Save(ctx, g))
+}
+
+// job notes the outcome of a job of g's hypervisor, which may still run it, pause it,
 // destroy it or cut it off, and passes it on.
-func (b *Book) Job(ctx context.Context, g cluster.Guest, err error) error {
+func (b *Book) job(ctx context.Context, g cluster.Guest, err error) error {
 	if isUnknown(ctx, err) {
 		b.mu.Lock()
 		defer b.mu.Unlock()

@@ -20,28 +20,8 @@ import (
 	"pss-msbs/pkg/settings"
 )
 
-// Domains are guests as their hypervisors see them; the fleet driver says what
-// each method means.
-type Domains interface {
-	GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error)
-	Start(ctx context.Context, g cluster.Guest) error
-	Resume(ctx context.Context, g cluster.Guest) error
-	Destroy(ctx context.Context, g cluster.Guest) error
-	Save(ctx context.Context, g cluster.Guest) error
-	Restore(ctx context.Context, g cluster.Guest) error
-}
-
-// Inside is what is done in a guest.
-type Inside interface {
-	Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error)
-	AddVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
-	DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) error
-	SetClock(ctx context.Context, g cluster.Guest) error
-}
-
 // Network is what anybody on the network can see.
 type Network interface {
-	Ping(ctx context.Context, ip netip.Addr) error
 	Greet(ctx context.Context, ip netip.Addr, daemon string) error
 	WhoHas(ctx context.Context, ip netip.Addr) ([]cluster.MAC, error)
 }
@@ -53,11 +33,10 @@ type Reals interface {
 
 // Fleet is all of them; a fleet driver satisfies it.
 type Fleet interface {
-	Domains
-	Inside
+	pending.Guests
+	SetClock(ctx context.Context, g cluster.Guest) error
 	Network
 	Reals
-	pending.Guests
 }
 
 // Guarded is a fleet that gives no VIP to a server while another may get it by a
@@ -71,26 +50,6 @@ type others struct{ Fleet }
 
 // Guard keeps account of what is done on a fleet.
 func Guard(f Fleet, clk clock.Clock) Guarded { return Guarded{pending.New(f, clk), others{f}} }
-
-// Save implements Fleet.
-func (f Guarded) Save(ctx context.Context, g cluster.Guest) error {
-	return f.Job(ctx, g, f.others.Save(ctx, g))
-}
-
-// Restore implements Fleet. One of unknown outcome may yet have a second g run.
-func (f Guarded) Restore(ctx context.Context, g cluster.Guest) error {
-	return f.Job(ctx, g, f.others.Restore(ctx, g))
-}
-
-// Start implements Fleet; see Restore.
-func (f Guarded) Start(ctx context.Context, g cluster.Guest) error {
-	return f.Job(ctx, g, f.others.Start(ctx, g))
-}
-
-// Resume implements Fleet; see Restore.
-func (f Guarded) Resume(ctx context.Context, g cluster.Guest) error {
-	return f.Job(ctx, g, f.others.Resume(ctx, g))
-}
 
 // Files are the seven PSS files; every change is one transaction.
 type Files interface {
