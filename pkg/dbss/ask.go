@@ -95,7 +95,7 @@ func (f *files) call(ctx context.Context, req ipc.Request) (ipc.Reply, error) {
 
 // hold takes the lock over the files for a change of the target's addresses.
 func (f *files) hold(ctx context.Context) (*ipc.Session, error) {
-	return handover.HoldFor(ctx, f.opt.Companion, f.fleet, f.target(), ipc.Request{Backup: f.backupServer()})
+	return handover.HoldFor(ctx, f.opt.Companion, f.fleet, f.target(), ipc.Request{Backup: ipc.BackupOf(f.opt.Target)})
 }
 
 // refused reports whether sif did not do what it was asked for, since the files

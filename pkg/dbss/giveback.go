@@ -39,7 +39,7 @@ func (m *Monitor) givingBack(ctx context.Context) (State, string) {
 // giveBack does it all or, undone, nothing; it returns where the target stands.
 func (m *Monitor) giveBack(ctx context.Context) (cluster.Standing, error) {
 	give := &handover.GiveBack{Sif: m.opt.Companion, Servers: m.fleet, Clock: m.clk, Target: m.target(), Group: m.opt.Target.Group,
-		Commits:  ipc.Request{Verb: ipc.A5, Host: m.opt.Target.Host, Backup: m.backupServer(), Outcome: ipc.Recovered},
+		Commits:  ipc.Request{Verb: ipc.A5, Host: m.opt.Target.Host, Backup: ipc.BackupOf(m.opt.Target), Outcome: ipc.Recovered},
 		HoldTime: m.opt.Settings.Lock.Hold.D(), BySSH: m.opt.Settings.Guest.BySSH(), Repelled: m.repelled}
 	if m.backup != nil {
 		give.Backup = m.backup.home

@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"pss-msbs/pkg/cluster"
-	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/task"
 	"pss-msbs/pkg/watch"
@@ -164,15 +163,6 @@ func (e *ear) forgetEvents() {
 // target is the monitored server where the files place it.
 func (f *files) target() cluster.Guest {
 	return cluster.Guest{Host: f.opt.Target.Host, IP: f.opt.Target.IP, Real: f.real}
-}
-
-// backupServer is the backup as requests name it; nil where there is none.
-func (k *kit) backupServer() *ipc.Server {
-	t := k.opt.Target
-	if t.Backup == "" {
-		return nil
-	}
-	return &ipc.Server{Host: t.Backup, IP: t.BackupIP, Group: t.Group}
 }
 
 // standsIn reports whether the target is itself a serving backup: its .dat names

@@ -102,7 +102,7 @@ func (c *care) endMove(ctx context.Context) {
 }
 
 func (f *files) relocate(ctx context.Context, outcome ipc.Outcome, to netip.Addr) error {
-	_, err := f.call(ctx, ipc.Request{Verb: ipc.A5, Backup: f.backupServer(), Outcome: outcome, Real: to})
+	_, err := f.call(ctx, ipc.Request{Verb: ipc.A5, Backup: ipc.BackupOf(f.opt.Target), Outcome: outcome, Real: to})
 	return err
 }
 

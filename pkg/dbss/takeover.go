@@ -178,7 +178,7 @@ func (c *care) verify(ctx context.Context, vip netip.Addr) error {
 // backup serves all the same, so it is repeated.
 func (m *Monitor) enterBackup(ctx context.Context) (State, string) {
 	for ctx.Err() == nil {
-		r, err := m.call(ctx, ipc.Request{Verb: ipc.A4, Backup: m.backupServer(), Real: m.backup.guest.Real})
+		r, err := m.call(ctx, ipc.Request{Verb: ipc.A4, Backup: ipc.BackupOf(m.opt.Target), Real: m.backup.guest.Real})
 		switch {
 		case err == nil:
 			m.calm("backup cannot be entered")
@@ -204,7 +204,7 @@ func (m *Monitor) abandon(ctx context.Context, why error) (State, string) {
 		m.withdrawBackup(ctx)
 	}
 	for ctx.Err() == nil {
-		_, err := m.call(ctx, ipc.Request{Verb: ipc.A4Failed, Backup: m.backupServer()})
+		_, err := m.call(ctx, ipc.Request{Verb: ipc.A4Failed, Backup: ipc.BackupOf(m.opt.Target)})
 		if err == nil || refused(err) {
 			m.timed(m.log.Warn(), m.trouble.stamps).Str("step", string(ipc.A4Failed)).Str("why", why.Error()).Msg(MsgFailed)
 			break

@@ -37,7 +37,7 @@ func (s *strip) giveBack(ctx context.Context, srv mgmtdata.Server) (g *giving, b
 
 // giving is srv's give-back.
 func (s *strip) giving(srv mgmtdata.Server) *giving {
-	target, backup := s.guest(srv.Host), backupOf(srv)
+	target, backup := s.guest(srv.Host), ipc.BackupOf(srv)
 	give := &handover.GiveBack{Sif: s.Sif, Servers: s.Fleet, Clock: s.Clock, Target: target, Group: srv.Group,
 		Commits: ipc.Request{Verb: ipc.B4, Host: s.Data.Host, Real: s.Data.IP, MAC: s.Data.MAC,
 			Servers: []ipc.Restored{{Target: ipc.Server{Host: srv.Host, IP: srv.IP, Group: srv.Group}, Backup: backup}}},
@@ -51,13 +51,6 @@ func (s *strip) giving(srv mgmtdata.Server) *giving {
 		give.Backup = cluster.Guest{Host: srv.Backup, IP: srv.BackupIP, Real: s.Settings.Management.IP}
 	}
 	return &giving{strip: s, back: give, srv: srv}
-}
-
-func backupOf(srv mgmtdata.Server) *ipc.Server {
-	if srv.Backup == "" {
-		return nil
-	}
-	return &ipc.Server{Host: srv.Backup, IP: srv.BackupIP, Group: srv.Group}
 }
 
 // handOver ends what stood in for a server that serves again: a backup that

@@ -182,6 +182,6 @@ func (m *mover) migrate(ctx context.Context, srv mgmtdata.Server, to netip.Addr)
 func (m *mover) reportMove(ctx context.Context, srv mgmtdata.Server, o ipc.Outcome, to netip.Addr) error {
 	ctx, cancel := m.limit(ctx, b3Timeout)
 	defer cancel()
-	_, err := m.Sif.Call(ctx, ipc.Request{Verb: ipc.A5, Host: srv.Host, Backup: backupOf(srv), Outcome: o, Real: to})
+	_, err := m.Sif.Call(ctx, ipc.Request{Verb: ipc.A5, Host: srv.Host, Backup: ipc.BackupOf(srv), Outcome: o, Real: to})
 	return err
 }

@@ -100,7 +100,7 @@ func TestMonitorDespiteBudget(t *testing.T) {
 		w.awaitLog(MsgBudget, time.Minute)
 		w.must(w.model.DelVIP(w.ctx, w.guest("Mb", mgmt), vip1))
 		w.must(w.model.AddVIP(w.ctx, w.guest("M1", rs1), vip1))
-		_, err := w.sif.Call(w.ctx, ipc.Request{Verb: ipc.A5, Host: "M1", Outcome: ipc.Recovered, Backup: backupOf(w.dat("M1"))})
+		_, err := w.sif.Call(w.ctx, ipc.Request{Verb: ipc.A5, Host: "M1", Outcome: ipc.Recovered, Backup: ipc.BackupOf(w.dat("M1"))})
 		w.must(err)
 		w.await("a monitor of M1", time.Minute, func() bool { return w.mon.is("M1", "dbss") })
 	})

@@ -48,6 +48,14 @@ type Server struct {
 	Group string     `json:"group"`
 }
 
+// BackupOf is the backup of srv, nil where it has none.
+func BackupOf(srv mgmtdata.Server) *Server {
+	if srv.Backup == "" {
+		return nil
+	}
+	return &Server{Host: srv.Backup, IP: srv.BackupIP, Group: srv.Group}
+}
+
 // Name is the server's name, "" for none.
 func (s *Server) Name() string {
 	if s == nil {

@@ -249,6 +249,5 @@ func (y *System) backupOf(g int8) *ipc.Server {
 	if g >= homesN {
 		return nil
 	}
-	d := y.servers[g]
-	return &ipc.Server{Host: d.Backup, IP: d.BackupIP, Group: d.Group}
+	return ipc.BackupOf(y.servers[g])
 }
