@@ -123,12 +123,13 @@ func (h *Handover) Committed(ctx context.Context, err error) error {
 }
 
 func (h *Handover) begin() {
+	h.errs = nil
 	if n := len(h.Legs); n > Most {
 		h.fail(fmt.Errorf("cannot move %d VIPs at once: at most %d", n, Most))
 		h.state.Stage = Undone
 		return
 	}
-	h.state, h.macs, h.errs = h.shape().Begin(), maps.Clone(h.Asked), nil
+	h.state, h.macs = h.shape().Begin(), maps.Clone(h.Asked)
 }
 
 func (h *Handover) shape() Shape {

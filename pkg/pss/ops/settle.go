@@ -60,7 +60,7 @@ func (h *Ops) Settle(ctx context.Context, vip netip.Addr, known []cluster.Guest)
 	if err != nil || len(macs[1]) == 0 || sameHolder(macs[0], macs[1]) {
 		return false, err
 	}
-	strays, err := h.strays(ctx, known, row, macs[0])
+	strays, err := h.strays(ctx, known, row, macs[0], macs[1])
 	if err == nil {
 		err = h.put(ctx, t, vip, strays, row.Guest(), macs)
 	}
@@ -81,16 +81,15 @@ func hosts(guests []cluster.Guest) []string {
 }
 
 // strays are the servers, other than the row's own, that answer for its VIP
-// with one of macs.
-func (h *Ops) strays(ctx context.Context, known []cluster.Guest, row cluster.ServerRow, macs []cluster.MAC) ([]cluster.Guest, error) {
+// with one of macs; own are those of the row's own.
+func (h *Ops) strays(ctx context.Context, known []cluster.Guest, row cluster.ServerRow, macs, own []cluster.MAC) ([]cluster.Guest, error) {
 	others := slices.DeleteFunc(slices.Clone(known), func(g cluster.Guest) bool { return g.Host == row.Host })
 	out := h.atMACs(ctx, others, macs)
-	own, err := h.Fleet.WhoHas(ctx, row.IP)
 	strangers := slices.ContainsFunc(macs, func(m cluster.MAC) bool { return !slices.Contains(own, m) })
-	if err == nil && strangers && len(out) == 0 {
-		err = fmt.Errorf("it is held by %v, which is no server of this system", macs)
+	if strangers && len(out) == 0 {
+		return nil, fmt.Errorf("it is held by %v, which is no server of this system", macs)
 	}
-	return out, err
+	return out, nil
 }
 
 // Known lists the guests that may hold a VIP, where they are: those of the
