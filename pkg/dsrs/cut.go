@@ -5,7 +5,6 @@ import (
 	"net/netip"
 	"slices"
 	"sync"
-	"sync/atomic"
 
 	"pss-msbs/pkg/cluster"
 )
@@ -35,26 +34,22 @@ func (s *strip) stripEarly(ctx context.Context, guests []cluster.GuestInfo) {
 	wg.Wait()
 }
 
-// answersAlone reports whether g answers for its VIPs, and nobody besides.
+// answersAlone reports whether g answers for its VIPs, and nobody besides. A question
+// that is lost is asked again, as long as strip_deadline allows.
 func (s *senses) answersAlone(ctx context.Context, g cluster.Guest, vips []netip.Addr) bool {
 	if len(vips) == 0 || !g.IP.IsValid() {
 		return false
 	}
-	ctx, cancel := s.limit(ctx, s.beat())
+	ctx, cancel := s.limit(ctx, s.Settings.DSRS.StripDeadline.D()*6/10)
 	defer cancel()
-	own, err := s.Fleet.WhoHas(ctx, g.IP)
-	alone := atomic.Bool{}
-	alone.Store(err == nil && len(own) == 1)
-	var wg sync.WaitGroup
-	for _, vip := range vips {
-		wg.Go(func() {
-			if macs, err := s.Fleet.WhoHas(ctx, vip); err != nil || !slices.Equal(macs, own) {
-				alone.Store(false)
-			}
-		})
+	ips := append([]netip.Addr{g.IP}, vips...)
+	macs := make([][]cluster.MAC, len(ips))
+	var all sync.WaitGroup
+	for i, ip := range ips {
+		all.Go(func() { macs[i], _ = s.Fleet.WhoHas(ctx, ip) })
 	}
-	wg.Wait()
-	return alone.Load()
+	all.Wait()
+	return !slices.ContainsFunc(macs, func(m []cluster.MAC) bool { return len(m) != 1 || m[0] != macs[0][0] })
 }
 
 // stripAtOnce is stripSeparated by what the files said last, while somebody holds
