@@ -120,8 +120,8 @@ func (r *restoration) leave(host string) {
 		return
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	r.left = append(r.left, host)
+	r.mu.Unlock()
 	r.Log.Info().Str("server", host).Msg(MsgLeft)
 }
 
