@@ -134,8 +134,14 @@ func TestTargetAnswersBeforeA3(t *testing.T) {
 }
 
 // TestGreetsSlowlyAfterALateA3: A3 had to wait for the lock, and the target, which is
-// back, needs more than a second to greet.
+// back, needs more than a second to greet, or hangs for some more.
 func TestGreetsSlowlyAfterALateA3(t *testing.T) {
+	for _, ill := range []string{sim.Overload, sim.ServiceFreeze} {
+		t.Run(ill, func(t *testing.T) { greetsSlowly(t, ill) })
+	}
+}
+
+func greetsSlowly(t *testing.T, ill string) {
 	play(t, settings.Fast, func(r *rig) {
 		r.rested("M1")
 		locked := make(chan *conffile.Held, 1)
@@ -148,9 +154,13 @@ func TestGreetsSlowlyAfterALateA3(t *testing.T) {
 		held := <-locked
 		time.Sleep(2 * time.Second)
 		r.heal("M1")
-		r.fault(sim.Overload, "M1")
+		r.fault(ill, "M1")
 		held.Close()
 		r.logged("M1", dbss.MsgSeparated, 10*time.Second)
+		if ill == sim.ServiceFreeze {
+			time.Sleep(time.Second)
+			r.heal("M1")
+		}
 		r.logged("M1", dbss.MsgTargetRecovered, time.Minute)
 		if s := r.log.find("M1", dbss.MsgFenced); s != "" || !r.serves("M1", 101) {
 			t.Errorf("a server that answers was fenced: %s", s)

@@ -38,12 +38,7 @@ func (s *senses) ping(ctx context.Context, ip netip.Addr) error {
 
 // ungreeted greets every daemon at ip and names those that do not greet in time.
 func (s *senses) ungreeted(ctx context.Context, ip netip.Addr) (daemons []string) {
-	return s.silentWithin(ctx, ip, s.set.GreetTimeout.D())
-}
-
-// silentWithin is ungreeted with another patience.
-func (s *senses) silentWithin(ctx context.Context, ip netip.Addr, limit time.Duration) (daemons []string) {
-	ctx, cancel := s.clk.Timeout(ctx, limit)
+	ctx, cancel := s.clk.Timeout(ctx, s.set.GreetTimeout.D())
 	defer cancel()
 	var mu sync.Mutex
 	var wg sync.WaitGroup

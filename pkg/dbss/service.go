@@ -55,14 +55,52 @@ func (s *senses) restartDaemons(ctx context.Context, g cluster.Guest, daemons []
 // awaitGreetings waits for as long as a service may say nothing before it is
 // frozen, and returns the daemons that do not greet by then: one on a busy server
 // greets slowly.
-func (s *senses) awaitGreetings(ctx context.Context) []string {
-	limit := max(s.set.GreetTimeout.D(), s.set.FreezeDeadline.D())
-	ctx, cancel := s.clk.Timeout(ctx, limit)
+func (s *senses) awaitGreetings(ctx context.Context) (silent []string) {
+	ctx, cancel := s.clk.Timeout(ctx, max(s.set.GreetTimeout.D(), s.set.FreezeDeadline.D()))
 	defer cancel()
+	greets := make([]bool, len(s.opt.Target.Daemons))
+	var all sync.WaitGroup
+	for i, d := range s.opt.Target.Daemons {
+		all.Go(func() { greets[i] = s.greets(ctx, d) })
+	}
+	all.Wait()
+	for i, d := range s.opt.Target.Daemons {
+		if !greets[i] {
+			silent = append(silent, d)
+		}
+	}
+	return silent
+}
+
+// greets reports whether a daemon of the target greets before ctx ends. Tries
+// overlap: one that began in a freeze may hear nothing after its end.
+func (s *senses) greets(ctx context.Context, daemon string) bool {
+	ctx, cancel := context.WithCancel(ctx)
+	var tries sync.WaitGroup
+	defer tries.Wait()
+	defer cancel()
+	greeted := make(chan struct{}, 1)
 	for {
-		daemons := s.silentWithin(ctx, s.opt.Target.IP, limit)
-		if len(daemons) == 0 || s.clk.Sleep(ctx, 50*time.Millisecond) != nil {
-			return daemons
+		failed := make(chan struct{})
+		tries.Go(func() {
+			if s.fleet.Greet(ctx, s.opt.Target.IP, daemon) != nil {
+				close(failed)
+				return
+			}
+			select {
+			case greeted <- struct{}{}:
+			default:
+			}
+		})
+		select {
+		case <-greeted:
+			return true
+		case <-failed:
+			_ = s.clk.Sleep(ctx, 50*time.Millisecond)
+		case <-s.clk.After(s.set.PingInterval.D()):
+		}
+		if ctx.Err() != nil {
+			return false
 		}
 	}
 }
