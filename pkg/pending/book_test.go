@@ -322,7 +322,7 @@ func TestQuietElsewhere(t *testing.T) {
 // A real server on which a job may come true yet is asked about it until it cannot.
 func TestSettled(t *testing.T) {
 	play(t, func(t *testing.T, f *fleet, b *Book) {
-		_ = b.Job(t.Context(), m2.On(rs1), cluster.Unknown(errRefused))
+		_ = b.job(t.Context(), m2.On(rs1), cluster.Unknown(errRefused))
 		if b.Settled(t.Context(), rs1) || !b.Settled(t.Context(), m2.Real) {
 			t.Error("the job counts elsewhere, or not at all")
 		}
