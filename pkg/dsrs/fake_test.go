@@ -41,10 +41,20 @@ func (m *mortal) script(call string, n int) {
 	m.fail = map[string]int{call: n}
 }
 
+// tap has f called before each call that changes something.
+func (m *mortal) tap(f func(call string)) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.hook = f
+}
+
 // check is called before each call that changes something.
 func (m *mortal) check(call string) error {
-	if m.hook != nil {
-		m.hook(call)
+	m.mu.Lock()
+	hook := m.hook
+	m.mu.Unlock()
+	if hook != nil {
+		hook(call)
 	}
 	m.mu.Lock()
 	defer m.mu.Unlock()

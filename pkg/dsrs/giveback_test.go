@@ -68,14 +68,14 @@ func TestGiveBackToSilentServerIsUndone(t *testing.T) {
 	in(t, nil, func(w *world) {
 		w.restart()
 		var once sync.Once
-		w.run.fleet.hook = func(call string) {
+		w.run.fleet.tap(func(call string) {
 			if call == "AddVIP M1" {
 				once.Do(func() {
 					w.must(w.model.AddVIP(w.ctx, w.guest("M1", rs1), vip1))
 					w.fault(sim.AgentDead, "M1")
 				})
 			}
-		}
+		})
 		w.recovers(6 * time.Minute)
 	})
 }
@@ -86,7 +86,7 @@ func TestStoppedInGiveBack(t *testing.T) {
 	in(t, nil, func(w *world) {
 		w.restart()
 		var hung sync.Once
-		w.run.fleet.hook = func(call string) {
+		w.run.fleet.tap(func(call string) {
 			if call != "AddVIP M1" {
 				return
 			}
@@ -101,7 +101,7 @@ func TestStoppedInGiveBack(t *testing.T) {
 					}
 				})
 			})
-		}
+		})
 		w.awaitLog(MsgRecovered, 3*time.Minute)
 		w.await("access stop of M1", 3*time.Minute, func() bool { return len(w.tables().AccessStop.Of("M1")) == 1 })
 		if got := w.model.Holders(vip1); !slices.Equal(got, []string{"M2"}) {
@@ -342,13 +342,13 @@ func TestGiveBackFromPausedBackup(t *testing.T) {
 	in(t, nil, func(w *world) {
 		w.restart()
 		var paused sync.Once
-		w.run.fleet.hook = func(call string) {
+		w.run.fleet.tap(func(call string) {
 			if call == "DelVIP Mb" {
 				paused.Do(func() {
 					w.must(w.model.Inject(sim.Fault{Kind: sim.VMStall, Target: "Mb", For: 5 * time.Second, Says: cluster.GuestPaused}))
 				})
 			}
-		}
+		})
 		w.awaitLog(MsgRecovered, 2*time.Minute)
 		w.awaitState(Normal, time.Minute)
 		time.Sleep(10 * time.Second)

@@ -10,11 +10,11 @@ import (
 
 // neverCutsOff has the test fail when host is cut off from now on.
 func (w *world) neverCutsOff(host string) {
-	w.run.fleet.hook = func(call string) {
+	w.run.fleet.tap(func(call string) {
 		if strings.HasPrefix(call, "SetLink "+host) {
 			w.Errorf("%s: it serves by what the files say now", call)
 		}
-	}
+	})
 }
 
 // blips lets RS1 fall silent for a moment, again and again: whatever dsrs does at the

@@ -209,12 +209,12 @@ func TestReturnsDuringATakeover(t *testing.T) {
 		w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 20 * time.Second}))
 		w.takeOver("W1")
 		var links atomic.Int64
-		w.run.fleet.hook = func(call string) {
+		w.run.fleet.tap(func(call string) {
 			if call == "SetLink W1" && links.Add(1) == 2 { // cut off, and then fenced, as its agent does not answer
 				w.must(w.model.Inject(sim.Fault{Kind: sim.HypervisorFreeze, Target: "RS1", For: 4 * time.Second}))
 				w.takeOver("M1")
 			}
-		}
+		})
 		w.awaitLog(MsgStripped, time.Minute)
 		if held := w.model.Holders(vip1); !slices.Equal(held, []string{"Mb"}) {
 			t.Errorf("%v hold the VIP of M1, want Mb", held)
@@ -399,11 +399,11 @@ func TestUnknownFilesCutNobodyOff(t *testing.T) {
 		w.must(err)
 		defer lock.Close()
 		w.start()
-		w.run.fleet.hook = func(call string) {
+		w.run.fleet.tap(func(call string) {
 			if strings.HasPrefix(call, "SetLink") {
 				t.Error(call)
 			}
-		}
+		})
 		for range 60 { // whatever it does at the time, it looks at the host some time
 			time.Sleep(1500 * time.Millisecond)
 			w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 600 * time.Millisecond}))
