@@ -84,8 +84,9 @@ func (b *boots) linkUp(ctx context.Context, g cluster.Guest) {
 		return
 	}
 	p := b.placementOf(r)
-	if slices.Contains(b.separated(p), g.Host) || len(p.stale(g.Host, addrs)) == 0 {
-		_ = b.lift(ctx, g, addrs)
+	stale := p.stale(g.Host, addrs)
+	if len(stale) == 0 || slices.Contains(b.separated(p), g.Host) {
+		_ = b.lift(ctx, g, stale)
 	}
 }
 
@@ -152,7 +153,7 @@ func (b *boots) clean(ctx context.Context, g cluster.Guest, silence time.Duratio
 	for heard := b.Clock.Now(); ; {
 		addrs, err := b.addrsWithin(ctx, g, b.beat())
 		if err == nil {
-			err = b.lift(ctx, g, addrs)
+			err = b.lift(ctx, g, b.placementOf(b.files.Load().Reply).stale(g.Host, addrs))
 			heard = b.Clock.Now()
 		}
 		if err == nil || b.Clock.Since(heard) >= silence || b.Clock.Sleep(ctx, retryAgent) != nil {
@@ -161,12 +162,10 @@ func (b *boots) clean(ctx context.Context, g cluster.Guest, silence time.Duratio
 	}
 }
 
-// lift takes off what g must not have of addrs, and lifts its fence.
-func (b *boots) lift(ctx context.Context, g cluster.Guest, addrs []netip.Addr) error {
-	for _, vip := range b.placementOf(b.files.Load().Reply).stale(g.Host, addrs) {
-		if err := b.quick(ctx, func(ctx context.Context) error { return b.Fleet.DelVIP(ctx, g, vip) }); err != nil {
-			return fmt.Errorf("cannot strip %s: %w", g.Host, err)
-		}
+// lift takes off what g must not have, and lifts its fence.
+func (b *boots) lift(ctx context.Context, g cluster.Guest, stale []netip.Addr) error {
+	if err := b.takeOff(ctx, g, stale); err != nil {
+		return fmt.Errorf("cannot strip %s: %w", g.Host, err)
 	}
 	return b.link(ctx, g, true)
 }

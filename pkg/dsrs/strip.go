@@ -271,7 +271,11 @@ func (s *strip) drop(ctx context.Context, g cluster.Guest, stale []netip.Addr, o
 		handover.Expect(s.Fleet, st.Reply.Moving)
 		stale = withoutRows(stale, st.Reply.Rows, g)
 	}
-	for _, vip := range stale {
+	return s.takeOff(ctx, g, stale)
+}
+
+func (s *senses) takeOff(ctx context.Context, g cluster.Guest, vips []netip.Addr) error {
+	for _, vip := range vips {
 		err := s.quick(ctx, func(ctx context.Context) error { return s.Fleet.DelVIP(ctx, g, vip) })
 		if err != nil {
 			return err
