@@ -109,19 +109,25 @@ func TestResetNeedsAPermit(t *testing.T) {
 	})
 }
 
+// cutOffAndLocked has M1 cut off, and returns once its A3 waits for the lock that it has.
+func (r *rig) cutOffAndLocked() *conffile.Held {
+	r.t.Helper()
+	r.rested("M1")
+	locked := make(chan *conffile.Held, 1)
+	r.taps = once(func(p point) bool { return p.op == string(ipc.A3) && !p.after }, func() {
+		held, err := r.files.Hold(r.ctx)
+		r.ok(err)
+		locked <- held
+	})
+	r.fault(sim.NetworkCut, "M1")
+	return <-locked
+}
+
 // TestTargetAnswersBeforeA3: the files cannot be changed for a while, and the
 // target answers again meanwhile.
 func TestTargetAnswersBeforeA3(t *testing.T) {
 	play(t, settings.Fast, func(r *rig) {
-		r.rested("M1")
-		locked := make(chan *conffile.Held, 1)
-		r.taps = once(func(p point) bool { return p.op == string(ipc.A3) && !p.after }, func() {
-			held, err := r.files.Hold(r.ctx)
-			r.ok(err)
-			locked <- held
-		})
-		r.fault(sim.NetworkCut, "M1")
-		held := <-locked
+		held := r.cutOffAndLocked()
 		time.Sleep(20 * time.Second)
 		r.heal("M1")
 		time.Sleep(time.Second)
@@ -143,15 +149,7 @@ func TestGreetsSlowlyAfterALateA3(t *testing.T) {
 
 func greetsSlowly(t *testing.T, ill string) {
 	play(t, settings.Fast, func(r *rig) {
-		r.rested("M1")
-		locked := make(chan *conffile.Held, 1)
-		r.taps = once(func(p point) bool { return p.op == string(ipc.A3) && !p.after }, func() {
-			held, err := r.files.Hold(r.ctx)
-			r.ok(err)
-			locked <- held
-		})
-		r.fault(sim.NetworkCut, "M1")
-		held := <-locked
+		held := r.cutOffAndLocked()
 		time.Sleep(2 * time.Second)
 		r.heal("M1")
 		r.fault(ill, "M1")

@@ -89,13 +89,7 @@ func TestFencedServerThatAnswersAgain(t *testing.T) {
 // takes its VIP off before it lifts the fence, and needs no reset for that.
 func TestTakenOverInARestore(t *testing.T) {
 	in(t, nil, func(w *world) {
-		w.start()
-		time.Sleep(15 * time.Second)
-		w.fault(sim.VMShutdown, "M1")
-		w.takeOver("M1")
-		w.fault(sim.HypervisorStop, "RS1")
-		w.awaitLog(MsgStart+" server=M1", time.Minute)
-		time.Sleep(2 * time.Second)
+		w.restoringM1()
 		w.must(w.model.SetLink(w.ctx, w.guest("W1", rs1), false))
 		w.takeOver("W1")
 		w.recovers(3 * time.Minute)

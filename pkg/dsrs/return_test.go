@@ -179,17 +179,23 @@ func TestB3IsGivenUp(t *testing.T) {
 	})
 }
 
+// restoringM1 has dsrs boot M1, which was taken over, while W1 serves on.
+func (w *world) restoringM1() {
+	w.Helper()
+	w.start()
+	time.Sleep(15 * time.Second)
+	w.fault(sim.VMShutdown, "M1")
+	w.takeOver("M1")
+	w.fault(sim.HypervisorStop, "RS1")
+	w.awaitLog(MsgStart+" server=M1", time.Minute)
+	time.Sleep(2 * time.Second)
+}
+
 // The host is silent for a moment while M1 boots there, too short a time to begin
 // anew, but long enough for W1 to be taken over.
 func TestSilentForAMomentInARestore(t *testing.T) {
 	in(t, nil, func(w *world) {
-		w.start()
-		time.Sleep(15 * time.Second)
-		w.fault(sim.VMShutdown, "M1")
-		w.takeOver("M1")
-		w.fault(sim.HypervisorStop, "RS1")
-		w.awaitLog(MsgStart+" server=M1", time.Minute)
-		time.Sleep(2 * time.Second)
+		w.restoringM1()
 		w.must(w.model.Inject(sim.Fault{Kind: sim.Partition, Target: "RS1", For: 3 * time.Second}))
 		time.Sleep(2 * time.Second)
 		w.takeOver("W1")
@@ -404,10 +410,7 @@ func TestUnknownFilesCutNobodyOff(t *testing.T) {
 				t.Error(call)
 			}
 		})
-		for range 60 { // whatever it does at the time, it looks at the host some time
-			time.Sleep(1500 * time.Millisecond)
-			w.must(w.model.Inject(sim.Fault{Kind: sim.RealFreeze, Target: "RS1", For: 600 * time.Millisecond}))
-		}
+		w.blips(60, 600*time.Millisecond)
 	})
 }
 
