@@ -57,7 +57,8 @@ type job struct {
 	restarted bool          // by us, and it has not answered yet
 	reset     bool          // a reset was tried
 	mended    bool          // its frozen services were restarted
-	bad       watch.Silence // boots, or runs and gives no sign of life
+	bad       watch.Silence // boots, or runs and does not answer in full
+	lifeless  watch.Silence // runs and gives no sign of life
 	hearing   watch.Hearing
 	unheard   bool       // its host was silent since the trouble was proved
 	booted    time.Time  // first seen booting; it has not answered yet
@@ -196,12 +197,14 @@ func (j *job) judge(as judgement) {
 	}
 }
 
-// look asks the hypervisor and does what the answer calls for.
+// look asks the hypervisor and does what the answer calls for. Where even that
+// does not answer, nothing is known of the target.
 func (j *job) look(ctx context.Context) {
-	j.bad = j.hearing.Step(j.bad, j.m.clk.Now())
+	j.hearing.Step(j.m.clk.Now(), &j.bad, &j.lifeless)
 	st, err := j.ask(ctx)
 	if err != nil {
 		j.good, j.stripped = 0, false
+		j.bad, j.lifeless = watch.Silence{}, watch.Silence{}
 		if ctx.Err() == nil {
 			j.judge(judgedSilent)
 			j.unheard = true
@@ -286,7 +289,7 @@ func (j *job) lookAtBooting(ctx context.Context) {
 	if !j.restarted && j.judged != judgedFrozen { // it hangs, and may not be reset yet
 		j.judge(judgedBoot)
 	}
-	silent := j.silent(now)
+	silent := j.heard(&j.bad, now)
 	if !j.stripsOnly() && silent >= j.patience() {
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
@@ -322,7 +325,8 @@ func (j *job) restart(ctx context.Context, how func(context.Context, cluster.Gue
 	if j.stripsOnly() {
 		return
 	}
-	j.good, j.stripped, j.bad = 0, false, watch.Silence{}
+	j.good, j.stripped = 0, false
+	j.bad, j.lifeless = watch.Silence{}, watch.Silence{}
 	j.release()
 	j.release = func() {}
 	release, err := j.m.opt.BootSlot(ctx)

@@ -91,6 +91,44 @@ func TestLivingIsNotReset(t *testing.T) {
 	})
 }
 
+// TestSilenceStartsAnew: a target that is cut off and whose agent is silent for
+// freeze_deadline in all, but never in one go, is not reset: it gives a sign of
+// life between, or it is its host that says nothing.
+func TestSilenceStartsAnew(t *testing.T) {
+	m1 := "M1"
+	for name, between := range map[string]func(r *rig, on bool){
+		"sign of life": func(r *rig, on bool) { r.noAgent.Store(!on) },
+		"silent host": func(r *rig, on bool) {
+			if r.gone.Store(nil); on {
+				r.gone.Store(&m1)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, settings.Fast, func(r *rig) {
+				r.rested("M1")
+				resets := r.resetsOf("M1")
+				r.fault(sim.NetworkCut, "M1")
+				r.logged("M1", dbss.MsgFunctionRecovered, 5*time.Second)
+				r.noAgent.Store(true)
+				for range 6 {
+					time.Sleep(4 * time.Second)
+					between(r, true)
+					time.Sleep(3 * time.Second)
+					between(r, false)
+				}
+				if resets() > 0 {
+					t.Errorf("reset %d times", resets())
+				}
+				time.Sleep(12 * time.Second)
+				if resets() != 1 {
+					t.Errorf("reset %d times, silent for longer than freeze_deadline", resets())
+				}
+			})
+		})
+	}
+}
+
 // TestResetNeedsAPermit: where others were just reset a frozen server waits.
 func TestResetNeedsAPermit(t *testing.T) {
 	play(t, settings.Fast, func(r *rig) {

@@ -25,13 +25,13 @@ func (j *job) lookAtRunning(ctx context.Context) {
 		return
 	}
 	j.good = 0
-	switch {
-	case greets || alive && j.agentAnswers(ctx):
-		j.suspectFreeze(ctx)
-		j.mend(ctx)
+	if lives := greets || alive && j.agentAnswers(ctx); !lives {
+		j.lookAtDead(ctx)
 		return
 	}
-	j.lookAtDead(ctx)
+	j.lifeless = watch.Silence{}
+	j.suspectFreeze(ctx)
+	j.mend(ctx)
 }
 
 // greets reports whether any service of the target answers, and whether all do.
@@ -48,7 +48,8 @@ func (j *job) sound(ctx context.Context) {
 	if j.restarted || !j.booted.IsZero() && j.good == 0 {
 		j.m.timed(j.log.Info(), j.st).Msg(MsgRestarted)
 	}
-	j.restarted, j.booted, j.bad, j.mended = false, time.Time{}, watch.Silence{}, false
+	j.restarted, j.booted, j.mended = false, time.Time{}, false
+	j.bad, j.lifeless = watch.Silence{}, watch.Silence{}
 	j.good++
 	if err := j.m.opt.Resets.Answered(ctx, j.g.Host); err != nil {
 		j.m.alarm("resets cannot be counted", err)
@@ -85,26 +86,25 @@ func (j *job) mend(ctx context.Context) {
 		j.mended, j.bad = true, j.hearing.Begin(now)
 		_ = j.m.restartDaemons(ctx, j.g, j.m.opt.Target.Daemons)
 		_, _ = j.room.Lacks(ctx) // the first of two readings, should that not help
-	case (!j.m.fast && !j.unheard || j.silent(now) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
+	case (!j.m.fast && !j.unheard || j.heard(&j.bad, now) >= j.m.set.GreetTimeout.D()) && j.m.ping(ctx, j.g.IP) == nil:
 		j.judge(judgedFrozen)
 		j.tryReset(ctx)
 	}
 }
 
-// silent is for how long the target has said nothing, which begins now if it did not
-// before.
-func (j *job) silent(now time.Time) time.Duration {
-	if !j.bad.On() {
-		j.bad = j.hearing.Begin(now)
+// heard is for how long a silence has lasted, which begins now if it did not before.
+func (j *job) heard(s *watch.Silence, now time.Time) time.Duration {
+	if !s.On() {
+		*s = j.hearing.Begin(now)
 	}
-	return j.hearing.Heard(j.bad, now)
+	return j.hearing.Heard(*s, now)
 }
 
 // judgeCut says so once a target that lives has been out of reach for a while.
 // One that is still out of reach after a third of recover_deadline is reset:
 // nothing else is left, and nobody reaches what it has.
 func (j *job) judgeCut(ctx context.Context, now time.Time) {
-	silent := j.silent(now)
+	silent := j.heard(&j.bad, now)
 	if silent >= networkPatience {
 		j.judge(judgedCut)
 	}
@@ -115,7 +115,7 @@ func (j *job) judgeCut(ctx context.Context, now time.Time) {
 
 // lookAtDead resets a target without any sign of life for long enough.
 func (j *job) lookAtDead(ctx context.Context) {
-	silent := j.silent(j.m.clk.Now())
+	silent := j.heard(&j.lifeless, j.m.clk.Now())
 	if j.stripsOnly() || j.reset || silent < j.patience() {
 		return
 	}

@@ -51,6 +51,7 @@ type rig struct {
 	noLaunch bool                   // hand-over: starting a monitor fails
 	gone     atomic.Pointer[string] // the guest whose hypervisor's connection is gone
 	noARP    atomic.Bool            // nobody answers ARP in time
+	noAgent  atomic.Bool            // no guest agent answers
 
 	mu       sync.Mutex
 	monitors map[string]*running

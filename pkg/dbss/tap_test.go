@@ -55,6 +55,9 @@ func (t *tapped) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, erro
 	if err := t.r.refused(g.Host); err != nil {
 		return nil, err
 	}
+	if t.r.noAgent.Load() {
+		return nil, cluster.ErrAgentSilent
+	}
 	return t.Model.Addrs(ctx, g)
 }
 

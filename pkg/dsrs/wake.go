@@ -178,7 +178,7 @@ func (d *DSRS) awaitHypervisor(ctx context.Context, limit time.Duration) (State,
 	var hearing watch.Hearing
 	meter := task.Go(ctx, func(ctx context.Context) { hearing.Measure(ctx, d.Clock) })
 	defer meter.Stop()
-	for silence := hearing.Begin(d.Clock.Now()); ; silence = hearing.Step(silence, d.Clock.Now()) {
+	for silence := hearing.Begin(d.Clock.Now()); ; hearing.Step(d.Clock.Now(), &silence) {
 		select {
 		case <-ctx.Done():
 			return HypervisorDown, "no answer yet"

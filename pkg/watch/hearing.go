@@ -47,13 +47,14 @@ func (h *Hearing) Measure(ctx context.Context, clk clock.Clock) {
 	}
 }
 
-// Step ends a step and begins the next; s is what was heard of a silence so far.
-func (h *Hearing) Step(s Silence, now time.Time) Silence {
-	if s.On() {
-		s.heard, s.since = h.Heard(s, now), now
+// Step ends a step and begins the next, of all silences that are listened to.
+func (h *Hearing) Step(now time.Time, silences ...*Silence) {
+	for _, s := range silences {
+		if s.On() {
+			s.heard, s.since = h.Heard(*s, now), now
+		}
 	}
 	h.was = h.late.Load()
-	return s
 }
 
 // Heard is how long a silence has lasted, of what could be heard.

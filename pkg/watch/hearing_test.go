@@ -20,7 +20,7 @@ func TestHearing(t *testing.T) {
 		s := h.Begin(clk.Now())
 		step := func(d time.Duration) {
 			time.Sleep(d)
-			s = h.Step(s, clk.Now())
+			h.Step(clk.Now(), &s)
 		}
 		step(time.Second)
 		step(time.Second)
