@@ -22,6 +22,12 @@ func (h *Ops) whoHave(ctx context.Context, ips ...netip.Addr) ([][]cluster.MAC, 
 	return out, cmp.Or(errs...)
 }
 
+// lacks reports whether g answers for its own address and not for vip.
+func (h *Ops) lacks(ctx context.Context, g cluster.Guest, vip netip.Addr) bool {
+	macs, err := h.whoHave(ctx, g.IP, vip)
+	return err == nil && len(macs[0]) > 0 && !slices.ContainsFunc(macs[1], func(m cluster.MAC) bool { return slices.Contains(macs[0], m) })
+}
+
 // atMACs are those of known whose own address is at one of macs; one that
 // cannot be asked is none.
 func (h *Ops) atMACs(ctx context.Context, known []cluster.Guest, macs []cluster.MAC) []cluster.Guest {

@@ -139,6 +139,7 @@ var errAway = errors.New("it is out of reach")
 
 // letGo takes vip off g, for good; errAway where it is out of reach. A server that
 // does not let go of it and serves nothing is destroyed: nothing of value is on it.
+// One that was never given it, and does not answer for it, is only too slow to say so.
 func (h *Ops) letGo(ctx context.Context, t cluster.Tables, g cluster.Guest, vip netip.Addr) error {
 	quick, cancel := h.Clock.Timeout(ctx, undoTime*2/3)
 	defer cancel()
@@ -156,6 +157,8 @@ func (h *Ops) letGo(ctx context.Context, t cluster.Tables, g cluster.Guest, vip 
 		return nil
 	case <-away:
 		return errAway
+	case !h.given(g, vip) && h.lacks(ctx, g, vip):
+		return nil
 	case t.Serves(g.Host):
 		return err
 	}

@@ -58,6 +58,12 @@ func (h *Ops) give(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
 	return h.Fleet.AddVIP(ctx, g, vip)
 }
 
+// given reports whether the mark of vip names g: a pss has begun to give it vip.
+func (h *Ops) given(g cluster.Guest, vip netip.Addr) bool {
+	m, _ := h.Moving.Get(vip)
+	return slices.ContainsFunc(m.On, func(o cluster.Guest) bool { return o.Host == g.Host })
+}
+
 // settled is nil once it is known of every server of a mark whether it has the VIP.
 func (h *Ops) settled(ctx context.Context, m ipc.Move) error {
 	errs := make([]error, len(m.On))

@@ -224,6 +224,41 @@ func TestChangeUndone(t *testing.T) {
 	}
 }
 
+// A server in access stop that was to get a VIP, and is too slow to say that it has
+// not got it, is destroyed only if it may have it.
+func TestSlowReceiver(t *testing.T) {
+	for name, c := range map[string]struct {
+		fail []string
+		want cluster.GuestState
+	}{
+		"never given": {[]string{"DelVIP M2", "DelVIP M1"}, cluster.GuestRunning},
+		"given":       {[]string{"AddVIP M1", "DelVIP M1"}, cluster.GuestOff},
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(w *world) {
+				w.ok(w.model.DelVIP(w.ctx, m1, ip(101)))
+				w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
+					i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == "M1" })
+					t.AccessStop, t.Operation = append(t.AccessStop, t.Operation[i]), slices.Delete(t.Operation, i, i+1)
+					return nil
+				}))
+				for _, call := range c.fail {
+					w.fail[call] = true
+				}
+				if err := w.Change(w.ctx, mail(), nil); err == nil {
+					w.Error("no error")
+				}
+				if st, err := w.model.GuestState(w.ctx, m1); err != nil || st != c.want {
+					w.Errorf("M1 is %s (%v), want %s", st, err, c.want)
+				}
+				if !slices.Equal(w.model.Holders(ip(104)), []string{"M2"}) {
+					w.Errorf("104 is held by %v", w.model.Holders(ip(104)))
+				}
+			})
+		})
+	}
+}
+
 // Two groups that change at the same time share one hold; one that fails does
 // not keep the other from it.
 func TestChangesTogether(t *testing.T) {
