@@ -40,11 +40,23 @@ func (b *Book) Save(ctx context.Context, g cluster.Guest) error {
 // destroy it or cut it off, and passes it on.
 func (b *Book) job(ctx context.Context, g cluster.Guest, err error) error {
 	if isUnknown(ctx, err) {
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		b.jobs[g.Host] = &entry{guest: g, since: b.clk.Now()}
+		b.Inherit(g)
 	}
 	return err
+}
+
+// Inherit enters that a job of g's hypervisor may yet have an effect on g: one of
+// unknown outcome, also of another program that was killed.
+func (b *Book) Inherit(g cluster.Guest) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.jobs[g.Host] = &entry{guest: g, since: b.clk.Now()}
+}
+
+// Awaited reports whether a job of unknown outcome may still have an effect on g.
+func (b *Book) Awaited(g cluster.Guest) bool {
+	_, is := b.busy(g)
+	return is
 }
 
 // GuestState implements Guests.

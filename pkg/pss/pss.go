@@ -106,7 +106,7 @@ type Options struct {
 	Clock    clock.Clock
 	Log      zerolog.Logger
 	RunDir   string     // the last cycle is published here
-	StateDir string     // wake-IP.json
+	StateDir string     // wake-IP.json, start-HOST.json
 	Notes    notes.Disk // where both are; nil: of the operating system
 }
 
@@ -143,7 +143,8 @@ func New(opt Options) *System {
 	s.said.log = opt.Log
 	s.report = report{disk: opt.Notes, path: record.LastCycleFile(opt.RunDir), now: opt.Clock.Now, busy: s.settles.under, said: &s.said}
 	s.ops = &ops.Ops{Fleet: ops.Guard(opt.Fleet, opt.Clock), Files: opt.Files, Rescue: opt.Rescue, Monitors: opt.Monitors, Clock: opt.Clock, Settings: opt.Settings,
-		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving}
+		Log: opt.Log, Data: s.serverData, Slot: opt.Slot, Spare: opt.SpareSlot, Abandoned: opt.Abandoned, Forget: opt.Forget, Moving: opt.Moving,
+		Starts: record.Starts{Dir: opt.StateDir, Disk: opt.Notes}}
 	s.power = &power.Power{Fleet: opt.Fleet, Files: opt.Files, Clock: opt.Clock, Settings: opt.Settings, Log: opt.Log,
 		Wakes: record.Wakes{Dir: opt.StateDir, Disk: opt.Notes, Clock: opt.Clock}, Starting: s.ops.Starting, Slot: opt.WakeSlot}
 	return s
@@ -182,6 +183,7 @@ func (s *System) begin(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	s.ops.Inherit()
 	s.opt.Log.Info().Int("groups", len(s.last.State)).Int("servers", len(s.last.Operation)).Msg("pss started")
 	return nil
 }

@@ -17,6 +17,7 @@ import (
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/pending"
+	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
 )
 
@@ -96,6 +97,8 @@ type Ops struct {
 	Forget func(host string) error
 	// Moving marks the VIPs whose addresses are being changed.
 	Moving ipc.Moves
+	// Starts are on record for the next pss, should this one be killed.
+	Starts record.Starts
 	// Slot waits for one of the boot slots that all programs share; Spare for
 	// one of those that are not kept for recoveries.
 	Slot, Spare func(ctx context.Context) (release func(), err error)

@@ -25,6 +25,7 @@ import (
 	"pss-msbs/pkg/pss/conf"
 	"pss-msbs/pkg/pss/ops"
 	"pss-msbs/pkg/pss/power"
+	"pss-msbs/pkg/pss/record"
 	"pss-msbs/pkg/settings"
 	"pss-msbs/pkg/sim"
 )
@@ -142,7 +143,8 @@ func (w *world) open(dir string) {
 	w.ok(err)
 	w.Ops = &ops.Ops{Fleet: ops.Guard(flaky{w.model, w}, clock.Clock{}), Files: conf.Files{Dir: w.conf}, Rescue: conf.Rescue{Dir: w.conf, Log: zerolog.Nop()},
 		Monitors: noMonitors{}, Settings: set, Log: zerolog.Nop(), Data: func() ops.Data { return data },
-		Abandoned: func() ([]string, error) { return w.abandoned, nil }, Forget: func(string) error { return nil }, Moving: ipc.Moves{Dir: w.run}, Slot: free, Spare: free}
+		Abandoned: func() ([]string, error) { return w.abandoned, nil }, Forget: func(string) error { return nil }, Moving: ipc.Moves{Dir: w.run}, Starts: record.Starts{Dir: w.run},
+		Slot: free, Spare: free}
 	w.power = &power.Power{Fleet: w.model, Files: w.Files, Settings: set, Log: zerolog.Nop(), Wakes: &wakes{}, Starting: w.Ops.Starting}
 }
 
@@ -373,6 +375,10 @@ func TestSuspendRefused(t *testing.T) {
 				w.Error("a restore of unknown outcome counts as done")
 			}
 		}, "a spare server starts there"},
+		{"a pss that was killed had begun a restore", func(w *world) {
+			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
+			w.killedInStart(rs3)
+		}, "a spare server starts there"},
 		{"a VIP astray after a move that was cut off", func(w *world) {
 			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
 		}, "answers for 172.21.14.10"},
@@ -396,6 +402,41 @@ func TestSuspendRefused(t *testing.T) {
 			})
 		})
 	}
+}
+
+// killedInStart is a pss that was killed as it restored Ms on real, and another one.
+func (w *world) killedInStart(real netip.Addr) {
+	w.Helper()
+	ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: real}
+	w.ok(w.Create(w.ctx, ms, "Mail"))
+	w.fail["Restore Ms"] = true
+	if _, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, real); err == nil {
+		w.Error("a restore of unknown outcome counts as done")
+	}
+	w.Fleet = ops.Guard(flaky{w.model, w}, clock.Clock{})
+	w.Inherit()
+}
+
+// What a killed pss had begun to start keeps its real server awake until it is known
+// what became of it, and no longer.
+func TestStartOfAKilledPSS(t *testing.T) {
+	play(t, func(w *world) {
+		w.killedInStart(rs3)
+		for began := time.Now(); w.Starting(w.ctx, rs3); time.Sleep(100 * time.Millisecond) {
+			if time.Since(began) > 2*cluster.AddressLimit {
+				w.Fatal("still waited for")
+			}
+		}
+		if left, err := w.Starts.All(); err != nil || len(left) != 0 {
+			w.Errorf("on record: %v, %v", left, err)
+		}
+		delete(w.fail, "Restore Ms")
+		_, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ip(51)}, rs3)
+		w.ok(err)
+		if left, err := w.Starts.All(); err != nil || len(left) != 0 {
+			w.Errorf("on record after a start whose outcome is known: %v, %v", left, err)
+		}
+	})
 }
 
 // A spare is not restored on a real server that has been put to sleep meanwhile.

@@ -199,7 +199,7 @@ func (h *Ops) start(ctx context.Context, g cluster.Guest) error {
 	}
 	ctx, cancel := h.Clock.Timeout(ctx, lockTime)
 	defer cancel()
-	return h.Fleet.Start(ctx, g)
+	return h.recorded(ctx, g, h.Fleet.Start)
 }
 
 // Create brings a spare that no row uses to rest: booted on g.Real where it

@@ -2,6 +2,7 @@ package ops
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"sync"
@@ -34,8 +35,46 @@ func (s *starts) add(real netip.Addr, n int) {
 
 // Starting reports whether a guest is just being restored or resumed on real, or may
 // yet be by a command of unknown outcome: it must not sleep meanwhile.
+// The caller has the lock on the files.
 func (h *Ops) Starting(ctx context.Context, real netip.Addr) bool {
-	return h.starts.any(real) || !h.Fleet.Settled(ctx, real)
+	if h.starts.any(real) || !h.Fleet.Settled(ctx, real) {
+		return true
+	}
+	all, err := h.Starts.All()
+	for _, g := range all {
+		if g.Real == real {
+			err = errors.Join(err, h.Starts.Remove(g.Host))
+		}
+	}
+	h.sayStarts(err)
+	return false
+}
+
+// Inherit reckons with what a pss had begun to start when it was killed.
+func (h *Ops) Inherit() {
+	all, err := h.Starts.All()
+	for _, g := range all {
+		h.Fleet.Inherit(g)
+	}
+	h.sayStarts(err)
+}
+
+// sayStarts tells that starts cannot be recorded, which matters only to a pss that is
+// killed during one.
+func (h *Ops) sayStarts(err error) {
+	if err != nil {
+		h.Log.Warn().Err(err).Msg("starts cannot be recorded")
+	}
+}
+
+// recorded has g run by run, which a pss that is killed meanwhile leaves on record.
+func (h *Ops) recorded(ctx context.Context, g cluster.Guest, run func(context.Context, cluster.Guest) error) error {
+	h.sayStarts(h.Starts.Add(g))
+	err := run(ctx, g)
+	if !h.Fleet.Awaited(g) {
+		h.sayStarts(h.Starts.Remove(g.Host))
+	}
+	return err
 }
 
 func (s *starts) any(real netip.Addr) bool {
@@ -61,5 +100,5 @@ func (h *Ops) whereAwake(ctx context.Context, g cluster.Guest, run func(context.
 	if !t.IsActive(g.Real) {
 		return fmt.Errorf("%w: %v is no active real server", edits.ErrStale, g.Real)
 	}
-	return run(ctx, g)
+	return h.recorded(ctx, g, run)
 }

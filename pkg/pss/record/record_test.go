@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/pss/record"
 )
 
@@ -43,6 +44,24 @@ func TestDamagedWake(t *testing.T) {
 	}
 	if ok(t, w.Missed(real)); w.Proved(real) {
 		t.Error("not begun anew")
+	}
+}
+
+// A damaged record, or one of another guest, is of no start.
+func TestStarts(t *testing.T) {
+	s := record.Starts{Dir: t.TempDir()}
+	ms := cluster.Guest{Host: "Ms", IP: netip.MustParseAddr("172.21.14.51"), Real: real}
+	ok(t, s.Add(ms))
+	for name, text := range map[string]string{"start-Ws.json": `{"Host":"Ms"}`, "start-Fs.json": "{", "wake-x.json": "{}"} {
+		ok(t, os.WriteFile(filepath.Join(s.Dir, name), []byte(text), 0o600))
+	}
+	if all, err := s.All(); err != nil || len(all) != 1 || all[0] != ms {
+		t.Errorf("%+v, %v", all, err)
+	}
+	ok(t, s.Remove("Ms"))
+	ok(t, s.Remove("Ms"))
+	if all, err := s.All(); err != nil || len(all) != 0 {
+		t.Errorf("%+v, %v", all, err)
 	}
 }
 
