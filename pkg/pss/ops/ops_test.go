@@ -368,12 +368,7 @@ func TestSuspendRefused(t *testing.T) {
 		}, "a spare server starts there"},
 		{"a restore may come true yet", func(w *world) {
 			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
-			ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}
-			w.ok(w.Create(w.ctx, ms, "Mail"))
-			w.fail["Restore Ms"] = true
-			if _, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, rs3); err == nil {
-				w.Error("a restore of unknown outcome counts as done")
-			}
+			w.restoreUnknown(rs3)
 		}, "a spare server starts there"},
 		{"a pss that was killed had begun a restore", func(w *world) {
 			w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error { free(t); return nil }))
@@ -404,8 +399,8 @@ func TestSuspendRefused(t *testing.T) {
 	}
 }
 
-// killedInStart is a pss that was killed as it restored Ms on real, and another one.
-func (w *world) killedInStart(real netip.Addr) {
+// restoreUnknown restores Ms on real, with an outcome that is not known.
+func (w *world) restoreUnknown(real netip.Addr) {
 	w.Helper()
 	ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: real}
 	w.ok(w.Create(w.ctx, ms, "Mail"))
@@ -413,6 +408,12 @@ func (w *world) killedInStart(real netip.Addr) {
 	if _, err := w.StartSpare(w.ctx, cluster.SpareRow{Group: "Mail", Host: "Ms", IP: ms.IP}, real); err == nil {
 		w.Error("a restore of unknown outcome counts as done")
 	}
+}
+
+// killedInStart is a pss that was killed as it restored Ms on real, and another one.
+func (w *world) killedInStart(real netip.Addr) {
+	w.Helper()
+	w.restoreUnknown(real)
 	w.Fleet = ops.Guard(flaky{w.model, w}, clock.Clock{})
 	w.Inherit()
 }
