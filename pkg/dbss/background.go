@@ -203,8 +203,7 @@ func (j *job) look(ctx context.Context) {
 	j.hearing.Step(j.m.clk.Now(), &j.bad, &j.lifeless)
 	st, err := j.ask(ctx)
 	if err != nil {
-		j.good, j.stripped = 0, false
-		j.bad, j.lifeless = watch.Silence{}, watch.Silence{}
+		j.forget()
 		if ctx.Err() == nil {
 			j.judge(judgedSilent)
 			j.unheard = true
@@ -229,6 +228,12 @@ func (j *job) look(ctx context.Context) {
 	default:
 		j.lookAtRunning(ctx)
 	}
+}
+
+// forget drops what was heard of the target so far, and what was not.
+func (j *job) forget() {
+	j.good, j.stripped = 0, false
+	j.bad, j.lifeless = watch.Silence{}, watch.Silence{}
 }
 
 // ask is the hypervisor's word. While the host is silent the question is put
@@ -325,8 +330,7 @@ func (j *job) restart(ctx context.Context, how func(context.Context, cluster.Gue
 	if j.stripsOnly() {
 		return
 	}
-	j.good, j.stripped = 0, false
-	j.bad, j.lifeless = watch.Silence{}, watch.Silence{}
+	j.forget()
 	j.release()
 	j.release = func() {}
 	release, err := j.m.opt.BootSlot(ctx)
