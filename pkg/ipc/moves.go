@@ -22,6 +22,11 @@ type Move struct {
 	Given time.Time       `json:"given"`        // when
 }
 
+// Names reports whether host is given the VIP, or may be again.
+func (m Move) Names(host string) bool {
+	return slices.ContainsFunc(m.On, func(g cluster.Guest) bool { return g.Host == host })
+}
+
 // VIPsOf are the VIPs of moves.
 func VIPsOf(moves []Move) []netip.Addr {
 	out := make([]netip.Addr, len(moves))

@@ -168,6 +168,13 @@ func (b *Book) linked(g cluster.Guest, up bool) {
 	}
 }
 
+// IsCut reports whether g was cut off by this program.
+func (b *Book) IsCut(g cluster.Guest) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.cut[g.Host]
+}
+
 // Addrs lists what g has, and the VIPs that it may still get.
 func (b *Book) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error) {
 	asked := b.clk.Now()

@@ -61,6 +61,10 @@ func (m *mortal) Destroy(ctx context.Context, g cluster.Guest) error {
 	return m.do(func() error { return m.Fleet.Destroy(ctx, g) })
 }
 
+func (m *mortal) SetLink(ctx context.Context, g cluster.Guest, up bool) error {
+	return m.do(func() error { return m.Fleet.SetLink(ctx, g, up) })
+}
+
 func (m *mortal) Save(ctx context.Context, g cluster.Guest) error {
 	return m.do(func() error { return m.Fleet.Save(context.WithoutCancel(ctx), g) })
 }

@@ -65,7 +65,7 @@ type acts struct {
 	ready  map[string]*Ready // by receiver
 
 	mu   sync.Mutex
-	away map[netip.Addr]bool // its receiver is out of reach: its real server's dsrs strips it when it is back
+	away map[netip.Addr]bool // its receiver is out of reach: Unmark, or its real server's dsrs, strips it when it is heard
 }
 
 // Fit implements handover.Acts.
@@ -137,9 +137,9 @@ func (a *acts) Return(ctx context.Context, l handover.Leg) error {
 // errAway says that a server is out of reach.
 var errAway = errors.New("it is out of reach")
 
-// letGo takes vip off g, for good; errAway where it is out of reach. A server that
-// does not let go of it and serves nothing is destroyed: nothing of value is on it.
-// One that was never given it, and does not answer for it, is only too slow to say so.
+// letGo takes vip off g, for good; errAway where it is out of reach, or was put there,
+// because it serves nothing and does not let go. One that was never given vip, and does
+// not answer for it, is only too slow to say so.
 func (h *Ops) letGo(ctx context.Context, t cluster.Tables, g cluster.Guest, vip netip.Addr) error {
 	quick, cancel := h.Clock.Timeout(ctx, undoTime*2/3)
 	defer cancel()
@@ -162,11 +162,25 @@ func (h *Ops) letGo(ctx context.Context, t cluster.Tables, g cluster.Guest, vip 
 	case t.Serves(g.Host):
 		return err
 	}
-	if derr := h.Fleet.Destroy(ctx, g); derr != nil {
-		return errors.Join(err, derr)
+	return h.bar(ctx, t, g, vip, err)
+}
+
+// bar keeps a server that serves nothing from answering for vip, which it does not let
+// go of, as err says: a spare is destroyed, a home cut off until Unmark has stripped it.
+// By ssh nothing reaches a server that is cut off.
+func (h *Ops) bar(ctx context.Context, t cluster.Tables, g cluster.Guest, vip netip.Addr, err error) error {
+	if t.IsSpare(g.Host) || h.Settings.Guest.BySSH() {
+		if derr := h.Fleet.Destroy(ctx, g); derr != nil {
+			return errors.Join(err, derr)
+		}
+		h.Log.Warn().Str("server", g.Host).Stringer("vip", vip).Err(err).Msg("server that does not let go of a VIP destroyed")
+		return nil
 	}
-	h.Log.Warn().Str("server", g.Host).Stringer("vip", vip).Err(err).Msg("server that does not let go of a VIP destroyed")
-	return nil
+	if lerr := h.Fleet.SetLink(ctx, g, false); lerr != nil {
+		return errors.Join(err, lerr)
+	}
+	h.Log.Warn().Str("server", g.Host).Stringer("vip", vip).Err(err).Msg("server that does not let go of a VIP cut off")
+	return errAway
 }
 
 // put makes the server that the rows name for a VIP its holder, and strays none;

@@ -31,7 +31,7 @@ func (h *Ops) mark(ctx context.Context, vips ...netip.Addr) error {
 func (h *Ops) still(ctx context.Context, m ipc.Move) (on []cluster.Guest, err error) {
 	for _, g := range m.On {
 		h.Fleet.Expect(g, m.VIP, m.Given)
-		has := h.Fleet.Rests(ctx, g)
+		has := h.Fleet.IsCut(g) || h.Fleet.Rests(ctx, g)
 		if !has {
 			if has, err = h.Fleet.Settle(ctx, g, m.VIP); err != nil {
 				return nil, fmt.Errorf("%s may still get %v: %w", g.Host, m.VIP, err)
@@ -61,7 +61,24 @@ func (h *Ops) give(ctx context.Context, g cluster.Guest, vip netip.Addr) error {
 // given reports whether the mark of vip names g: a pss has begun to give it vip.
 func (h *Ops) given(g cluster.Guest, vip netip.Addr) bool {
 	m, _ := h.Moving.Get(vip)
-	return slices.ContainsFunc(m.On, func(o cluster.Guest) bool { return o.Host == g.Host })
+	return m.Names(g.Host)
+}
+
+// giveUp destroys what serves nothing and has said nothing since it was given a VIP,
+// for as long as a server must that counts as frozen, on a real server with time to
+// spare. Nobody else looks after it, and others wait for what it has.
+func (h *Ops) giveUp(ctx context.Context, t cluster.Tables, m ipc.Move) error {
+	if h.Clock.Since(m.Given) < h.Settings.DBSS.FreezeDeadline.D() {
+		return nil
+	}
+	var errs []error
+	for _, g := range m.On {
+		if _, err := h.Fleet.Addrs(ctx, g); err != nil && !t.Serves(g.Host) && h.discardable(ctx, g) == nil {
+			h.Log.Warn().Str("server", g.Host).Stringer("vip", m.VIP).Err(err).Msg("server that may still get a VIP destroyed")
+			errs = append(errs, h.Discard(ctx, g))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 // settled is nil once it is known of every server of a mark whether it has the VIP.
@@ -126,11 +143,12 @@ func (h *Ops) finish(ctx context.Context, t cluster.Tables, m ipc.Move) (mended 
 	short, cancel := h.Clock.Timeout(ctx, finishTime)
 	defer cancel()
 	if err := h.settled(short, m); err != nil {
-		return false, err
+		return false, errors.Join(err, h.giveUp(ctx, t, m))
 	}
 	if mended, err = h.Settle(ctx, m.VIP, known); err != nil {
 		return false, err
 	}
+	m, _ = h.Moving.Get(m.VIP) // Settle may have given it
 	off, err := h.Unmark(ctx, m, known)
 	return mended || len(off) > 0, err
 }

@@ -36,6 +36,7 @@ type Reals interface {
 type Fleet interface {
 	pending.Guests
 	SetClock(ctx context.Context, g cluster.Guest) error
+	Work(ctx context.Context, g cluster.Guest) (cluster.Work, error)
 	Network
 	Reals
 }

@@ -77,6 +77,22 @@ func (f flaky) DelVIP(ctx context.Context, g cluster.Guest, vip netip.Addr) erro
 	return f.Fleet.DelVIP(ctx, g, vip)
 }
 
+func (f flaky) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, error) {
+	if f.w.fail["Addrs "+g.Host] {
+		return nil, errBroken
+	}
+	return f.Fleet.Addrs(ctx, g)
+}
+
+// Work tells of busy real servers what their guests wait for.
+func (f flaky) Work(ctx context.Context, g cluster.Guest) (cluster.Work, error) {
+	w, err := f.Fleet.Work(ctx, g)
+	if f.w.fail["Work "+g.Host] {
+		w.Idle = 0
+	}
+	return w, err
+}
+
 func (f flaky) Restore(ctx context.Context, g cluster.Guest) error {
 	if f.w.fail["Restore "+g.Host] {
 		return cluster.Unknown(errBroken)
@@ -226,38 +242,72 @@ func TestChangeUndone(t *testing.T) {
 	}
 }
 
+// stopped has M1 in access stop, without its VIP.
+func (w *world) stopped() {
+	w.ok(w.model.DelVIP(w.ctx, m1, ip(101)))
+	w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
+		i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == "M1" })
+		t.AccessStop, t.Operation = append(t.AccessStop, t.Operation[i]), slices.Delete(t.Operation, i, i+1)
+		return nil
+	}))
+}
+
 // A server in access stop that was to get a VIP, and is too slow to say that it has
-// not got it, is destroyed only if it may have it.
+// not got it, is cut off only if it may have it, and reconnected once it is known. It
+// is destroyed only if it has said nothing for long, where there is time to spare.
 func TestSlowReceiver(t *testing.T) {
 	for name, c := range map[string]struct {
-		fail []string
-		want cluster.GuestState
+		fail    []string
+		cut     bool
+		slow    []string // what fails for long
+		want    cluster.GuestState
+		settled bool
 	}{
-		"never given": {[]string{"DelVIP M2", "DelVIP M1"}, cluster.GuestRunning},
-		"given":       {[]string{"AddVIP M1", "DelVIP M1"}, cluster.GuestOff},
+		"never given":               {fail: []string{"DelVIP M2", "DelVIP M1"}, want: cluster.GuestRunning, settled: true},
+		"given":                     {fail: []string{"AddVIP M1", "DelVIP M1", "Addrs M1"}, cut: true, want: cluster.GuestRunning, settled: true},
+		"given and silent":          {fail: []string{"AddVIP M1", "DelVIP M1", "Addrs M1"}, cut: true, slow: []string{"Addrs M1"}, want: cluster.GuestOff},
+		"given and silent, no time": {fail: []string{"AddVIP M1", "DelVIP M1", "Addrs M1"}, cut: true, slow: []string{"Addrs M1", "Work M1"}, want: cluster.GuestRunning},
 	} {
 		t.Run(name, func(t *testing.T) {
 			play(t, func(w *world) {
-				w.ok(w.model.DelVIP(w.ctx, m1, ip(101)))
-				w.ok(w.conf.Update(w.ctx, func(t *cluster.Tables) error {
-					i := slices.IndexFunc(t.Operation, func(r cluster.ServerRow) bool { return r.Host == "M1" })
-					t.AccessStop, t.Operation = append(t.AccessStop, t.Operation[i]), slices.Delete(t.Operation, i, i+1)
-					return nil
-				}))
-				for _, call := range c.fail {
-					w.fail[call] = true
-				}
+				w.stopped()
+				w.failing(c.fail, true)
 				if err := w.Change(w.ctx, mail(), nil); err == nil {
 					w.Error("no error")
-				}
-				if st, err := w.model.GuestState(w.ctx, m1); err != nil || st != c.want {
-					w.Errorf("M1 is %s (%v), want %s", st, err, c.want)
 				}
 				if !slices.Equal(w.model.Holders(ip(104)), []string{"M2"}) {
 					w.Errorf("104 is held by %v", w.model.Holders(ip(104)))
 				}
+				if err := w.model.Ping(w.ctx, m1.IP); (err != nil) != c.cut {
+					w.Errorf("ping of M1: %v; want it cut off: %v", err, c.cut)
+				}
+				w.failing(c.fail, false)
+				w.failing(c.slow, true)
+				time.Sleep(w.Settings.DBSS.FreezeDeadline.D())
+				w.finishMarks()
+				if st, err := w.model.GuestState(w.ctx, m1); err != nil || st != c.want {
+					w.Errorf("M1 is %s (%v), want %s", st, err, c.want)
+				}
+				if err := w.model.Ping(w.ctx, m1.IP); (err == nil) != c.settled {
+					w.Errorf("in the end ping of M1: %v", err)
+				}
 			})
 		})
+	}
+}
+
+func (w *world) failing(calls []string, fails bool) {
+	for _, call := range calls {
+		w.fail[call] = fails
+	}
+}
+
+// finishMarks ends the moves that are marked, as far as that is possible.
+func (w *world) finishMarks() {
+	marks, err := w.Moving.All()
+	w.ok(err)
+	for _, m := range marks {
+		_, _ = w.Finish(w.ctx, w.tables(), m)
 	}
 }
 

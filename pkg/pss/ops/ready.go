@@ -5,13 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"net/netip"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/errgroup"
 
 	"pss-msbs/pkg/cluster"
 	"pss-msbs/pkg/edits"
+	"pss-msbs/pkg/ipc"
 	"pss-msbs/pkg/pss/retry"
+	"pss-msbs/pkg/watch"
 )
 
 // Ready is a receiver whose services answer. Its clock, which stood still while
@@ -44,21 +47,40 @@ func (r *Ready) Close() {
 }
 
 // Ready makes a receiver fit to take a VIP: running, services answering (make
-// before break). One in access stop that hangs is booted again: nobody else
-// looks after it. The caller must Close the answer.
+// before break). One in access stop that hangs is booted again, unless its real server
+// is only too busy: nobody else looks after it. The caller must Close the answer.
 func (h *Ops) Ready(ctx context.Context, g cluster.Guest, group string) (*Ready, error) {
 	long, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.SpareDeadline.D())
 	defer cancel()
 	long, end := h.whileActive(long, g.Real)
 	defer end()
-	if err := errors.Join(h.up(long, g, h.Slot), h.shake(long, g, group)); err != nil {
+	if err := errors.Join(h.up(long, g, h.Slot), h.rejoin(long, g), h.shake(long, g, group)); err != nil {
 		return nil, fmt.Errorf("cannot make %s ready: %w", g.Host, errors.Join(err, out(long)))
 	}
 	r, err := h.answering(ctx, g, group)
-	if err != nil && ctx.Err() == nil && !errors.Is(err, edits.ErrStale) && h.isIdle(ctx, g.Host) {
+	if err != nil && ctx.Err() == nil && !errors.Is(err, edits.ErrStale) && h.discardable(ctx, g) == nil {
 		err = errors.Join(err, h.Discard(ctx, g)) // the next try boots it
 	}
 	return r, err
+}
+
+// rejoin ends the moves that name a server, which may have been cut off for one.
+func (h *Ops) rejoin(ctx context.Context, g cluster.Guest) error {
+	marks, err := h.Moving.All()
+	marks = slices.DeleteFunc(marks, func(m ipc.Move) bool { return !m.Names(g.Host) })
+	if err != nil || len(marks) == 0 {
+		return err
+	}
+	t, err := h.Files.View(ctx)
+	if err != nil {
+		return err
+	}
+	for _, m := range marks {
+		if _, err := h.Finish(ctx, t, m); err != nil {
+			h.Log.Warn().Str("server", g.Host).Err(err).Msg("receiver may still be cut off")
+		}
+	}
+	return ctx.Err()
 }
 
 // shake boots a server again that runs, serves nothing, and does not answer.
@@ -69,8 +91,8 @@ func (h *Ops) shake(ctx context.Context, g cluster.Guest, group string) error {
 	short, cancel := h.Clock.Timeout(ctx, h.Settings.PSS.StepDeadline.D())
 	defer cancel()
 	err := retry.Until(short, h.Clock, func(ctx context.Context) error { return h.Greets(ctx, g, group) })
-	if err == nil || ctx.Err() != nil || !h.isIdle(ctx, g.Host) {
-		return nil // or a matter of its monitor
+	if err == nil || ctx.Err() != nil || h.discardable(ctx, g) != nil {
+		return nil
 	}
 	h.Log.Warn().Str("server", g.Host).Err(err).Msg("server in access stop hangs, booted again")
 	if err := h.Discard(ctx, g); err != nil {
@@ -79,10 +101,19 @@ func (h *Ops) shake(ctx context.Context, g cluster.Guest, group string) error {
 	return h.boot(ctx, g, h.Slot)
 }
 
-// isIdle reports whether a server neither serves nor is being recovered.
-func (h *Ops) isIdle(ctx context.Context, host string) bool {
-	t, err := h.Files.View(ctx)
-	return err == nil && !t.Serves(host)
+// discardable is nil where a server that does not answer may be destroyed: it is no
+// monitor's matter, for it neither serves nor is being recovered, and it is not slow only
+// because its real server has no time to spare, which its next boot would take from others.
+func (h *Ops) discardable(ctx context.Context, g cluster.Guest) error {
+	if err := h.idle(ctx, g.Host); err != nil {
+		return err
+	}
+	room := watch.Room{Least: watch.LeastIdle(h.Settings), Work: func(ctx context.Context) (cluster.Work, error) {
+		ctx, cancel := h.Clock.Timeout(ctx, cluster.CallLimit)
+		defer cancel()
+		return h.Fleet.Work(ctx, g)
+	}}
+	return room.Await(ctx, h.Clock)
 }
 
 // answering waits until the services of g greet, while its clock is being set.

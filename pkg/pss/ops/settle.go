@@ -41,8 +41,9 @@ func (h *Ops) Astray(ctx context.Context, t cluster.Tables) []netip.Addr {
 func sameHolder(vip, own []cluster.MAC) bool { return len(vip) == 1 && slices.Equal(vip, own) }
 
 // Settle makes reality follow the operation row of vip: under the lock it asks
-// again, strips whoever of known else holds it and puts it back. It tells
-// whether there was anything to mend.
+// again, strips whoever of known else answers for it and puts it back. It tells
+// whether there was anything to mend. What is marked stays so: a server that does not
+// answer for vip may have it.
 func (h *Ops) Settle(ctx context.Context, vip netip.Addr, known []cluster.Guest) (bool, error) {
 	held, err := h.Files.Hold(ctx)
 	if err != nil {
@@ -52,6 +53,7 @@ func (h *Ops) Settle(ctx context.Context, vip netip.Addr, known []cluster.Guest)
 	ctx, cancel := h.Clock.Timeout(ctx, lockTime)
 	defer cancel()
 	t := held.Tables()
+	_, marked := h.Moving.Get(vip)
 	row, ok := t.Holder(vip)
 	if !ok || t.Separation.HasVIP(vip) {
 		return false, nil
@@ -67,7 +69,9 @@ func (h *Ops) Settle(ctx context.Context, vip netip.Addr, known []cluster.Guest)
 	if err != nil {
 		return false, fmt.Errorf("cannot mend %v: %w", vip, err)
 	}
-	h.moved(vip)
+	if !marked {
+		h.moved(vip)
+	}
 	h.Log.Warn().Stringer("vip", vip).Str("on", row.Host).Strs("off", hosts(strays)).Msg("mended: VIP put where the files have it")
 	return true, nil
 }

@@ -89,7 +89,7 @@ func (h *Ops) StopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr
 }
 
 func (h *Ops) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr, keep bool) error {
-	if err := h.idle(ctx, s); err != nil {
+	if err := h.idle(ctx, s.Host); err != nil {
 		return err
 	}
 	if !keep {
@@ -106,16 +106,16 @@ func (h *Ops) stopSpare(ctx context.Context, s cluster.SpareRow, real netip.Addr
 	})
 }
 
-// idle refuses to stop a spare that serves or is in trouble.
-func (h *Ops) idle(ctx context.Context, s cluster.SpareRow) error {
+// idle refuses to stop a server that serves or is in trouble.
+func (h *Ops) idle(ctx context.Context, host string) error {
 	t, err := h.Files.View(ctx)
 	if err != nil {
 		return err
 	}
-	if t.Operation.Has(s.Host) {
+	if t.Operation.Has(host) {
 		return fmt.Errorf("%w: it serves", edits.ErrStale)
 	}
-	if t.Separation.Has(s.Host) {
+	if t.Separation.Has(host) {
 		return edits.ErrRecovery
 	}
 	return nil
@@ -132,8 +132,8 @@ func (h *Ops) Rest(ctx context.Context, g cluster.Guest, group string) (saved bo
 	quick, cancel := h.Clock.Timeout(ctx, cluster.CallLimit)
 	defer cancel()
 	if err := errors.Join(h.strip(quick, g), h.Greets(quick, g, group)); err != nil {
-		if idle := h.idle(ctx, cluster.SpareRow{Host: g.Host}); idle != nil || ctx.Err() != nil {
-			return false, errors.Join(err, idle) // the files, or who serves by now, keep it
+		if keep := h.discardable(ctx, g); keep != nil || ctx.Err() != nil {
+			return false, errors.Join(err, keep)
 		}
 		h.Log.Warn().Str("spare", g.Host).Err(err).Msg("spare server unhealthy, thrown away")
 		return false, h.Discard(ctx, g)

@@ -34,7 +34,7 @@ func (h *Ops) Take(ctx context.Context, group string, vip netip.Addr, to cluster
 // Retire throws away a spare that failed and ends its monitor; it is created
 // anew.
 func (h *Ops) Retire(ctx context.Context, s cluster.SpareRow, t cluster.Tables) error {
-	if err := h.idle(ctx, s); err != nil {
+	if err := h.idle(ctx, s.Host); err != nil {
 		return fmt.Errorf("cannot retire spare %s: %w", s.Host, err)
 	}
 	placed, err := h.Placed(ctx, t)

@@ -85,18 +85,46 @@ func TestRestOfServing(t *testing.T) {
 	})
 }
 
-// A spare whose services do not answer is not kept as it is, nor called saved.
+// A spare whose services do not answer is not kept as it is, nor called saved. Where
+// its real server has no time to spare it may only be slow, and is left alone.
 func TestRestOfAnUnhealthySpare(t *testing.T) {
-	play(t, func(w *world) {
-		ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}
-		w.ok(w.Create(w.ctx, ms, "Mail"))
-		w.ok(w.model.Restore(w.ctx, ms))
-		w.ok(w.model.Inject(sim.Fault{Kind: sim.ServiceFreeze, Target: "Ms:postfix"}))
-		saved, err := w.Rest(w.ctx, ms, "Mail")
-		if st, serr := w.model.GuestState(w.ctx, ms); saved || err != nil || serr != nil || !st.Dead() {
-			w.Errorf("saved %v, error %v; Ms is %s, %v", saved, err, st, serr)
-		}
-	})
+	for name, busy := range map[string]bool{"alone": false, "on a busy real server": true} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(w *world) {
+				ms := cluster.Guest{Host: "Ms", IP: ip(51), Real: rs3}
+				w.ok(w.Create(w.ctx, ms, "Mail"))
+				w.ok(w.model.Restore(w.ctx, ms))
+				w.ok(w.model.Inject(sim.Fault{Kind: sim.ServiceFreeze, Target: "Ms:postfix"}))
+				w.fail["Work Ms"] = busy
+				saved, err := w.Rest(w.ctx, ms, "Mail")
+				if st, serr := w.model.GuestState(w.ctx, ms); saved || (err != nil) != busy || serr != nil || st.Dead() == busy {
+					w.Errorf("saved %v, error %v; Ms is %s, %v", saved, err, st, serr)
+				}
+			})
+		})
+	}
+}
+
+// A server in access stop that greets nobody is booted again before it is given a VIP,
+// unless its real server has no time to spare.
+func TestHangingReceiver(t *testing.T) {
+	for name, busy := range map[string]bool{"alone": false, "on a busy real server": true} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(w *world) {
+				w.stopped()
+				w.ok(w.model.Inject(sim.Fault{Kind: sim.ServiceFreeze, Target: "M1:postfix"}))
+				w.fail["Work M1"] = busy
+				ready, err := w.Ready(w.ctx, m1, "Mail")
+				ready.Close()
+				if (err != nil) != busy {
+					w.Errorf("error %v", err)
+				}
+				if st, serr := w.model.GuestState(w.ctx, m1); serr != nil || st != cluster.GuestRunning {
+					w.Errorf("M1 is %s, %v", st, serr)
+				}
+			})
+		})
+	}
 }
 
 // A spare that boots on a real server which dies gives its boot slot back long

@@ -13,7 +13,8 @@ import (
 // Unmark ends what is left of a move: under the lock it strips whoever of known
 // answers for its VIP without a row for it, or of the mark's servers has it so, and
 // takes the mark off. A VIP that only an operation row names is Settle's to put
-// right first; one in separation stays its owner's. It returns who was stripped.
+// right first; one in separation stays its owner's. Whoever was cut off for it is
+// reconnected. It returns who was stripped.
 func (h *Ops) Unmark(ctx context.Context, m ipc.Move, known []cluster.Guest) ([]cluster.Guest, error) {
 	vip := m.VIP
 	held, err := h.Files.Hold(ctx)
@@ -41,7 +42,29 @@ func (h *Ops) Unmark(ctx context.Context, m ipc.Move, known []cluster.Guest) ([]
 	if len(strays) > 0 {
 		h.Log.Warn().Stringer("vip", vip).Strs("off", hosts(strays)).Msg("mended: VIP of a move that was cut off removed")
 	}
+	if err := h.reconnect(ctx, held.Tables(), m); err != nil {
+		return nil, fmt.Errorf("cannot reconnect a server that had %v: %w", vip, err)
+	}
 	return strays, h.Moving.Remove(vip)
+}
+
+// reconnect raises the links of the servers of a mark that serve nothing and no other
+// mark names: they may have been cut off for it. A real server that is out is its dsrs's.
+func (h *Ops) reconnect(ctx context.Context, t cluster.Tables, m ipc.Move) error {
+	marks, err := h.Moving.All()
+	if err != nil {
+		return err
+	}
+	for _, g := range m.On {
+		elsewhere := slices.ContainsFunc(marks, func(o ipc.Move) bool { return o.VIP != m.VIP && o.Names(g.Host) })
+		if t.Serves(g.Host) || elsewhere || !t.IsActive(g.Real) || h.Fleet.Gone(ctx, g) {
+			continue
+		}
+		if err := h.Fleet.SetLink(ctx, g, true); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unnamed are those of known that answer for vip and may not.

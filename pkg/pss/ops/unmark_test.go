@@ -86,3 +86,26 @@ func TestUnmark(t *testing.T) {
 		})
 	}
 }
+
+// A server that was cut off with the VIP of a move answers for nothing: it is stripped
+// and reconnected all the same, when the VIP is where the files have it.
+func TestFinishReconnects(t *testing.T) {
+	play(t, func(w *world) {
+		w.stopped()
+		w.ok(w.model.DelVIP(w.ctx, m2, ip(104)))
+		w.ok(w.model.AddVIP(w.ctx, m1, ip(104)))
+		w.ok(w.model.SetLink(w.ctx, m1, false))
+		w.ok(w.Moving.Add(ipc.Move{VIP: ip(104), On: []cluster.Guest{m1}, Given: time.Now()}))
+		w.finishMarks()
+		w.ok(w.model.Ping(w.ctx, m1.IP))
+		if got := w.model.Holders(ip(104)); !slices.Equal(got, []string{"M2"}) {
+			w.Errorf("104 is held by %v", got)
+		}
+		if has, err := w.model.Addrs(w.ctx, m1); err != nil || slices.Contains(has, ip(104)) {
+			w.Errorf("M1 has %v, %v", has, err)
+		}
+		if left, err := w.Moving.All(); err != nil || len(left) > 0 {
+			w.Errorf("marked: %v, %v", left, err)
+		}
+	})
+}
