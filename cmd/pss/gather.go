@@ -64,7 +64,7 @@ func brakes(base *startup.Base) status.Brakes {
 	board, ledger := base.Board(), base.Resets()
 	doubts, err := board.Read()
 	fault(err)
-	out.Doubts, out.Storm = doubts, board.Brake.Judge(doubts, board.Targets(), base.Clock.Now())
+	out.Doubts, out.Storm = doubts, board.Brake.Judge(doubts, board.Fleet(), base.Clock.Now())
 	left, due, err := ledger.Left()
 	fault(err)
 	out.Resets = status.Resets{Left: left, Limit: ledger.Limit, Window: ledger.Window.Seconds(), Due: due}

@@ -177,7 +177,7 @@ func (r *rig) startDat(dat mgmtdata.Server) *running {
 	tap := &tapped{Model: r.model, Client: ipc.NewClient(l.Dial, "dbss", clock.Clock{}), r: r, monitor: dat.Host}
 	run.m = dbss.New(dbss.Options{
 		Target: dat, Settings: r.set, Fleet: tap, Companion: companion{tap}, Monitors: launcher{r},
-		Doubts:   &doubt.Board{Dir: r.run, Brake: doubt.Brake{Share: 0.5, Least: 3, Window: 10 * time.Second, Longest: time.Minute}, Targets: func() int { return 6 }},
+		Doubts:   &doubt.Board{Dir: r.run, Brake: doubt.Brake{Share: 0.5, Least: 3, Window: 10 * time.Second, Longest: time.Minute}, Fleet: func() doubt.Fleet { return doubt.Fleet{Homes: 6, Reals: 3} }},
 		Resets:   r.resets(),
 		MoveSlot: func(context.Context) (func(), error) { return func() {}, nil },
 		Budget:   budget.File{Path: budget.Path(r.run, dat.Host), Host: dat.Host, Limit: r.set.DBSS.BudgetRecoveries, Window: r.set.DBSS.BudgetWindow.D()},

@@ -35,8 +35,8 @@ type Board struct {
 	Disk  notes.Disk // where that is; nil: of the operating system
 	Clock clock.Clock
 	Brake Brake
-	// Targets counts the monitored virtual servers; see Homes.
-	Targets func() int
+	// Fleet counts the servers; see FleetOf.
+	Fleet func() Fleet
 
 	PID   int                // of this monitor; 0: this process
 	Alive func(pid int) bool // whether a monitor lives; nil: by its process
@@ -168,21 +168,21 @@ func (b *Board) Storm() (Storm, error) {
 	if len(doubts) < b.Brake.Least {
 		return Storm{Doubtful: len(doubts)}, err // the usual case, for which no .dat is read
 	}
-	return b.Brake.Judge(doubts, b.Targets(), b.Clock.Now()), err
+	return b.Brake.Judge(doubts, b.Fleet(), b.Clock.Now()), err
 }
 
-// Homes counts the servers with a VIP of their own by the .dat files of a
-// configuration directory. A spare stands in for one of them and is not counted;
+// FleetOf counts the servers with a VIP of their own, and the real servers, by the .dat
+// files of a configuration directory. A spare stands in for one of them and is not counted;
 // what cannot be read is not, either, which brakes sooner.
-func Homes(conf string) int {
+func FleetOf(conf string) Fleet {
 	dir, _ := mgmtdata.ReadDir(conf)
-	n := 0
+	f := Fleet{Reals: len(dir.Reals)}
 	for _, s := range dir.Servers {
 		if s.VIP.IsValid() {
-			n++
+			f.Homes++
 		}
 	}
-	return n
+	return f
 }
 
 const prefix, suffix = "doubt-", ".json"

@@ -15,7 +15,7 @@ import (
 )
 
 func board(t *testing.T) *doubt.Board {
-	return &doubt.Board{Dir: t.TempDir(), Targets: func() int { return 6 },
+	return &doubt.Board{Dir: t.TempDir(), Fleet: func() doubt.Fleet { return doubt.Fleet{Homes: 6, Reals: 3} },
 		Brake: doubt.Brake{Share: 0.5, Least: 3, Window: 10 * time.Second, Longest: time.Minute}}
 }
 
@@ -194,8 +194,8 @@ func TestStorm(t *testing.T) {
 	}
 }
 
-func TestHomes(t *testing.T) {
-	if n := doubt.Homes("../../testdata/paper"); n != 6 {
-		t.Errorf("%d servers, want the six with a VIP of their own", n)
+func TestFleetOf(t *testing.T) {
+	if n := doubt.FleetOf("../../testdata/paper"); n != (doubt.Fleet{Homes: 6, Reals: 3}) {
+		t.Errorf("%+v, want the six servers with a VIP of their own, on three", n)
 	}
 }

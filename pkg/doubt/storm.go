@@ -34,39 +34,65 @@ type Storm struct {
 // is no fault of ours. So where a host is known to be silent itself (by its
 // dsrs, or by the dbss of any guest of it) its guests count as one cause: in
 // the paper's system two dead hosts of three are four servers of six and yet
-// two causes, no storm, and nobody waits for a takeover. All three hosts silent
-// at once are three causes and brake. A server that only greets slowly counts:
+// two causes, no storm, and nobody waits for a takeover. All hosts silent at once,
+// two at least, brake: what they have in common is us. A server that only greets slowly counts:
 // a starved monitor sees all of them like that. What is certain does not.
-func (b Brake) Judge(doubts []Doubt, targets int, now time.Time) Storm {
-	silent := map[netip.Addr]bool{}
+func (b Brake) Judge(doubts []Doubt, fleet Fleet, now time.Time) Storm {
+	hosts := silences{}
 	var open []Doubt
 	for _, d := range doubts {
-		if d.HostSilent && d.Host.IsValid() {
-			silent[d.Host] = true
-		}
-		if d.OfReal() || d.Certain() {
-			continue
-		}
 		if d.Since.After(now) { // the clock was wrong then, or is now
 			d.Since = now
 		}
-		open = append(open, d)
+		hosts.note(d)
+		if !d.OfReal() && !d.Certain() {
+			open = append(open, d)
+		}
 	}
 	slices.SortStableFunc(open, func(x, y Doubt) int { return x.Since.Compare(y.Since) })
-	s := Storm{Doubtful: len(open), Causes: causes(open, silent), Targets: targets}
+	s := Storm{Doubtful: len(open), Causes: causes(open, hosts), Targets: fleet.Homes}
 	for i, last := range open {
-		s = b.add(s, open[:i+1], last.Since, silent, now)
+		within := b.within(open[:i+1], last.Since)
+		if float64(len(within)) >= b.Share*float64(fleet.Homes) && (causes(within, hosts) >= b.Least || hosts.all(fleet.Reals, last.Since, b.Window)) {
+			s = b.add(s, last.Since, now)
+		}
 	}
 	return s
 }
 
-// add looks at the window that ends with the newest of doubts, at end.
-func (b Brake) add(s Storm, doubts []Doubt, end time.Time, silent map[netip.Addr]bool, now time.Time) Storm {
-	first := slices.IndexFunc(doubts, func(d Doubt) bool { return end.Sub(d.Since) <= b.Window })
-	within := doubts[first:]
-	enough := float64(len(within)) >= b.Share*float64(s.Targets) && causes(within, silent) >= b.Least
+// Fleet is how many home servers and real servers there are.
+type Fleet struct{ Homes, Reals int }
+
+// silences are the hosts that are known to be silent themselves, and since when: by
+// the last to say so.
+type silences map[netip.Addr]time.Time
+
+func (s silences) note(d Doubt) {
+	if d.HostSilent && d.Host.IsValid() && d.Since.After(s[d.Host]) {
+		s[d.Host] = d.Since
+	}
+}
+
+// all reports whether every real server fell silent around a time.
+func (s silences) all(reals int, at time.Time, window time.Duration) bool {
+	n := 0
+	for _, since := range s {
+		if since.Sub(at).Abs() <= window {
+			n++
+		}
+	}
+	return reals > 1 && n >= reals
+}
+
+// within are those of doubts, in order, in the window that ends at end.
+func (b Brake) within(doubts []Doubt, end time.Time) []Doubt {
+	return doubts[slices.IndexFunc(doubts, func(d Doubt) bool { return end.Sub(d.Since) <= b.Window }):]
+}
+
+// add has enough servers doubtful at end.
+func (b Brake) add(s Storm, end, now time.Time) Storm {
 	until := end.Add(b.Longest)
-	if !enough || !now.Before(until) {
+	if !now.Before(until) {
 		return s
 	}
 	if !s.On {
@@ -77,10 +103,10 @@ func (b Brake) add(s Storm, doubts []Doubt, end time.Time, silent map[netip.Addr
 }
 
 // causes counts distinct causes: a silent host, or the target alone.
-func causes(doubts []Doubt, silent map[netip.Addr]bool) int {
+func causes(doubts []Doubt, silent silences) int {
 	hosts, n := map[netip.Addr]bool{}, 0
 	for _, d := range doubts {
-		if d.Host.IsValid() && silent[d.Host] {
+		if _, is := silent[d.Host]; is {
 			hosts[d.Host] = true
 		} else {
 			n++

@@ -58,7 +58,7 @@ func TestJudge(t *testing.T) {
 		"the clock was set":  {[]doubt.Doubt{silent("M1", -time.Hour), silent("F1", 0), silent("W2", s)}, 3, 3, true},
 	} {
 		t.Run(name, func(t *testing.T) {
-			got := brake.Judge(c.doubts, len(homes), now)
+			got := brake.Judge(c.doubts, doubt.Fleet{Homes: len(homes), Reals: 3}, now)
 			if got.On != c.on || got.Doubtful != c.doubtful || got.Causes != c.causes || got.Targets != len(homes) {
 				t.Errorf("%+v, want on %t with %d doubtful, %d causes", got, c.on, c.doubtful, c.causes)
 			}
@@ -74,12 +74,35 @@ func TestJudgeLargeFleet(t *testing.T) {
 	brake := doubt.Brake{Share: 0.5, Least: 3, Window: 10 * time.Second, Longest: time.Minute}
 	var doubts []doubt.Doubt
 	for i := range 10 {
-		if brake.Judge(doubts, 20, now).On {
+		if brake.Judge(doubts, doubt.Fleet{Homes: 20, Reals: 10}, now).On {
 			t.Errorf("%d of twenty are a storm", i)
 		}
 		doubts = append(doubts, doubt.Doubt{Target: "S", Group: "any", Kind: doubt.Mute, Host: host(i), Since: now})
 	}
-	if !brake.Judge(doubts, 20, now).On {
+	if !brake.Judge(doubts, doubt.Fleet{Homes: 20, Reals: 10}, now).On {
 		t.Error("ten of twenty are no storm")
+	}
+}
+
+// Both hosts of a fleet of two silent at once are likely our fault; one that has been
+// dead for long, and a second, are not.
+func TestJudgeTwoHosts(t *testing.T) {
+	brake := doubt.Brake{Share: 0.5, Least: 3, Window: 10 * time.Second, Longest: time.Minute}
+	for name, c := range map[string]struct {
+		first  time.Duration // how long ago the first host fell silent
+		second doubt.Doubt
+		on     bool
+	}{
+		"both at once":                  {time.Second, behind(silent("F1", 0)), true},
+		"both, as one dsrs says":        {time.Second, real(202), true},
+		"one after the other":           {11 * time.Second, behind(silent("F1", 0)), false},
+		"a host, a server of the other": {time.Second, silent("F1", 0), false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			doubts := []doubt.Doubt{behind(silent("M1", c.first)), behind(silent("W1", c.first)), c.second}
+			if s := brake.Judge(doubts, doubt.Fleet{Homes: 4, Reals: 2}, now); s.On != c.on {
+				t.Errorf("%+v, want on %t", s, c.on)
+			}
+		})
 	}
 }

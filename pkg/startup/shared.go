@@ -10,7 +10,7 @@ import (
 func (b *Base) Board() *doubt.Board {
 	set := b.Settings.Brake
 	return &doubt.Board{Dir: b.Dirs.Run, Disk: b.Notes, Clock: b.Clock, PID: b.PID(), Alive: b.Alive,
-		Targets: func() int { return doubt.Homes(b.Dirs.Conf) },
+		Fleet: func() doubt.Fleet { return doubt.FleetOf(b.Dirs.Conf) },
 		Brake:   doubt.Brake{Share: set.StormShare, Least: set.StormLeast, Window: set.StormWindow.D(), Longest: set.StormLongest.D()}}
 }
 
