@@ -279,3 +279,40 @@ func TestNoResetWithoutRoom(t *testing.T) {
 		}
 	})
 }
+
+// TestSlowToTakeItsVIPs: a server that answers, and whose agent does not so that nobody
+// can put its VIPs back, is taken over; not in a storm, nor at once on a busy real
+// server, where the agent may only be slow.
+func TestSlowToTakeItsVIPs(t *testing.T) {
+	for name, why := range map[string]func(r *rig){
+		"alone": nil,
+		"in a storm": func(r *rig) {
+			for _, host := range []string{"F1", "M2", "W2"} {
+				r.ok((&doubt.Board{Dir: r.run}).Post(doubt.Doubt{Target: host, Group: "g", Kind: doubt.Silent, Phi: 9, Since: time.Now()}))
+			}
+		},
+		"on a busy real server": func(r *rig) { r.noTime.Store(true) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			play(t, settings.Fast, func(r *rig) {
+				r.rested("M1")
+				if why != nil {
+					why(r)
+				}
+				r.noAgent.Store(true)
+				r.ok(r.model.DelVIP(r.ctx, m1, ip(101)))
+				if why == nil {
+					r.logged("M1", dbss.MsgSeparated, time.Minute)
+					return
+				}
+				r.logged("M1", dbss.MsgHolding, time.Minute)
+				time.Sleep(10 * time.Second)
+				r.noAgent.Store(false)
+				r.until("M1 serves", 30*time.Second, func() bool { return r.serves("M1", 101) })
+				if line := r.log.find("M1", dbss.MsgSeparated); line != "" {
+					t.Errorf("taken over: %s", line)
+				}
+			})
+		})
+	}
+}

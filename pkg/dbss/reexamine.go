@@ -97,10 +97,12 @@ func (b *board) storm() bool {
 		b.alarm("doubts of others cannot be read", err)
 	}
 	if storm.On {
-		b.alarm(MsgHolding, errors.New("many servers are doubtful at once"))
+		b.alarm(MsgHolding, errStorm)
 	}
 	return storm.On
 }
+
+var errStorm = errors.New("many servers are doubtful at once")
 
 // doubt posts what is doubted of the target.
 func (b *board) doubt(v detector.Verdict, since time.Time) {
@@ -132,14 +134,38 @@ func (b *board) undoubt() {
 
 // unreachable is the trouble of a server that answers and cannot be given its VIPs.
 func (m *Monitor) unreachable(ctx context.Context) (State, string) {
-	ctx, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
-	defer cancel()
-	if err := m.askReferences(ctx); err != nil {
-		m.alarm(MsgHolding, err)
-		return m.later(ctx, Reexamining, "no network reference answers")
+	v := detector.Verdict{Trouble: detector.Cut, AgentSilent: true, Evidence: "its VIPs cannot be put back"}
+	m.post(doubt.Doubt{Kind: doubt.Mute, Evidence: v.Evidence, Since: m.trouble.detected})
+	if why := m.unsure(ctx); why != nil {
+		m.alarm(MsgHolding, why)
+		switch {
+		case m.ping(ctx, m.opt.Target.IP) != nil:
+			m.trouble.unreachable = nil // the detector's business
+		case m.mend(ctx) == nil:
+			return m.dispelled(ctx)
+		}
+		return m.later(ctx, Reexamining, why.Error())
 	}
 	m.calm(MsgHolding)
-	return m.confirmed(detector.Verdict{Trouble: detector.Cut, AgentSilent: true, Evidence: "its VIPs cannot be put back"})
+	return m.confirmed(v)
+}
+
+// unsure is why a server that answers, and is only slow to take its VIPs, is not
+// believed to be in trouble yet.
+func (m *Monitor) unsure(ctx context.Context) error {
+	short, cancel := m.clk.Timeout(ctx, m.set.PingTimeout.D())
+	defer cancel()
+	if err := m.askReferences(short); err != nil {
+		return err
+	}
+	if m.storm() {
+		return errStorm
+	}
+	if m.clk.Since(m.trouble.detected) >= m.opt.Settings.Detector.FreezeMost.D() {
+		return nil
+	}
+	room := m.roomOf(m.target(), cluster.Work{})
+	return room.Await(ctx, m.clk)
 }
 
 // confirmed names the trouble that is believed.

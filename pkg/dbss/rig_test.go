@@ -52,6 +52,7 @@ type rig struct {
 	gone     atomic.Pointer[string] // the guest whose hypervisor's connection is gone
 	noARP    atomic.Bool            // nobody answers ARP in time
 	noAgent  atomic.Bool            // no guest agent answers
+	noTime   atomic.Bool            // no real server has an idle processor
 
 	mu       sync.Mutex
 	monitors map[string]*running

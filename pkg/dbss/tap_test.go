@@ -61,6 +61,14 @@ func (t *tapped) Addrs(ctx context.Context, g cluster.Guest) ([]netip.Addr, erro
 	return t.Model.Addrs(ctx, g)
 }
 
+func (t *tapped) Work(ctx context.Context, g cluster.Guest) (cluster.Work, error) {
+	w, err := t.Model.Work(ctx, g)
+	if t.r.noTime.Load() {
+		w.Idle = 0
+	}
+	return w, err
+}
+
 func (t *tapped) GuestState(ctx context.Context, g cluster.Guest) (cluster.GuestState, error) {
 	if err := t.r.refused(g.Host); err != nil {
 		return "", err

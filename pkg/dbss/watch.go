@@ -47,9 +47,9 @@ func (s *senses) askReferences(ctx context.Context) error {
 
 // roomOf is where g stands, since the reading was, which may be zero.
 func (s *senses) roomOf(g cluster.Guest, was cluster.Work) watch.Room {
-	return watch.Room{Least: watch.LeastIdle(s.opt.Settings), Was: was, Work: func(ctx context.Context) (cluster.Work, error) {
+	return watch.RoomBy(s.opt.Settings, was, func(ctx context.Context) (cluster.Work, error) {
 		ctx, cancel := s.guestCall(ctx)
 		defer cancel()
 		return s.fleet.Work(ctx, g)
-	}}
+	})
 }

@@ -37,10 +37,10 @@ const permitPoll = time.Second
 
 // room waits until there is room for a boot of srv, until last.
 func (b *boots) room(ctx context.Context, srv mgmtdata.Server, last time.Time) error {
-	r := watch.Room{Least: watch.LeastIdle(b.Settings), Work: func(ctx context.Context) (w cluster.Work, err error) {
+	r := watch.RoomBy(b.Settings, cluster.Work{}, func(ctx context.Context) (w cluster.Work, err error) {
 		err = b.quick(ctx, func(ctx context.Context) error { w, err = b.Fleet.Work(ctx, b.guest(srv.Host)); return err })
 		return w, err
-	}}
+	})
 	for {
 		err := r.Await(ctx, b.Clock)
 		if !errors.Is(err, watch.ErrNoRoom) || b.Clock.Now().After(last) {

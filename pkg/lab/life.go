@@ -6,8 +6,12 @@ import (
 	"strings"
 )
 
-// bootMark is what a guest says on its console whenever it boots.
-const bootMark = "lab: boot"
+// What a guest says on its console whenever it boots, and when it has started its
+// daemons.
+const (
+	bootMark = "lab: boot"
+	upMark   = "lab: up"
+)
 
 // Life tells two runs of a guest apart: it changes when the guest is reset,
 // restarts, or is started anew, whoever did that.
@@ -27,4 +31,11 @@ func (l *Lab) Life(guest string) (Life, error) {
 		return Life{}, fmt.Errorf("cannot tell how often %s has booted: %v", guest, err)
 	}
 	return Life{PID: pid, Boots: strings.Count(string(b), bootMark)}, nil
+}
+
+// boots reports whether a guest is booting. One restored from a file is not: it has
+// said nothing in this QEMU yet.
+func (l *Lab) boots(guest string) bool {
+	b, err := os.ReadFile(l.console(guest))
+	return err == nil && strings.LastIndex(string(b), bootMark) > strings.LastIndex(string(b), upMark)
 }

@@ -7,7 +7,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -26,15 +25,12 @@ const (
 	ClientNice   = -6
 	bootNice     = -4
 
-	bootCPU    = 7 * time.Second        // what a boot uses of a processor
 	niceGap    = 100 * time.Millisecond // between looks at guests
 	detachGap  = time.Second            // between looks at programs
 	clockTicks = 100                    // of a second in /proc, on every Linux
 )
 
-// keepNice has everybody wait for those that go before, until ctx ends. A guest
-// boots until its QEMU has used up what a boot takes, one restored from a file not
-// at all.
+// keepNice has everybody wait for those that go before, until ctx ends.
 func (r *room) keepNice(ctx context.Context) {
 	guests, programs := map[int]int{}, map[int]int{}
 	var looked time.Time
@@ -68,7 +64,7 @@ func (r *room) guestNices() map[int]int {
 	for _, s := range r.plan.Servers {
 		if _, pid, err := r.whereabouts(s.Host); err == nil {
 			want[pid] = guestNice
-			if stillBoots(pid) {
+			if r.boots(s.Host) {
 				want[pid] = bootNice
 			}
 		}
@@ -92,30 +88,6 @@ func (r *room) detachedNices(ctx context.Context) map[int]int {
 		}
 	}
 	return want
-}
-
-func stillBoots(pid int) bool {
-	used, err := usedCPU(pid)
-	line, cerr := os.ReadFile(filepath.Join("/proc", strconv.Itoa(pid), "cmdline"))
-	return err == nil && cerr == nil && used < bootCPU && !strings.Contains(string(line), "\x00-incoming\x00")
-}
-
-// usedCPU is what a process has used of the processors.
-func usedCPU(pid int) (time.Duration, error) {
-	_, f := processStat(pid)
-	const user, system = 11, 12
-	if len(f) <= system {
-		return 0, os.ErrInvalid
-	}
-	var ticks int
-	for _, s := range []string{f[user], f[system]} {
-		n, err := strconv.Atoi(s)
-		if err != nil {
-			return 0, err
-		}
-		ticks += n
-	}
-	return time.Duration(ticks) * time.Second / clockTicks, nil
 }
 
 // renice renices every thread of a process, and its session. One that has ended is none.

@@ -11,7 +11,7 @@ func (b *Base) Board() *doubt.Board {
 	set := b.Settings.Brake
 	return &doubt.Board{Dir: b.Dirs.Run, Disk: b.Notes, Clock: b.Clock, PID: b.PID(), Alive: b.Alive,
 		Fleet: func() doubt.Fleet { return doubt.FleetOf(b.Dirs.Conf) },
-		Brake:   doubt.Brake{Share: set.StormShare, Least: set.StormLeast, Window: set.StormWindow.D(), Longest: set.StormLongest.D()}}
+		Brake: doubt.Brake{Share: set.StormShare, Least: set.StormLeast, Window: set.StormWindow.D(), Longest: set.StormLongest.D()}}
 }
 
 // Resets is the ledger of all programs' resets in the state directory.

@@ -20,21 +20,25 @@ const (
 )
 
 // Room reports whether a guest can boot where it is: a boot on a real server without
-// idle processor takes long, and makes its neighbours slower still. What the
-// guest itself uses is room, for a reset frees it.
+// idle processor takes long, and makes its neighbours slower still. What a guest uses
+// that keeps its own processors busy is room, for a reset frees it; one that gets less
+// than it wants hangs in no loop, and waits like its neighbours.
 type Room struct {
 	Least float64      // share of the host's processors that must be idle; 0: none
+	Busy  float64      // share of its own processors from which a guest is busy; 0: always
 	Was   cluster.Work // an earlier reading; zero: there is none
 	// Work reads what the processors of guest and host have done.
 	Work func(ctx context.Context) (cluster.Work, error)
 }
 
-// LeastIdle is Room.Least by the settings; profile paper asks for no processor time.
-func LeastIdle(s settings.Settings) float64 {
+// RoomBy is Room by the settings, since the reading was, which may be zero; profile
+// paper asks for no processor time.
+func RoomBy(s settings.Settings, was cluster.Work, work func(ctx context.Context) (cluster.Work, error)) Room {
+	r := Room{Least: s.Detector.LeastIdle, Busy: s.Detector.Busy, Was: was, Work: work}
 	if s.Profile == settings.Paper {
-		return 0
+		r.Least = 0
 	}
-	return s.Detector.LeastIdle
+	return r
 }
 
 // Lacks reports whether the guest had better not be reset now, and whether that is
@@ -57,7 +61,11 @@ func (r *Room) Lacks(ctx context.Context) (lacks, known bool) {
 		return true, false
 	}
 	r.Was = now
-	return s.Room < r.Least, true
+	room := s.Idle
+	if s.Guest >= r.Busy {
+		room = s.Room
+	}
+	return room < r.Least, true
 }
 
 // Await looks twice. It returns nil where there is room, ErrNoRoom, or ctx's error.

@@ -14,7 +14,7 @@ func TestRoom(t *testing.T) {
 	const s = time.Second
 	var at, used, idle time.Duration // of four processors
 	fails := error(nil)
-	r := watch.Room{Least: 0.05, Work: func(context.Context) (cluster.Work, error) {
+	r := watch.Room{Least: 0.05, Busy: 0.9, Work: func(context.Context) (cluster.Work, error) {
 		return cluster.Work{Used: used, Cores: 1, Idle: idle, Total: 4 * at, Processors: 4}, fails
 	}}
 	pass := func(d, u, i time.Duration) { at, used, idle = at+d, used+u, idle+i }
@@ -29,7 +29,8 @@ func TestRoom(t *testing.T) {
 		{passed: s, idle: 4 * s, known: true},
 		{passed: s, used: s, known: true},
 		{passed: s, used: s / 10, idle: s / 20, lacks: true, known: true},
-		{passed: 20 * s, idle: 80 * s, lacks: true}, // that long ago it was otherwise
+		{passed: s, used: s / 2, idle: s / 20, lacks: true, known: true}, // it would use more
+		{passed: 20 * s, idle: 80 * s, lacks: true},                      // that long ago it was otherwise
 		{passed: s, lacks: true, known: true},
 		{err: errors.New("not supported"), known: true},
 	} {

@@ -31,7 +31,11 @@ echo "$name" >/var/www/html/index.html
 ip link set lo up
 ip addr add "$ip/24" dev eth0
 ip link set eth0 up
-for d in $daemons; do lab-daemon restart "$d" & done
+(
+	for d in $daemons; do lab-daemon restart "$d" & done
+	wait
+	echo "lab: up" >/dev/console
+) &
 while :; do
 	for p in /sys/class/virtio-ports/*; do
 		[ "$(cat "$p/name")" = org.qemu.guest_agent.0 ] && qemu-ga -m virtio-serial -p "/dev/${p##*/}" -t /run

@@ -108,11 +108,11 @@ func (h *Ops) discardable(ctx context.Context, g cluster.Guest) error {
 	if err := h.idle(ctx, g.Host); err != nil {
 		return err
 	}
-	room := watch.Room{Least: watch.LeastIdle(h.Settings), Work: func(ctx context.Context) (cluster.Work, error) {
+	room := watch.RoomBy(h.Settings, cluster.Work{}, func(ctx context.Context) (cluster.Work, error) {
 		ctx, cancel := h.Clock.Timeout(ctx, cluster.CallLimit)
 		defer cancel()
 		return h.Fleet.Work(ctx, g)
-	}}
+	})
 	return room.Await(ctx, h.Clock)
 }
 
