@@ -316,3 +316,23 @@ func TestSlowToTakeItsVIPs(t *testing.T) {
 		})
 	}
 }
+
+// TestDoubtBootsNoBackup: a backup that waits for a boot slot is not booted for a mere
+// doubt of its target, but for a takeover.
+func TestDoubtBootsNoBackup(t *testing.T) {
+	play(t, settings.Fast, func(r *rig) {
+		for range cap(r.slots) {
+			r.slots <- struct{}{}
+		}
+		r.start("M1")
+		r.logged("M1", dbss.MsgNormal, time.Minute)
+		time.Sleep(10 * time.Second)
+		r.ok(r.model.Inject(sim.Fault{Kind: sim.VMFreeze, Target: "M1", For: 5 * time.Second}))
+		r.logged("M1", dbss.MsgNoTrouble, 15*time.Second)
+		if st, _ := r.state("Mb"); !st.Dead() {
+			t.Errorf("Mb is %s after a blip of M1", st)
+		}
+		r.fault(sim.NetworkCut, "M1")
+		r.until("Mb boots", 10*time.Second, func() bool { st, _ := r.state("Mb"); return !st.Dead() })
+	})
+}

@@ -36,7 +36,7 @@ func (m *Monitor) reexamining(ctx context.Context) (State, string) {
 		m.backup.rest(ctx)
 		return m.route(v)
 	}
-	m.backup.wake(ctx, m.trouble.stamps)
+	m.backup.alert(ctx, m.trouble.stamps)
 	if len(m.trouble.unreachable) > 0 {
 		return m.unreachable(ctx)
 	}

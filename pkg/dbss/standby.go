@@ -86,6 +86,14 @@ func (b *standby) wake(ctx context.Context, s stamps) {
 	})
 }
 
+// alert is wake for a mere doubt: one that is being created, within the boot slots,
+// or put to rest, is left to that, since it would boot out of turn.
+func (b *standby) alert(ctx context.Context, s stamps) {
+	if b != nil && (b.errand != resting || !b.task.Running()) {
+		b.wake(ctx, s)
+	}
+}
+
 // send begins an errand. The old one is told to end, and what it has asked of
 // a hypervisor is waited for: a resume that comes true after a pause would
 // leave the backup running.
