@@ -261,14 +261,14 @@ func (d *Detector) learnStall(now time.Time) {
 }
 
 // leastAlarm is the shortest silence that is an alarm: a server that was held up
-// a moment ago is likely held up again, and to resume its backup makes a busy
-// machine no faster. What is believed is believed all the same.
+// a moment ago is likely held up again, so twice as long, and to resume its backup
+// makes a busy machine no faster. What is believed is believed all the same.
 func (d *Detector) leastAlarm(now time.Time) time.Duration {
 	least := d.cfg.LeastSilence / 2
 	if d.passed == 0 || now.Sub(d.passedAt) >= wary {
 		return least
 	}
-	return max(least, min(d.passed, d.cfg.HungHost))
+	return max(least, min(2*d.passed, d.cfg.HungHost))
 }
 
 // refuse takes a prompt no: of a service it is a sign of life of its server.

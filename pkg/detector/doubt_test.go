@@ -85,7 +85,7 @@ func TestSlowAgentIsNoFreeze(t *testing.T) {
 	}
 }
 
-// A server that is held up again and again alarms once; a longer silence still does.
+// A server that is held up again and again alarms once; a silence twice as long still does.
 func TestHeldUpAgain(t *testing.T) {
 	alarmed := func(v detector.Verdict) bool { return v.Level >= detector.Alarm }
 	w := sound()
@@ -107,8 +107,8 @@ func TestHeldUpAgain(t *testing.T) {
 		long, later time.Duration
 		alarm       bool
 	}{
-		{long: 800 * time.Millisecond, alarm: true}, {long: 700 * time.Millisecond}, {long: 600 * time.Millisecond},
-		{long: 1500 * time.Millisecond, alarm: true}, {long: 600 * time.Millisecond},
+		{long: 800 * time.Millisecond, alarm: true}, {long: 700 * time.Millisecond}, {long: 1400 * time.Millisecond},
+		{long: 2500 * time.Millisecond, alarm: true}, {long: 600 * time.Millisecond},
 		{later: 2 * time.Minute, long: 600 * time.Millisecond, alarm: true},
 	} {
 		_, took := play(d, w, at, c.later, never)

@@ -23,7 +23,7 @@ const (
 	libvirtdNice = -12
 	guestNice    = -8
 	ClientNice   = -6
-	bootNice     = -1
+	bootNice     = -4
 
 	niceGap    = 100 * time.Millisecond // between looks at guests
 	detachGap  = time.Second            // between looks at programs
