@@ -73,12 +73,23 @@ func (h *Ops) giveUp(ctx context.Context, t cluster.Tables, m ipc.Move) error {
 	}
 	var errs []error
 	for _, g := range m.On {
-		if _, err := h.Fleet.Addrs(ctx, g); err != nil && !t.Serves(g.Host) && h.discardable(ctx, g) == nil {
+		if t.Serves(g.Host) {
+			continue
+		}
+		if err := h.speaks(ctx, g); err != nil && h.discardable(ctx, g) == nil {
 			h.Log.Warn().Str("server", g.Host).Stringer("vip", m.VIP).Err(err).Msg("server that may still get a VIP destroyed")
 			errs = append(errs, h.Discard(ctx, g))
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// speaks is nil where the agent of g answers.
+func (h *Ops) speaks(ctx context.Context, g cluster.Guest) error {
+	ctx, cancel := h.Clock.Timeout(ctx, cluster.CallLimit)
+	defer cancel()
+	_, err := h.Fleet.Addrs(ctx, g)
+	return err
 }
 
 // settled is nil once it is known of every server of a mark whether it has the VIP.
