@@ -367,3 +367,25 @@ func TestEveryJobCounts(t *testing.T) {
 		})
 	}
 }
+
+// Who hears nobody because it gets too little processor itself has not proved anything.
+func TestStarvedProvesNothing(t *testing.T) {
+	for name, starved := range map[string]bool{"sound": false, "starved": true} {
+		t.Run(name, func(t *testing.T) {
+			play(t, func(t *testing.T, f *fleet, _ *Book) {
+				halt := &clock.Halt{}
+				b := New(f, clock.Clock{Halt: halt})
+				f.state["M1"] = "" // its hypervisor says nothing
+				if starved {
+					halt.Starve(time.Minute, func() time.Duration { return 300 * time.Millisecond })
+				}
+				if away := b.Away(t.Context(), m1); away == starved {
+					t.Errorf("away: %t", away)
+				}
+				if silent := b.unheard(t.Context(), rs1); silent == starved {
+					t.Errorf("real server unheard: %t", silent)
+				}
+			})
+		})
+	}
+}

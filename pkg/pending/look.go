@@ -18,21 +18,24 @@ const (
 	gone                  // off, or it boots: it has no VIP
 )
 
-// The look at a server: how long it may take, and how often it is pinged.
+// The look at a server: how long it may take, how often it is pinged, and how late this
+// program may be at that.
 const (
 	lookTime = 500 * time.Millisecond
 	lookGap  = 150 * time.Millisecond
+	lookLate = 100 * time.Millisecond
 )
 
 // look asks the hypervisor, and the network where that is silent. A guest that has
-// lost its agent seems to boot, and answers pings.
+// lost its agent seems to boot, and answers pings. What a program does not hear that
+// is held up itself proves nothing.
 func (b *Book) look(ctx context.Context, g cluster.Guest) presence {
 	ctx, cancel := b.clk.Timeout(context.WithoutCancel(ctx), lookTime)
 	defer cancel()
-	guest, real := b.pinged(ctx, g.IP), b.pinged(ctx, g.Real)
+	guest, real, held := b.pinged(ctx, g.IP), b.pinged(ctx, g.Real), b.heldUp(ctx)
 	state, err := b.GuestState(ctx, g)
 	switch {
-	case err != nil && !<-guest && !<-real:
+	case err != nil && !<-guest && !<-real && !<-held:
 		return away
 	case state == cluster.GuestPaused, state == cluster.GuestSaved:
 		return rests
@@ -65,7 +68,24 @@ func (b *Book) Gone(ctx context.Context, g cluster.Guest) bool { return b.look(c
 func (b *Book) unheard(ctx context.Context, real netip.Addr) bool {
 	ctx, cancel := b.clk.Timeout(ctx, lookTime)
 	defer cancel()
-	return !<-b.pinged(ctx, real)
+	held := b.heldUp(ctx)
+	return !<-b.pinged(ctx, real) && !<-held
+}
+
+// heldUp reports, when ctx ends, whether this program was late meanwhile: it was
+// stopped, or got too little processor.
+func (b *Book) heldUp(ctx context.Context) <-chan bool {
+	held := make(chan bool, 1)
+	go func() {
+		late, is := lookGap+max(lookLate, b.clk.Emulated(lookLate)), false
+		for ctx.Err() == nil {
+			at := b.clk.Now()
+			_ = b.clk.Sleep(ctx, lookGap)
+			is = is || b.clk.Since(at) > late
+		}
+		held <- is
+	}()
+	return held
 }
 
 // pinged reports whether ip answers before ctx ends.

@@ -61,7 +61,7 @@ var rules = []rule{
 	{"pkg/fleet", with("pkg/settings", "pkg/sim", "pkg/virt", "pkg/guest", "pkg/probe", "pkg/wake", "pkg/access", "pkg/command")},
 	{"pkg/fleet/fleettest", with("pkg/fleet", "pkg/sim")},                      // what every driver must do; its own test is on the emulated one
 	{"pkg/monitor", with("pkg/startup", "pkg/daemon", "pkg/fleet", "pkg/ipc")}, // what a running dbss and dsrs have alike
-	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/settings", "pkg/doubt", "pkg/notes")},
+	{"pkg/pss", with("pkg/load", "pkg/edits", "pkg/plan", "pkg/ahead", "pkg/conffile", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/settings", "pkg/doubt", "pkg/notes", "pkg/watch")},
 	{"pkg/dbss", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/doubt", "pkg/detector", "pkg/watch")},
 	{"pkg/dsrs", with("pkg/settings", "pkg/ipc", "pkg/pending", "pkg/handover", "pkg/task", "pkg/doubt", "pkg/detector", "pkg/watch")},
 	{"pkg/sif", with("pkg/conffile", "pkg/ipc", "pkg/edits")},
