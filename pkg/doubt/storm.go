@@ -35,8 +35,8 @@ type Storm struct {
 // dsrs, or by the dbss of any guest of it) its guests count as one cause: in
 // the paper's system two dead hosts of three are four servers of six and yet
 // two causes, no storm, and nobody waits for a takeover. All hosts silent at once,
-// two at least, brake: what they have in common is us. A server that only greets slowly counts:
-// a starved monitor sees all of them like that. What is certain does not.
+// two at least, brake: what they have in common is us. A server that only greets
+// slowly counts: a starved monitor sees all of them like that. What is certain does not.
 func (b Brake) Judge(doubts []Doubt, fleet Fleet, now time.Time) Storm {
 	hosts := silences{}
 	var open []Doubt
@@ -53,7 +53,8 @@ func (b Brake) Judge(doubts []Doubt, fleet Fleet, now time.Time) Storm {
 	s := Storm{Doubtful: len(open), Causes: causes(open, hosts), Targets: fleet.Homes}
 	for i, last := range open {
 		within := b.within(open[:i+1], last.Since)
-		if float64(len(within)) >= b.Share*float64(fleet.Homes) && (causes(within, hosts) >= b.Least || hosts.all(fleet.Reals, last.Since, b.Window)) {
+		many := float64(len(within)) >= b.Share*float64(fleet.Homes)
+		if many && (causes(within, hosts) >= b.Least || hosts.all(fleet.Reals, last.Since, b.Window)) {
 			s = b.add(s, last.Since, now)
 		}
 	}
@@ -89,7 +90,7 @@ func (b Brake) within(doubts []Doubt, end time.Time) []Doubt {
 	return doubts[slices.IndexFunc(doubts, func(d Doubt) bool { return end.Sub(d.Since) <= b.Window }):]
 }
 
-// add has enough servers doubtful at end.
+// add is s with a storm for Longest from end, where that is not over.
 func (b Brake) add(s Storm, end, now time.Time) Storm {
 	until := end.Add(b.Longest)
 	if !now.Before(until) {

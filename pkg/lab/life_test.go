@@ -3,6 +3,7 @@ package lab
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 )
 
@@ -26,5 +27,18 @@ func TestBoots(t *testing.T) {
 	}
 	if l.boots("M2") {
 		t.Error("boots, though it was never started")
+	}
+}
+
+// Both images say when a guest is up: one that never did would boot for ever.
+func TestGuestsSayThatTheyAreUp(t *testing.T) {
+	full, err := recipe.ReadFile("image/init.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, script := range map[string]string{"small": initScript, "full": string(full)} {
+		if !strings.Contains(script, upMark) {
+			t.Errorf("the %s guest does not say %q", name, upMark)
+		}
 	}
 }

@@ -25,9 +25,8 @@ const (
 	ClientNice   = -6
 	bootNice     = -4
 
-	niceGap    = 100 * time.Millisecond // between looks at guests
-	detachGap  = time.Second            // between looks at programs
-	clockTicks = 100                    // of a second in /proc, on every Linux
+	niceGap   = 100 * time.Millisecond // between looks at guests
+	detachGap = time.Second            // between looks at programs
 )
 
 // keepNice has everybody wait for those that go before, until ctx ends.
